@@ -1,0 +1,1 @@
+"""Isomer: zero-shot video object segmentation."""

@@ -1,0 +1,19 @@
+"""Optical flow: estimators, the stream that pairs frames with their flow, and its colour image."""
+
+from isomer.flow.color import flow_to_image, motion_scale
+from isomer.flow.dis import DISFlow
+from isomer.flow.estimator import Flow, FlowEstimator
+from isomer.flow.flo import FlowFiles, read_flo, write_flo
+from isomer.flow.stream import frames_with_flow
+
+__all__ = [
+    "DISFlow",
+    "Flow",
+    "FlowEstimator",
+    "FlowFiles",
+    "flow_to_image",
+    "frames_with_flow",
+    "motion_scale",
+    "read_flo",
+    "write_flo",
+]

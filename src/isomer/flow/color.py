@@ -1,0 +1,67 @@
+"""Optical flow as a colour image: hue is direction, saturation is speed (Baker et al., IJCV 2011)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.flow.estimator import Flow
+
+_ANGLES = 4096  # steps of the angle table: its error stays below one gray level
+
+
+def _wheel() -> NDArray[np.float32]:
+    """Build the 55 colours of the Middlebury wheel: [55, 3], RGB in [0, 1]."""
+    transitions = (("RY", 15), ("YG", 6), ("GC", 4), ("CB", 11), ("BM", 13), ("MR", 6))
+    colours = {"R": (1, 0, 0), "Y": (1, 1, 0), "G": (0, 1, 0), "C": (0, 1, 1), "B": (0, 0, 1), "M": (1, 0, 1)}
+    rows = []
+    for (start, end), count in transitions:
+        ramp = np.arange(count)[:, None] / count
+        rows.append((1 - ramp) * np.array(colours[start]) + ramp * np.array(colours[end]))
+    return np.concatenate(rows).astype(np.float32)
+
+
+def _angle_table() -> NDArray[np.float32]:
+    """Build 1 - colour for `_ANGLES` directions in [0, 2 pi): [_ANGLES, 3].
+
+    The wheel is laid out over [-pi, pi] of the direction opposite to the vector, and its last colour does
+    not lead back to the first: both are the original code's.
+    """
+    wheel = _wheel()
+    angle = np.arange(_ANGLES) * (2 * np.pi / _ANGLES)
+    opposite = np.arctan2(-np.sin(angle), -np.cos(angle)) / np.pi
+    position = (opposite + 1) / 2 * (len(wheel) - 1)
+    low = np.floor(position).astype(int)
+    weight = (position - low)[:, None]
+    colour = (1 - weight) * wheel[low] + weight * wheel[(low + 1) % len(wheel)]
+    return (1 - colour).astype(np.float32)
+
+
+_TABLE = _angle_table()
+
+
+def motion_scale(flow: Flow, floor: float = 1 / 256) -> float:
+    """Return the speed, in pixels, that is drawn at full saturation.
+
+    It is the 99th percentile of the speed, or `floor` times the flow's diagonal where that is more: a still
+    scene stays white instead of becoming its own amplified noise.
+    """
+    speed = np.hypot(flow[::4, ::4, 0], flow[::4, ::4, 1])
+    return max(float(np.percentile(speed, 99)), floor * float(np.hypot(*flow.shape[:2])))
+
+
+def flow_to_image(flow: Flow, scale: float | None = None) -> NDArray[np.uint8]:
+    """Colour a flow [h, w, 2]: white where nothing moves, saturated at `scale` pixels and beyond.
+
+    Args:
+        flow: float32 [h, w, 2], in pixels.
+        scale: the speed at full saturation; `motion_scale(flow)` by default.
+
+    Returns:
+        uint8 RGB [h, w, 3].
+    """
+    speed, angle = cv2.cartToPolar(np.ascontiguousarray(flow[..., 0]), np.ascontiguousarray(flow[..., 1]))
+    saturation = np.minimum(speed * (1 / (scale or motion_scale(flow))), 1)
+    index = (angle * (_ANGLES / (2 * np.pi)) + 0.5).astype(np.int32) % _ANGLES
+    return (255 * (1 - saturation[..., None] * _TABLE[index])).astype(np.uint8)

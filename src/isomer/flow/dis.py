@@ -1,0 +1,50 @@
+"""DIS optical flow (Kroeger et al., ECCV 2016) by OpenCV: the default, because it needs no weights."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.flow.estimator import Flow
+from isomer.media import Frame
+
+Preset = Literal["ultrafast", "fast", "medium"]
+
+_PRESETS = {
+    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
+    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
+    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+}
+
+
+class DISFlow:
+    """Dense inverse search.
+
+    Args:
+        preset: OpenCV's trade of speed for accuracy.
+        short_side: larger frames are shrunk to it first; the flow keeps that resolution.
+    """
+
+    def __init__(self, preset: Preset = "medium", short_side: int = 256):
+        self._dis = cv2.DISOpticalFlow.create(_PRESETS[preset])
+        self._short_side = short_side
+
+    def __call__(self, source: Frame, target: Frame) -> Flow:
+        """Return the flow from `source` to `target`: float32 [h, w, 2], min(h, w) at most `short_side`."""
+        return self.between(source.image, target.image)
+
+    def between(self, source: NDArray[np.uint8], target: NDArray[np.uint8]) -> Flow:
+        """Do the same for two RGB images, uint8 [H, W, 3]."""
+        flow: Flow = self._dis.calc(self._gray(source), self._gray(target), None)
+        return flow
+
+    def _gray(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        height, width = image.shape[:2]
+        scale = self._short_side / min(height, width)
+        if scale < 1:
+            size = (max(16, round(width * scale)), max(16, round(height * scale)))
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)

@@ -1,0 +1,48 @@
+"""Middlebury `.flo` files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from isomer.errors import InputError
+from isomer.files import atomic_path
+from isomer.flow.estimator import Flow
+from isomer.media import Frame
+
+
+def read_flo(path: str | Path) -> Flow:
+    """Read a flow, float32 [H, W, 2].
+
+    Raises:
+        InputError: the file is missing or no `.flo` file.
+    """
+    flow = cv2.readOpticalFlow(str(path))
+    if flow is None:
+        raise InputError(f"{path}: not a readable .flo file; compute the flow again")
+    return flow.astype(np.float32, copy=False)
+
+
+def write_flo(path: str | Path, flow: Flow) -> None:
+    """Write a flow, float32 [H, W, 2]."""
+    with atomic_path(path) as temporary:
+        cv2.writeOpticalFlow(str(temporary), flow)
+
+
+class FlowFiles:
+    """Flow computed beforehand: `<folder>/<name of the source frame>.flo`.
+
+    The files hold forward flow to the next frame, so this estimator goes with a temporal step of one; where
+    a frame has no file, as the last one often has not, the flow back from the frame before is taken.
+    """
+
+    def __init__(self, folder: str | Path):
+        self._folder = Path(folder)
+
+    def __call__(self, source: Frame, target: Frame) -> Flow:
+        """Return the stored flow from `source`, or the negated stored flow of `target` for a backward pair."""
+        if target.index < source.index:
+            return -read_flo(self._folder / f"{target.name}.flo")
+        return read_flo(self._folder / f"{source.name}.flo")

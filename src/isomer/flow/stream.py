@@ -1,0 +1,90 @@
+"""From a stream of frames to a stream of frames with their optical flow."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
+from operator import itemgetter
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.flow.estimator import Flow, FlowEstimator
+from isomer.media import Frame
+
+# Bhattacharyya distance of colour histograms; neighbouring frames of one shot stay well below it.
+_CUT = 0.5
+# Displacement, as a share of the diagonal, below which a longer temporal step is tried and above which a
+# shorter one is.
+_SLOW, _FAST = 1 / 256, 1 / 32
+
+
+def frames_with_flow(
+    frames: Iterable[Frame], estimator: FlowEstimator, max_step: int = 4
+) -> Iterator[tuple[Frame, Flow]]:
+    """Pair each frame with its flow towards a later frame of the same shot.
+
+    The temporal step is chosen from the motion, so that a slow or high-frame-rate video still shows
+    some: it doubles, up to `max_step`, while almost nothing moves and halves again when motion grows. The last frames
+    of a shot have nothing to look ahead to: their flow is that to an earlier frame, negated. A shot of one
+    frame has no motion.
+
+    Args:
+        frames: in order; at most 2 `max_step` + 1 of them are held.
+        estimator: of the flow.
+        max_step: the largest temporal step, in frames.
+
+    Yields:
+        The frame and its flow, float32 [h, w, 2].
+    """
+    for _, shot in groupby(_numbered_by_shot(frames), key=itemgetter(0)):
+        yield from _flow_in_shot((frame for _, frame in shot), estimator, max_step)
+
+
+def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
+    """Tell whether two frames, by their `colour_histogram`, belong to different shots."""
+    return cv2.compareHist(before, after, cv2.HISTCMP_BHATTACHARYYA) > _CUT
+
+
+def colour_histogram(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the 8x8x8 colour histogram of an RGB image [H, W, 3], taken on a thumbnail."""
+    thumbnail = cv2.resize(image, (96, 96), interpolation=cv2.INTER_AREA)
+    histogram = cv2.calcHist([thumbnail], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3)
+    return cv2.GaussianBlur(histogram.reshape(8, 64), (3, 3), 0).astype(np.float32, copy=False)
+
+
+def _numbered_by_shot(frames: Iterable[Frame]) -> Iterator[tuple[int, Frame]]:
+    shot = 0
+    previous = None
+    for frame in frames:
+        histogram = colour_histogram(frame.image)
+        if previous is not None and is_cut(previous, histogram):
+            shot += 1
+        previous = histogram
+        yield shot, frame
+
+
+def _flow_in_shot(frames: Iterator[Frame], estimator: FlowEstimator, max_step: int) -> Iterator[tuple[Frame, Flow]]:
+    past: deque[Frame] = deque(maxlen=max_step)  # newest first
+    window = deque(islice(frames, max_step + 1))  # the present frame, then those to come
+    step = 1
+    while window:
+        frame = window[0]
+        ahead, behind = min(step, len(window) - 1), min(step, len(past))
+        if ahead and ahead >= behind:
+            flow = estimator(frame, window[ahead])
+        elif behind:
+            flow = -estimator(frame, past[behind - 1])
+        else:
+            flow = np.zeros((*frame.image.shape[:2], 2), np.float32)
+        yield frame, flow
+
+        motion = float(np.percentile(np.abs(flow[::4, ::4]), 95)) / float(np.hypot(*flow.shape[:2]))
+        if motion < _SLOW:
+            step = min(2 * step, max_step)
+        elif motion > _FAST:
+            step = max(step // 2, 1)
+        past.appendleft(window.popleft())
+        window.extend(islice(frames, 1))

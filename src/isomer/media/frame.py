@@ -1,0 +1,47 @@
+"""A frame, and what a source of frames promises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a video.
+
+    Attributes:
+        index: position in the source, from 0.
+        image: contiguous uint8 RGB [H, W, 3], upright.
+        time: seconds since the first frame; strictly increasing over a source.
+        name: stem for the frame's own files: the image's stem in a folder, the five-digit index in a video.
+    """
+
+    index: int
+    image: NDArray[np.uint8]
+    time: float
+    name: str
+
+
+class FrameSource(Protocol):
+    """A video or a folder of images; each iteration streams its frames anew, one in memory at a time.
+
+    Attributes:
+        path: the video file or the folder.
+        size: (width, height) of every frame, after rotation.
+        fps: average frames per second.
+        count: number of frames as the container states or implies it, None when it does not.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    fps: Fraction
+    count: int | None
+
+    def __iter__(self) -> Iterator[Frame]: ...

@@ -1,0 +1,203 @@
+"""Image files: RGB, gray and RGBA through OpenCV, and palette PNGs whose values are object numbers."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.errors import InputError
+from isomer.files import atomic_path
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEAD = 65_536  # bytes in which a JPEG's size is found, unless long profiles come first
+_GRAY, _PALETTE = 0, 3  # PNG colour types
+
+
+def _davis_palette() -> NDArray[np.uint8]:
+    palette = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    for index in range(22):
+        for channel in range(3):
+            high, low = index >> channel & 1, index >> channel + 3 & 1
+            palette[index, channel] = (0, 64, 128, 191)[2 * high + low]
+    return palette
+
+
+DAVIS_PALETTE = _davis_palette()
+"""uint8 [256, 3] RGB of the DAVIS annotations: 22 distinct colours, background black, then a gray ramp."""
+
+
+def read_image(path: str | Path) -> NDArray[np.uint8]:
+    """Read an image as contiguous uint8 RGB [H, W, 3], turned upright by its EXIF orientation.
+
+    Raises:
+        InputError: the file is missing or not an image.
+    """
+    return np.ascontiguousarray(_decode(_read_bytes(path), cv2.IMREAD_COLOR, path)[..., ::-1])
+
+
+def read_gray(path: str | Path) -> NDArray[np.uint8]:
+    """Read an image, such as a mask or a probability map, as uint8 gray [H, W]; colours become luma.
+
+    Raises:
+        InputError: the file is missing or not an image.
+    """
+    return _decode(_read_bytes(path), cv2.IMREAD_GRAYSCALE, path)
+
+
+def encode_image(image: NDArray[np.uint8], suffix: str = ".png") -> bytes:
+    """Encode a uint8 image, gray [H, W], RGB [H, W, 3] or RGBA [H, W, 4], in the format `suffix` names."""
+    if image.ndim == 3:
+        order = (2, 1, 0, 3)[: image.shape[2]]
+        image = np.ascontiguousarray(image[..., order])
+    _, data = cv2.imencode(suffix, image)
+    return data.tobytes()
+
+
+def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
+    """Write a uint8 image, gray [H, W], RGB [H, W, 3] or RGBA [H, W, 4], in the format of the suffix.
+
+    Raises:
+        InputError: the file cannot be written, or its suffix is not an image format.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise InputError(f"{path}: not an image format; use one of {', '.join(sorted(IMAGE_SUFFIXES))}")
+    _write_bytes(path, encode_image(image, path.suffix))
+
+
+def read_palette(path: str | Path) -> NDArray[np.uint8]:
+    """Read the indices of a palette PNG as uint8 [H, W], without looking up their colours.
+
+    Raises:
+        InputError: the file is missing or not a palette PNG.
+    """
+    data = _read_bytes(path)
+    try:
+        chunks = dict(_png_chunks(data))
+        depth, colour_type = chunks[b"IHDR"][8:10]
+    except (KeyError, ValueError, struct.error):
+        raise InputError(f"{path}: not a whole PNG; give a palette PNG") from None
+    if colour_type != _PALETTE:
+        raise InputError(f"{path}: a PNG without a palette; give a palette PNG or read it as gray")
+    # A palette PNG differs from a gray one by its colour type and the palette: libpng undoes the rest.
+    levels = _decode(_recoloured(data, _GRAY), cv2.IMREAD_UNCHANGED, path)
+    return np.asarray(
+        levels // (255 // (2**depth - 1)), np.uint8
+    )  # libpng stretches gray of 1, 2 or 4 bits to 0..255
+
+
+def encode_palette(indices: NDArray[np.uint8], palette: NDArray[np.uint8] = DAVIS_PALETTE) -> bytes:
+    """Encode uint8 indices [H, W] as a palette PNG of 8 bits with `palette`, uint8 RGB [256, 3]."""
+    return _recoloured(encode_image(indices), _PALETTE, palette.tobytes())
+
+
+def write_palette(
+    path: str | Path, indices: NDArray[np.uint8], palette: NDArray[np.uint8] = DAVIS_PALETTE
+) -> None:
+    """Write uint8 indices [H, W] as a palette PNG of 8 bits with `palette`, uint8 RGB [256, 3].
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    _write_bytes(path, encode_palette(indices, palette))
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Size (width, height) of an image, from the header where that is quick and certain.
+
+    A header states the size before the EXIF orientation, so what carries any EXIF is decoded, as is what is
+    neither PNG nor JPEG.
+
+    Raises:
+        InputError: the file is missing or not an image.
+    """
+    head = _read_bytes(path, _HEAD)
+    size = _png_size(head) or _jpeg_size(head)
+    if size is None:
+        height, width = read_image(path).shape[:2]
+        size = (width, height)
+    return size
+
+
+def _read_bytes(path: str | Path, most: int = -1) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+
+
+def _write_bytes(path: str | Path, data: bytes) -> None:
+    with atomic_path(path) as temporary:
+        try:
+            temporary.write_bytes(data)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror}); make room") from error
+
+
+def _decode(data: bytes, mode: int, path: str | Path) -> NDArray[np.uint8]:
+    # An empty buffer is an exception in OpenCV, anything else that is no image is None.
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data else None
+    if image is None:
+        raise InputError(f"{path}: not an image that can be read; replace or remove it")
+    return np.asarray(image, np.uint8)
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (type, content) of each chunk of a PNG; ValueError or struct.error where it is none."""
+    if not data.startswith(_PNG_SIGNATURE):
+        raise ValueError("no PNG signature")
+    position, kind = len(_PNG_SIGNATURE), b""
+    while kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", data, position)
+        yield kind, data[position + 8 : position + 8 + length]
+        position += 12 + length
+
+
+def _recoloured(data: bytes, colour_type: int, palette: bytes | None = None) -> bytes:
+    """The same PNG, of which only the header's colour type and the palette are replaced."""
+    parts = [_PNG_SIGNATURE]
+    for kind, content in _png_chunks(data):
+        if kind == b"IHDR":
+            content = content[:9] + bytes([colour_type]) + content[10:]
+        elif kind not in (b"IDAT", b"IEND"):
+            continue
+        parts.append(_png_chunk(kind, content))
+        if kind == b"IHDR" and palette is not None:
+            parts.append(_png_chunk(b"PLTE", palette))
+    return b"".join(parts)
+
+
+def _png_chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(content, zlib.crc32(kind))
+    return struct.pack(">I4s", len(content), kind) + content + struct.pack(">I", checksum)
+
+
+def _png_size(data: bytes) -> tuple[int, int] | None:
+    if not data.startswith(_PNG_SIGNATURE) or b"eXIf" in data or len(data) < 24:
+        return None
+    width, height = struct.unpack_from(">II", data, 16)
+    return width, height
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    position = 2
+    while position + 9 <= len(data) and data[position] == 0xFF:
+        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start of frame, of any coding
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            return width, height
+        if marker == 0xE1 and data[position + 4 : position + 8] == b"Exif":
+            return None
+        position += 2 + length
+    return None

@@ -1,0 +1,27 @@
+"""From a path to a source of frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from isomer.errors import InputError
+from isomer.media.folder import FolderSource
+from isomer.media.frame import FrameSource
+from isomer.media.video import VideoSource
+
+
+def open_frames(path: str | Path) -> FrameSource:
+    """Open a local video file or a folder of images; nothing else is ever opened, whatever the file names.
+
+    Raises:
+        InputError: the path is missing, no video, without a frame that decodes, or a folder without images or
+            with images of different sizes.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return FolderSource(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; check the path")
+    if not path.is_file():
+        raise InputError(f"{path}: neither a file nor a folder; give a video file")
+    return VideoSource(path)

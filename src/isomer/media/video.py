@@ -1,0 +1,174 @@
+"""A video file as a source of frames, through FFmpeg (PyAV)."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.sidedata.sidedata import SideData
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from isomer.errors import InputError
+from isomer.media.frame import Frame
+
+# A file may name other files and addresses (playlists, concat scripts, data references), which FFmpeg would
+# open. Only these formats are read, each whole in its file, and only from the file system.
+_FORMATS = (
+    "asf,av1,avi,dv,flv,gif,h261,h263,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,"
+    "ogg,rm,vc1,wtv,yuv4mpegpipe"
+)
+_LOCAL = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+
+
+class DamagedVideoWarning(UserWarning):
+    """Part of a video could not be decoded; the message says how many frames were."""
+
+
+class VideoSource:
+    """The frames of a video file's main video stream; see `FrameSource`.
+
+    Rotation and mirroring that the file asks players for are applied; audio, subtitles, cover art and alpha
+    are ignored; interlaced material is not deinterlaced. A picture that changes its size midway is scaled to
+    the first. Damage is not fatal: what decodes is yielded, then a `DamagedVideoWarning` is issued.
+
+    Raises:
+        InputError: the file is no video, has no video stream, or none of its frames decodes.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        with _open(self.path) as (container, stream):
+            picture = next((picture for picture in _decode(container, stream) if picture is not None), None)
+            if picture is None:
+                raise InputError(f"{self.path}: no frame can be decoded; the file is damaged")
+            self._coded_size = (picture.width, picture.height)
+            turned = _Orientation(picture).transposed
+            self.size = (picture.height, picture.width) if turned else (picture.width, picture.height)
+            self.fps = Fraction(stream.average_rate or stream.guessed_rate or 25)
+            self.count = stream.frames or _frames_by_duration(container, self.fps)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames that decode, then warn (DamagedVideoWarning) if some did not."""
+        width, height = self._coded_size
+        reformatter = VideoReformatter()
+        index, start, time = 0, 0.0, 0.0
+        damaged_at: int | None = None
+        with _open(self.path) as (container, stream):
+            for picture in _decode(container, stream):
+                if picture is None:
+                    damaged_at = index if damaged_at is None else damaged_at
+                    continue
+                stamp = 0.0 if picture.time is None else picture.time
+                if index == 0:
+                    start = stamp
+                else:  # damaged and raw streams have stamps that are missing or go back
+                    time = stamp - start if stamp - start > time else time + float(1 / self.fps)
+                rgb = reformatter.reformat(picture, width, height, "rgb24").to_ndarray()
+                image = _Orientation(picture).upright(np.asarray(rgb, np.uint8))
+                yield Frame(index, image, time, f"{index:05d}")
+                index += 1
+        if damaged_at is not None:
+            what = f"those {index}" if damaged_at == index else f"the {index} that decode"
+            warnings.warn(
+                f"{self.path.name}: damaged after {damaged_at} frames; {what} were processed",
+                DamagedVideoWarning,
+                stacklevel=2,
+            )
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    try:
+        # Absolute, so that no name can read as a protocol ("concat:...").
+        container = av.open(str(path.absolute()), container_options=_LOCAL, metadata_errors="replace")
+    except (av.error.FFmpegError, OSError) as error:
+        raise InputError(
+            f"{path}: not a video that can be read ({error.strerror}); give a whole video file"
+        ) from error
+    with container:
+        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+        if not streams:
+            raise InputError(f"{path}: has no video stream; give a video file")
+        best = container.streams.best("video")
+        stream = best if isinstance(best, VideoStream) and best in streams else streams[0]
+        stream.thread_type = "AUTO"
+        yield container, stream
+
+
+def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | None]:
+    """Yield every picture that decodes, and None for a gap: amid them or, if the file is cut, at the end."""
+    packets = container.demux()
+    gap = False
+    reached = 0.0  # seconds, over all streams: the sound often ends after the pictures
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                break
+            if packet.pts is not None and packet.time_base is not None:
+                reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream_index != stream.index:
+                continue
+            if packet.is_corrupt:  # cut short: would decode to a picture that is part gray
+                gap = True
+                continue
+            pictures = packet.decode()
+        except av.error.FFmpegError:
+            gap = True
+            continue
+        if (
+            gap and pictures and packet.size
+        ):  # the last packet is empty: it asks for what the decoder still holds
+            gap = False
+            yield None
+        for picture in pictures:
+            assert isinstance(picture, VideoFrame)
+            yield picture
+    if gap or _stated_end(container) - reached > max(0.5, 2 / (stream.average_rate or 24)):
+        yield None
+
+
+def _stated_end(container: InputContainer) -> float:
+    """Seconds at which the file says it ends; 0 where it says nothing."""
+    return ((container.start_time or 0) + (container.duration or 0)) / av.time_base
+
+
+def _frames_by_duration(container: InputContainer, fps: Fraction) -> int | None:
+    if container.duration is None:
+        return None
+    return max(1, round(container.duration * fps / av.time_base))
+
+
+class _Orientation:
+    """How a picture is turned and mirrored to be upright, from the display matrix of its stream.
+
+    The matrix (a, b, u, c, d, v, x, y, w) maps a pixel to x' = a x + c y, y' = b x + d y.
+    """
+
+    def __init__(self, picture: VideoFrame) -> None:
+        matrix = picture.side_data.get("DISPLAYMATRIX")
+        a, b, _, c, d = (
+            struct.unpack_from("=5i", bytes(matrix)) if isinstance(matrix, SideData) else (1, 0, 0, 0, 1)
+        )
+        self.transposed = abs(b) > abs(a)
+        self._flip_x, self._flip_y = (c < 0, b < 0) if self.transposed else (a < 0, d < 0)
+
+    def upright(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if self.transposed:
+            image = image.transpose(1, 0, 2)
+        if self._flip_x:
+            image = image[:, ::-1]
+        if self._flip_y:
+            image = image[::-1]
+        return np.ascontiguousarray(image)

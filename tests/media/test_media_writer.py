@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import os
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from encoded_videos import encode, moving, quadrants
+from numpy.typing import NDArray
+
+from isomer.errors import InputError
+from isomer.media import OUTPUTS, Frame, FrameSource, create_writer, default_path, open_frames
+from isomer.media.image import read_gray, write_image
+
+VIDEOS = ["overlay", "mask", "cutout"]
+FOLDERS = ["masks", "probabilities", "cutouts"]
+
+
+def disc(width: int, height: int) -> NDArray[np.float32]:
+    """A soft disc in the middle: probability 1 inside, 0 outside, a ramp of ten pixels between."""
+    y, x = np.mgrid[:height, :width]
+    distance = np.hypot(x - width / 2, y - height / 2)
+    return np.clip((height / 3 - distance) / 10 + 0.5, 0, 1).astype(np.float32)
+
+
+def write_all(kind: str, path: Path | None, source: FrameSource, threshold: float = 0.5) -> Path:
+    with create_writer(kind, path, source, threshold) as writer:
+        for frame in source:
+            writer.write(frame, disc(*source.size))
+    return writer.path
+
+
+def decode_alpha(path: Path) -> list[NDArray[np.uint8]]:
+    """RGBA of every frame; FFmpeg's own VP9 decoder leaves alpha out, libvpx reads it."""
+    with av.open(str(path)) as container:
+        decoder = av.CodecContext.create("libvpx-vp9", "r")
+        return [
+            frame.to_ndarray(format="rgba")
+            for packet in container.demux(video=0)
+            for frame in decoder.decode(packet)
+        ]
+
+
+def test_the_names_of_outputs_come_from_the_input(clip: Path, tmp_path: Path) -> None:
+    source = open_frames(clip)
+    names = {kind: default_path(kind, source).name for kind in OUTPUTS}
+    assert names == {
+        "overlay": "clip_overlay.mp4",
+        "mask": "clip_mask.mp4",
+        "masks": "clip_masks",
+        "probabilities": "clip_probabilities",
+        "cutout": "clip_cutout.webm",
+        "cutouts": "clip_cutouts",
+    }
+    (tmp_path / "v1.5").mkdir()
+    write_image(tmp_path / "v1.5" / "a.png", quadrants(32, 24))
+    assert default_path("overlay", open_frames(tmp_path / "v1.5")) == tmp_path / "v1.5_overlay.mp4"
+    with pytest.raises(InputError, match="overlay, mask, masks"):
+        default_path("nothing", source)
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.8])
+def test_masks(clip: Path, threshold: float) -> None:
+    source = open_frames(clip)
+    folder = write_all("masks", None, source, threshold)
+    assert sorted(file.name for file in folder.iterdir()) == [f"{index:05d}.png" for index in range(30)]
+    expected = (disc(96, 64) >= threshold) * 255
+    assert np.array_equal(cv2.imread(str(folder / "00007.png"), cv2.IMREAD_UNCHANGED), expected)
+
+
+def test_probabilities(clip: Path) -> None:
+    folder = write_all("probabilities", None, open_frames(clip))
+    assert np.array_equal(read_gray(folder / "00029.png"), np.rint(255 * disc(96, 64)))
+
+
+def test_masks_of_a_folder_carry_the_names_of_its_images(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    for name in ("walk_9.png", "walk_10.jpg"):
+        write_image(tmp_path / "frames" / name, quadrants(33, 25))
+    folder = write_all("masks", tmp_path / "deep" / "masks", open_frames(tmp_path / "frames"))
+    assert sorted(file.name for file in folder.iterdir()) == ["walk_10.png", "walk_9.png"]
+    assert read_gray(folder / "walk_9.png").shape == (25, 33)
+
+
+def test_cutouts_are_the_object_on_transparent(clip: Path) -> None:
+    source = open_frames(clip)
+    folder = write_all("cutouts", None, source)
+    image = next(iter(source)).image
+    rgba = cv2.cvtColor(cv2.imread(str(folder / "00000.png"), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
+    alpha, probability = rgba[..., 3], disc(96, 64)
+    assert (alpha[probability < 0.25] == 0).all()
+    assert (alpha[probability > 0.75] == 255).all()
+    assert np.array_equal(alpha >= 127, probability >= 0.5)
+    assert len(np.unique(alpha)) > 20
+    assert np.array_equal(rgba[..., :3][alpha > 0], image[alpha > 0])
+    assert not rgba[0, 0].any()
+
+
+@pytest.mark.parametrize("size", [(96, 64), (97, 63), (95, 64), (96, 65)])
+def test_the_mask_video_reads_back_as_the_mask(tmp_path: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    source = open_frames(encode(tmp_path / "clip.mkv", moving(12, width, height), codec="ffv1", options={}))
+    frames = list(open_frames(write_all("mask", None, source)))
+    assert frames[0].image.shape == (height + height % 2, width + width % 2, 3)
+    assert len(frames) == 12
+    for frame in frames:
+        found = frame.image[:height, :width, 1] > 127
+        assert (found != (disc(width, height) >= 0.5)).mean() < 0.002
+
+
+def test_the_overlay_tints_the_object_and_dims_the_rest(clip: Path) -> None:
+    source = open_frames(clip)
+    path = write_all("overlay", None, source)
+    original, shown = list(source), list(open_frames(path))
+    assert len(shown) == 30
+    probability = disc(96, 64)
+    for before, after in zip(original, shown, strict=True):
+        change = after.image.astype(float) - before.image
+        inside, outside = change[probability == 1].mean(axis=0), change[probability == 0]
+        assert inside[2] > 20
+        assert inside[0] < -20
+        assert outside.mean() < -15
+
+
+@pytest.mark.parametrize("kind", ["overlay", "mask"])
+def test_h264_videos_play_in_browsers(clip: Path, kind: str) -> None:
+    path = write_all(kind, None, open_frames(clip))
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        assert (context.name, context.pix_fmt, stream.average_rate) == ("h264", "yuv420p", Fraction(25))
+        assert (context.colorspace, context.color_range) == (1, 1)  # BT.709, limited
+        assert container.duration == pytest.approx(30 / 25 * av.time_base, rel=0.01)
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")  # plays before it is all loaded
+
+
+@pytest.mark.parametrize("size", [(96, 64), (97, 63)])
+def test_the_cutout_video_has_alpha_that_browsers_read(tmp_path: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    images = [quadrants(width, height)] * 12
+    source = open_frames(encode(tmp_path / "clip.mkv", images, codec="ffv1", options={}))
+    path = write_all("cutout", None, source)
+    assert b"\x53\xc0\x81\x01" in path.read_bytes()  # Matroska's AlphaMode element, 1
+    pictures = decode_alpha(path)
+    assert len(pictures) == 12
+    probability = disc(width, height)
+    for picture in pictures:
+        alpha = picture[:height, :width, 3].astype(int)
+        assert alpha[probability > 0.9].min() > 225
+        assert alpha[probability < 0.1].max() < 30
+        assert np.abs(alpha - np.clip((probability - 0.5) * 510 + 127.5, 0, 255)).mean() < 4
+    # Colours, away from the quadrants' borders.
+    middle = picture[height // 2 - 12 : height // 2 - 4, width // 2 - 12 : width // 2 - 4, :3].astype(int)
+    assert np.abs(middle - quadrants(width, height)[0, 0]).max() < 16
+
+
+@pytest.mark.parametrize("kind", VIDEOS)
+def test_videos_keep_the_time_stamps(tmp_path: Path, kind: str) -> None:
+    times = [0.0, 0.04, 0.2, 0.21, 1.0, 1.5]
+    source = open_frames(encode(tmp_path / "vfr.mp4", moving(6), times=times))
+    frames = open_frames(write_all(kind, None, source))
+    assert np.allclose([frame.time for frame in frames], times, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", VIDEOS)
+def test_frames_closer_than_the_container_can_say_are_kept(clip: Path, kind: str) -> None:
+    source = open_frames(clip)
+    image = next(iter(source)).image
+    with create_writer(kind, None, source) as writer:
+        for index in range(5):
+            writer.write(Frame(index, image, index * 1e-6, f"{index:05d}"), disc(96, 64))
+    assert len(list(open_frames(writer.path))) == 5
+
+
+def test_colours_survive_writing_and_reading(tmp_path: Path) -> None:
+    """The cut-out of everything is the video itself."""
+    image = quadrants(96, 64)
+    source = open_frames(encode(tmp_path / "clip.mkv", [image] * 5, codec="ffv1", options={}))
+    with create_writer("cutout", None, source) as writer:
+        for frame in source:
+            writer.write(frame, np.ones((64, 96), np.float32))
+    shown = list(open_frames(writer.path))[3].image
+    for y, x in ((16, 24), (16, 72), (48, 24), (48, 72)):
+        assert np.abs(shown[y, x].astype(int) - image[y, x]).max() <= 6
+
+
+def test_writing_is_deterministic(clip: Path, tmp_path: Path) -> None:
+    source = open_frames(clip)
+    for kind in OUTPUTS:
+        first, second = (
+            write_all(kind, tmp_path / name / f"out{Path(OUTPUTS[kind].suffix).suffix}", source)
+            for name in (f"{kind}1", f"{kind}2")
+        )
+        for a, b in zip(files(first), files(second), strict=True):
+            assert a.read_bytes() == b.read_bytes()
+
+
+def files(path: Path) -> list[Path]:
+    return sorted(path.iterdir()) if path.is_dir() else [path]
+
+
+@pytest.mark.parametrize("kind", OUTPUTS)
+def test_an_exception_leaves_nothing_behind(clip: Path, kind: str) -> None:
+    source = open_frames(clip)
+    with pytest.raises(RuntimeError, match="stop"), create_writer(kind, None, source) as writer:
+        for frame in source:
+            writer.write(frame, disc(96, 64))
+            if frame.index == 20:
+                raise RuntimeError("stop")
+    assert files(clip.parent) == [clip]
+
+
+@pytest.mark.parametrize("kind", FOLDERS)
+def test_other_files_of_an_existing_folder_stay(clip: Path, kind: str, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for name in ("holiday.txt", "00003.png"):
+        (folder / name).write_text("old")
+    write_all(kind, folder, open_frames(clip))
+    assert (folder / "holiday.txt").read_text() == "old"
+    assert read_gray(folder / "00003.png").shape == (64, 96)
+    assert len(files(folder)) == 31
+
+
+def test_videos_and_folders_get_ordinary_permissions(clip: Path) -> None:
+    source = open_frames(clip)
+    overlay, masks = write_all("overlay", None, source), write_all("masks", None, source)
+    umask = os.umask(0)
+    os.umask(umask)
+    assert overlay.stat().st_mode & 0o777 == 0o666 & ~umask
+    assert masks.stat().st_mode & 0o777 == 0o777 & ~umask
+
+
+def refused(kind: str, path: Path, source: FrameSource) -> str:
+    before = files(source.path.parent)
+    with pytest.raises(InputError) as error:
+        create_writer(kind, path, source)
+    assert files(source.path.parent) == before
+    message = str(error.value)
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("kind", OUTPUTS)
+def test_what_cannot_be_written_is_refused_at_once(clip: Path, kind: str) -> None:
+    source = open_frames(clip)
+    suffix = Path(OUTPUTS[kind].suffix).suffix
+    assert "cannot be written" in refused(kind, clip / f"out{suffix}", source)  # a file as a folder
+    if kind in VIDEOS:
+        (clip.parent / f"folder{suffix}").mkdir()
+        assert "is a folder" in refused(kind, clip.parent / f"folder{suffix}", source)
+        assert "not a format" in refused(kind, clip.parent / "out.txt", source)
+    else:
+        (clip.parent / "file").touch()
+        assert "is a file" in refused(kind, clip.parent / "file", source)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.parametrize("kind", OUTPUTS)
+def test_a_read_only_folder_is_refused_at_once(clip: Path, kind: str) -> None:
+    source = open_frames(clip)
+    locked = clip.parent / "locked"
+    locked.mkdir(mode=0o555)
+    assert "cannot be written" in refused(kind, locked / Path(f"out{OUTPUTS[kind].suffix}"), source)
+
+
+def test_the_input_is_never_overwritten(clip: Path, tmp_path: Path) -> None:
+    assert "is the input" in refused("overlay", clip, open_frames(clip))
+    (tmp_path / "frames").mkdir()
+    write_image(tmp_path / "frames" / "00000.png", quadrants(32, 24))
+    assert "is the input" in refused("masks", tmp_path / "frames", open_frames(tmp_path / "frames"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
+@pytest.mark.parametrize("kind", OUTPUTS)
+def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(clip: Path, kind: str) -> None:
+    import resource
+
+    source = open_frames(clip)
+    frames = list(source)
+    noise = np.random.default_rng(0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # the system refuses as if there was no room
+    try:
+        with pytest.raises(InputError) as error, create_writer(kind, None, source) as writer:
+            for frame in frames:
+                writer.write(frame, noise.random((64, 96), np.float32))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(error.value) == f"{writer.path}: cannot be written (File too large); choose another output"
+    assert files(clip.parent) == [clip]
