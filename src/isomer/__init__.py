@@ -1,1 +1,48 @@
-"""Isomer: zero-shot video object segmentation."""
+"""Isomer: zero-shot video object segmentation.
+
+Nothing but the names below is promised. They are imported when first used, so that `import isomer` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from isomer.evaluate import evaluate_vsod, evaluate_zvos
+    from isomer.flow import FlowEstimator
+    from isomer.model.checkpoint import load_checkpoint
+    from isomer.model.zoo import create_model, list_models
+    from isomer.segment import Segmenter, segment_video
+
+__all__ = [
+    "FlowEstimator",
+    "Segmenter",
+    "create_model",
+    "evaluate_vsod",
+    "evaluate_zvos",
+    "list_models",
+    "load_checkpoint",
+    "segment_video",
+]
+
+_HOMES = {
+    "FlowEstimator": "isomer.flow",
+    "Segmenter": "isomer.segment",
+    "create_model": "isomer.model.zoo",
+    "evaluate_vsod": "isomer.evaluate",
+    "evaluate_zvos": "isomer.evaluate",
+    "list_models": "isomer.model.zoo",
+    "load_checkpoint": "isomer.model.checkpoint",
+    "segment_video": "isomer.segment",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'isomer' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

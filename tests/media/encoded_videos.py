@@ -48,7 +48,7 @@ def encode(
                 stream.codec_context.time_base = Fraction(1, 90_000) if times else Fraction(1, fps)
                 sound = file.add_stream("aac", rate=16_000, layout="mono") if audio else None
             picture = av.VideoFrame.from_ndarray(image, "rgb24").reformat(
-                format=pixel_format, **(reformat or {})
+                format=pixel_format, threads=1, **(reformat or {})
             )
             picture.pts = round(times[index] * 90_000) if times else index
             picture.time_base = stream.codec_context.time_base

@@ -1,1 +1,1 @@
-""""""
+"""Training data: layouts of datasets, synthetic motion, samples and their augmentation."""

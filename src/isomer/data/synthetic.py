@@ -1,309 +1,203 @@
-"""Synthetic motion: still images become short scenes whose objects and camera move.
-
-A scene is a stack of layers, back to front. Each layer is an image with alpha whose place in frame t is a
-smooth function of t, so any frame, its mask and its exact optical flow can be rendered.
-"""
+"""Synthetic motion: still images become short scenes whose objects and camera move."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
-Mask = NDArray[np.uint8]
-Matrix = NDArray[np.float64]  # 3x3, homogeneous
+from isomer.data.motion import Deformation, Matrix, Motion, Movement, Point, Swing, similarity
+from isomer.data.scene import Cutout, Image, Layer, Mask, Scene
+from isomer.data.stills import Cutouts, Photographs
 
-
-@dataclass(frozen=True)
-class Motion:
-    """A similarity that grows with time, about a centre in pixels; shift, rotation and log zoom are per frame."""
-
-    centre: tuple[float, float]
-    shift: tuple[float, float] = (0.0, 0.0)
-    rotation: float = 0.0
-    zoom: float = 0.0
-
-    def matrix(self, t: float) -> Matrix:
-        """Return the transform of frame 0's pixels to frame t's: float64 [3, 3]."""
-        (cx, cy), (dx, dy) = self.centre, self.shift
-        angle, scale = self.rotation * t, np.exp(self.zoom * t)
-        a, b = scale * np.cos(angle), scale * np.sin(angle)
-        return np.array([
-            [a, -b, cx - a * cx + b * cy + dx * t],
-            [b, a, cy - b * cx - a * cy + dy * t],
-            [0, 0, 1],
-        ])  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Deformation:
-    """A smooth displacement of frame pixels, as non-rigid bodies have: field * sin(phase + rate * t)."""
-
-    field: NDArray[np.float32]  # [H, W, 2], pixels
-    phase: float
-    rate: float
-
-    def at(self, t: float) -> NDArray[np.float32]:
-        """Return the displacement at time t: float32 [H, W, 2]."""
-        return self.field * np.float32(np.sin(self.phase + self.rate * t))
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One image with alpha and its motion.
-
-    Args:
-        image: uint8 RGB [h, w, 3].
-        alpha: uint8 [h, w], or None for a background, which is mirrored at its borders.
-        placement: image pixels to frame pixels at t = 0, float64 [3, 3].
-        motion: the layer's own, under the camera's.
-        parallax: share of the camera's motion that the layer sees.
-        deformation: of a body that is not rigid.
-        primary: whether the layer counts as the primary object in the mask.
-    """
-
-    image: Image
-    alpha: Mask | None
-    placement: Matrix
-    motion: Motion
-    parallax: float = 1.0
-    deformation: Deformation | None = None
-    primary: bool = False
-
-    def matrix(self, camera: Motion, t: float) -> Matrix:
-        """Return image pixels to frame pixels at time t: float64 [3, 3]."""
-        return camera.matrix(t * self.parallax) @ self.motion.matrix(t) @ self.placement
-
-    def render(self, camera: Motion, size: tuple[int, int], t: float) -> tuple[Image, Mask | None]:
-        """Return the layer as frame t sees it: uint8 [H, W, 3] and its alpha [H, W]; `size` is (W, H)."""
-        matrix = self.matrix(camera, t)
-        if self.deformation is None:
-            args = (matrix[:2], size)
-            image = cv2.warpAffine(self.image, *args, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-            alpha = None if self.alpha is None else cv2.warpAffine(self.alpha, *args, flags=cv2.INTER_LINEAR)
-        else:
-            inverse = np.linalg.inv(matrix)[:2].astype(np.float32)
-            points = _grid(size) + self.deformation.at(t)
-            lookup = points @ inverse[:, :2].T + inverse[:, 2]
-            image = cv2.remap(self.image, lookup, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-            alpha = None if self.alpha is None else cv2.remap(self.alpha, lookup, None, cv2.INTER_LINEAR)
-        return image, alpha  # type: ignore[return-value]
-
-    def flow(self, camera: Motion, size: tuple[int, int], start: float, end: float) -> NDArray[np.float32]:
-        """Return where the layer's pixels of frame `start` are in frame `end`: displacement, [H, W, 2]."""
-        step = (self.matrix(camera, end) @ np.linalg.inv(self.matrix(camera, start)))[:2].astype(np.float32)
-        grid = _grid(size)
-        rigid = grid if self.deformation is None else grid + self.deformation.at(start)
-        rigid = rigid @ step[:, :2].T + step[:, 2]
-        if self.deformation is None:
-            return rigid - grid
-        # The frame pixel q that shows the point: q + d(q) = rigid, by fixed-point iteration.
-        displacement, q = self.deformation.at(end), rigid
-        for _ in range(4):
-            q = rigid - cv2.remap(displacement, q, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return (q - grid).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Layers, back to front, seen by a moving camera. The first layer is an opaque background."""
-
-    layers: Sequence[Layer]
-    camera: Motion
-    size: tuple[int, int]  # (W, H)
-
-    def render(self, t: float) -> tuple[Image, Mask]:
-        """Return frame t, uint8 RGB [H, W, 3], and the visible mask of the primary object, 0/255 [H, W]."""
-        frame = np.zeros((self.size[1], self.size[0], 3), np.uint8)
-        mask = np.zeros(frame.shape[:2], np.uint8)
-        for layer in self.layers:
-            image, alpha = layer.render(self.camera, self.size, t)
-            if alpha is None:
-                frame = image
-                continue
-            weight = alpha.astype(np.uint16)[..., None]
-            frame = ((image * weight + frame * (255 - weight) + 127) // 255).astype(np.uint8)
-            mask[alpha > 127] = 255 if layer.primary else 0
-        return frame, mask
-
-    def flow(self, start: float, end: float) -> NDArray[np.float32]:
-        """Return the exact flow from frame `start` to frame `end`: float32 [H, W, 2], pixels."""
-        flow = np.zeros((self.size[1], self.size[0], 2), np.float32)
-        for layer in self.layers:
-            _, alpha = layer.render(self.camera, self.size, start)
-            visible = np.ones(flow.shape[:2], bool) if alpha is None else alpha > 127
-            flow[visible] = layer.flow(self.camera, self.size, start, end)[visible]
-        return flow
-
-
-def _grid(size: tuple[int, int]) -> NDArray[np.float32]:
-    x, y = np.meshgrid(np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32))
-    return np.stack([x, y], -1)
-
-
-@dataclass(frozen=True)
-class Cutout:
-    """An image with the mask of its salient object.
-
-    Args:
-        image: uint8 RGB [H, W, 3].
-        mask: uint8 0/255 [H, W].
-    """
-
-    image: Image
-    mask: Mask
-
-    @cached_property
-    def box(self) -> tuple[int, int, int, int]:
-        """The object's bounding box x, y, width, height."""
-        x, y, w, h = cv2.boundingRect(self.mask)
-        return x, y, w, h
-
-    @cached_property
-    def alpha(self) -> Mask:
-        """The mask with a soft edge, drawn in by a pixel so that no background shines through."""
-        return cv2.blur(cv2.erode(self.mask, np.ones((3, 3), np.uint8)), (3, 3)).astype(np.uint8, copy=False)
-
-    @cached_property
-    def background(self) -> Image:
-        """The image with the object painted over from its surroundings."""
-        small = cv2.resize(self.image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-        hole = cv2.resize(self.mask, (small.shape[1], small.shape[0]), interpolation=cv2.INTER_AREA)
-        hole = cv2.dilate((hole > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
-        filled = cv2.inpaint(small, hole, 3, cv2.INPAINT_TELEA)
-        filled = cv2.resize(filled, self.mask.shape[::-1], interpolation=cv2.INTER_CUBIC)
-        weight = cv2.blur(cv2.dilate(self.mask, np.ones((9, 9), np.uint8)), (7, 7))[..., None] / np.float32(255)
-        return (weight * filled + (1 - weight) * self.image).astype(np.uint8)
-
-
-@dataclass(frozen=True)
 class SceneSampler:
     """Draw random scenes from cut-outs and backgrounds.
+
+    Half of the scenes let an object move out of its own photograph, whose hole is painted over. The others
+    compose up to two things that stand still in the world, a few moving objects, or none, and perhaps what
+    passes in front. Bodies are rigid, bend, or swing a limb; some cast a shadow; some enter or leave the frame.
+    The camera pans, zooms, rolls, or rests; nearer things see more of its motion.
 
     Args:
         cutouts: groups of cut-outs; a group is drawn first, by `weights`, then one of its members.
         weights: of the groups, summing to one.
-        backgrounds: uint8 RGB images.
-        size: (W, H) of the frames.
+        backgrounds: photographs to compose on.
     """
 
-    cutouts: Sequence[Sequence[Cutout]]
-    weights: Sequence[float]
-    backgrounds: Sequence[Image]
-    size: tuple[int, int]
-    centre: tuple[float, float] = field(init=False)
+    def __init__(self, cutouts: Sequence[Cutouts], weights: Sequence[float], backgrounds: Photographs):
+        self.cutouts, self.weights, self.backgrounds = cutouts, weights, backgrounds
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "centre", (self.size[0] / 2, self.size[1] / 2))
+    @classmethod
+    def from_folders(
+        cls, cutouts: Sequence[Path], backgrounds: Sequence[Path], weights: Sequence[float] | None = None
+    ) -> SceneSampler:
+        """Draw from folders of `images` and `masks`, equally often or by `weights`, and of backgrounds.
 
-    def __call__(self, rng: np.random.Generator) -> Scene:
-        """Draw a scene; all that happens in it is a function of the generator's state."""
-        camera = self._camera(rng)
+        Raises:
+            InputError: a folder has no images, or an image no mask.
+        """
+        shares = np.ones(len(cutouts)) if weights is None else np.asarray(weights, np.float64)
+        return cls([Cutouts(f) for f in cutouts], (shares / shares.sum()).tolist(), Photographs(backgrounds))
+
+    def __call__(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
+        """Draw a scene of `size` (W, H); all that happens in it is a function of the generator's state.
+
+        Raises:
+            InputError: an image that was drawn cannot be read.
+        """
+        return _Draw(self, rng, size).scene()
+
+
+class _Draw:
+    """The drawing of one scene."""
+
+    def __init__(self, source: SceneSampler, rng: np.random.Generator, size: tuple[int, int]):
+        self.source, self.rng, self.size = source, rng, size
+        self.centre = (size[0] / 2, size[1] / 2)
+        self.sources: list[str] = []
+
+    def scene(self) -> Scene:
+        rng = self.rng
+        camera = self.camera()
         kind = rng.choice(["in place", "composed", "empty"], p=[0.5, 0.45, 0.05])
         if kind == "in place":
-            layers = self._in_place(rng)
+            layers = self.in_place()
         else:
-            layers = [self._background(rng)]
-            for _ in range(rng.choice(3, p=[0.4, 0.4, 0.2])):  # things that stand still in the world
-                layers.append(self._composed(rng, primary=False, parallax=rng.uniform(1, 1.3)))
+            layers = [self.background()]
+            for _ in range(rng.choice(3, p=[0.4, 0.4, 0.2])):  # salient, but part of the world
+                layers += self.composed(moving=False)
             for _ in range(0 if kind == "empty" else rng.choice([1, 2, 3], p=[0.7, 0.2, 0.1])):
-                layers.append(self._composed(rng, primary=True))
+                layers += self.composed(moving=True)
         if rng.random() < 0.25:
-            layers.append(self._occluder(rng))
-        return Scene(layers, camera, self.size)
+            layers.append(self.occluder())
+        return Scene(layers, camera, self.size, tuple(self.sources))
 
-    def _camera(self, rng: np.random.Generator) -> Motion:
-        if rng.random() < 0.15:
+    def camera(self) -> Motion:
+        if self.rng.random() < 0.15:
             return Motion(self.centre)
-        speed = self._speed(rng, 0.012)
-        angle = rng.uniform(0, 2 * np.pi)
+        speed, angle = self.speed(0.012), self.rng.uniform(0, 2 * np.pi)
         shift = (speed * np.cos(angle), 0.5 * speed * np.sin(angle))
-        return Motion(self.centre, shift, rng.normal(0, 0.006), rng.normal(0, 0.01))
+        return Motion(self.centre, shift, self.rng.normal(0, 0.006), self.rng.normal(0, 0.01))
 
-    def _speed(self, rng: np.random.Generator, median: float) -> float:
+    def speed(self, median: float) -> float:
         """Draw pixels per frame, log-normal about a share of the frame's diagonal."""
-        return float(np.hypot(*self.size) * median * np.exp(rng.normal(0, 0.8)))
+        return float(np.hypot(*self.size) * median * np.exp(self.rng.normal(0, 0.8)))
 
-    def _object_motion(self, rng: np.random.Generator, centre: tuple[float, float]) -> Motion:
-        speed, angle = self._speed(rng, 0.016), rng.uniform(0, 2 * np.pi)
+    def object_motion(self, centre: Point) -> Motion:
+        speed, angle = self.speed(0.016), self.rng.uniform(0, 2 * np.pi)
         shift = (speed * np.cos(angle), 0.6 * speed * np.sin(angle))
-        return Motion(centre, shift, rng.normal(0, 0.03), rng.normal(0, 0.02))
+        return Motion(centre, shift, self.rng.normal(0, 0.03), self.rng.normal(0, 0.02))
 
-    def _deformation(self, rng: np.random.Generator, extent: float) -> Deformation | None:
-        if rng.random() < 0.3:
-            return None
+    def cutout(self) -> Cutout:
+        group = self.source.cutouts[self.rng.choice(len(self.source.cutouts), p=self.source.weights)]
+        index = int(self.rng.integers(len(group)))
+        self.sources.append(str(group.files[index]))
+        return group[index]
+
+    def photograph(self) -> Image:
+        index = int(self.rng.integers(len(self.source.backgrounds)))
+        self.sources.append(str(self.source.backgrounds.files[index]))
+        return self.source.backgrounds[index]
+
+    def cover(self, image: Image, most: float) -> Matrix:
+        """Place an image so that it covers the frame, up to `most` times larger, perhaps mirrored."""
+        height, width = image.shape[:2]
+        scale = max(self.size[0] / width, self.size[1] / height) * self.rng.uniform(1, most)
+        spare = (self.size[0] - width * scale, self.size[1] - height * scale)
+        x, y = spare[0] * self.rng.random(), spare[1] * self.rng.random()
+        mirror = self.rng.random() < 0.5
+        return similarity(0.0, scale, (width if mirror else 0, 0), (x, y), mirror=mirror)
+
+    def background(self) -> Layer:
+        """Take a photograph without objects, or one whose object is painted over."""
+        image = self.photograph() if self.rng.random() < 0.6 else self.cutout().background
+        return Layer(image, None, self.cover(image, 1.6))
+
+    def in_place(self) -> list[Layer]:
+        """Let an object move out of its own photograph; sometimes it rests and only the camera moves."""
+        cutout = self.cutout()
+        placement = self.cover(cutout.image, 1.4)
+        background = Layer(cutout.background, None, placement)
+        if self.rng.random() < 0.12:
+            return [background, Layer(cutout.image, cutout.alpha, placement, primary=True)]
+        return [background, *self.moving_body(cutout, placement)]
+
+    def composed(self, *, moving: bool) -> list[Layer]:
+        """Put a cut-out somewhere in the frame, or partly beyond its border."""
+        rng, cutout = self.rng, self.cutout()
+        x, y, w, h = cutout.box
+        side = min(self.size) * np.exp(rng.uniform(np.log(0.18), np.log(0.95)))
+        reach = 0.1 if rng.random() < 0.85 else -0.1
+        target = (rng.uniform(reach, 1 - reach) * self.size[0], rng.uniform(0.2, 0.85) * self.size[1])
+        placement = similarity(
+            rng.normal(0, 0.15), side / max(w, h), (x + w / 2, y + h / 2), target, mirror=rng.random() < 0.5
+        )
+        if moving:
+            return self.moving_body(cutout, placement)
+        return [Layer(cutout.image, cutout.alpha, placement, parallax=rng.uniform(1, 1.3))]
+
+    def moving_body(self, cutout: Cutout, placement: Matrix) -> list[Layer]:
+        """Let an object move as a rigid, a bending, or a jointed body, perhaps with its shadow."""
+        x, y, w, h = cutout.box
+        centre = placement @ (x + w / 2, y + h / 2, 1)
+        extent = float(np.sqrt(abs(np.linalg.det(placement[:2, :2])))) * max(w, h)
+        motion = self.object_motion((centre[0], centre[1]))
+        layers = [self.shadow(cutout, placement, motion)] if self.rng.random() < 0.15 else []
+        kind = self.rng.choice(["rigid", "bending", "jointed"], p=[0.3, 0.5, 0.2])
+        if kind == "jointed":
+            return layers + self.jointed(cutout, placement, motion)
+        deformation = self.deformation(extent) if kind == "bending" else None
+        body = Layer(cutout.image, cutout.alpha, placement, (motion,), deformation=deformation, primary=True)
+        return [*layers, body]
+
+    def deformation(self, extent: float) -> Deformation:
+        rng = self.rng
         nodes = rng.normal(0, extent * rng.uniform(0.01, 0.08), (rng.integers(3, 6), rng.integers(3, 6), 2))
         smooth = cv2.resize(nodes.astype(np.float32), self.size, interpolation=cv2.INTER_CUBIC)
         return Deformation(smooth.astype(np.float32), rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 1.0))
 
-    def _cutout(self, rng: np.random.Generator) -> Cutout:
-        group = self.cutouts[rng.choice(len(self.cutouts), p=self.weights)]
-        return group[rng.integers(len(group))]
-
-    def _cover(self, rng: np.random.Generator, image: Image, most: float) -> Matrix:
-        """Place an image so that it covers the frame, up to `most` times larger, perhaps mirrored."""
-        height, width = image.shape[:2]
-        scale = max(self.size[0] / width, self.size[1] / height) * rng.uniform(1, most)
-        spare = (self.size[0] - width * scale, self.size[1] - height * scale)
-        x, y = spare[0] * rng.random(), spare[1] * rng.random()
-        if rng.random() < 0.5:
-            return np.array([[-scale, 0, x + width * scale], [0, scale, y], [0, 0, 1]])
-        return np.array([[scale, 0, x], [0, scale, y], [0, 0, 1]])
-
-    def _background(self, rng: np.random.Generator) -> Layer:
-        """Take a photograph without objects, or one whose object is painted over."""
-        if rng.random() < 0.6:
-            image = self.backgrounds[rng.integers(len(self.backgrounds))]
-        else:
-            image = self._cutout(rng).background
-        return Layer(image, None, self._cover(rng, image, 1.6), Motion(self.centre))
-
-    def _in_place(self, rng: np.random.Generator) -> list[Layer]:
-        """Let an object move out of its own photograph."""
-        cutout = self._cutout(rng)
-        placement = self._cover(rng, cutout.image, 1.4)
+    def jointed(self, cutout: Cutout, placement: Matrix, motion: Movement) -> list[Layer]:
+        """Cut a limb off along a line; it swings about the middle of the cut."""
+        rng = self.rng
         x, y, w, h = cutout.box
-        cx, cy, _ = placement @ (x + w / 2, y + h / 2, 1)
-        still = rng.random() < 0.12
-        motion = Motion((cx, cy)) if still else self._object_motion(rng, (cx, cy))
-        deformation = None if still else self._deformation(rng, abs(placement[0, 0]) * max(w, h))
+        angle = rng.uniform(0, 2 * np.pi)
+        normal = np.array([np.cos(angle), np.sin(angle)])
+        through = np.array([x + w / 2, y + h / 2]) + normal * rng.uniform(0.05, 0.3) * np.array([w, h])
+        rows, columns = np.mgrid[: cutout.mask.shape[0], : cutout.mask.shape[1]].astype(np.float32)
+        beyond = (columns - through[0]) * normal[0] + (rows - through[1]) * normal[1]
+        cut = np.argwhere((np.abs(beyond) < 1) & (cutout.mask > 0))
+        if len(cut) == 0:
+            return [Layer(cutout.image, cutout.alpha, placement, (motion,), primary=True)]
+        joint = placement @ (*cut.mean(0)[::-1], 1)
+        swing = Swing((joint[0], joint[1]), rng.uniform(0.1, 0.5), rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.6))
+        overlap = 0.04 * max(w, h)  # keeps the joint closed while it turns
+        limb = np.where(beyond > -overlap, cutout.alpha, 0).astype(np.uint8)
+        trunk = np.where(beyond < overlap, cutout.alpha, 0).astype(np.uint8)
         return [
-            Layer(cutout.background, None, placement, Motion(self.centre)),
-            Layer(cutout.image, cutout.alpha, placement, motion, 1.0, deformation, primary=True),
+            Layer(cutout.image, trunk, placement, (motion,), primary=True),
+            Layer(cutout.image, limb, placement, (motion, swing), primary=True),
         ]
 
-    def _composed(self, rng: np.random.Generator, *, primary: bool, parallax: float = 1.0) -> Layer:
-        """Put a cut-out somewhere in the frame."""
-        cutout = self._cutout(rng)
+    def shadow(self, cutout: Cutout, placement: Matrix, motion: Movement) -> Layer:
+        """Darken what lies beneath and beside the object."""
         x, y, w, h = cutout.box
-        side = min(self.size) * np.exp(rng.uniform(np.log(0.18), np.log(0.95)))
-        scale = side / max(w, h)
-        mirror = -1 if rng.random() < 0.5 else 1
-        angle = rng.normal(0, 0.15)
-        cx, cy = rng.uniform(0.1, 0.9) * self.size[0], rng.uniform(0.2, 0.85) * self.size[1]
-        a, b = scale * np.cos(angle), scale * np.sin(angle)
-        linear = np.array([[a * mirror, -b], [b * mirror, a]])
-        placement = np.eye(3)
-        placement[:2, :2] = linear
-        placement[:2, 2] = (cx, cy) - linear @ (x + w / 2, y + h / 2)
-        motion = self._object_motion(rng, (cx, cy)) if primary else Motion((cx, cy))
-        deformation = self._deformation(rng, side) if primary else None
-        return Layer(cutout.image, cutout.alpha, placement, motion, parallax, deformation, primary)
+        lean, length = self.rng.uniform(-1.2, 1.2), self.rng.uniform(0.15, 0.6)
+        foot = y + h
+        cast = np.array([[1, lean, -lean * foot], [0, length, foot - length * foot], [0, 0, 1]])
+        soft = cv2.GaussianBlur(cutout.mask, (0, 0), 1 + 0.015 * max(w, h)) * self.rng.uniform(0.2, 0.45)
+        return Layer(np.zeros_like(cutout.image), soft.astype(np.uint8), placement @ cast, (motion,))
 
-    def _occluder(self, rng: np.random.Generator) -> Layer:
+    def occluder(self) -> Layer:
         """Hide a part of the scene behind a textured blob or post in the foreground."""
-        texture = self.backgrounds[rng.integers(len(self.backgrounds))]
+        rng, texture = self.rng, self.photograph()
         height, width = texture.shape[:2]
-        alpha = np.zeros((height, width), np.uint8)
+        alpha: Mask = np.zeros((height, width), np.uint8)
         centre = (int(rng.uniform(0.2, 0.8) * width), int(rng.uniform(0.3, 0.9) * height))
         if rng.random() < 0.5:
             axes = (int(rng.uniform(0.03, 0.08) * width), height)
         else:
             axes = (int(rng.uniform(0.08, 0.25) * width), int(rng.uniform(0.08, 0.25) * height))
         cv2.ellipse(alpha, centre, axes, rng.uniform(-20, 20), 0, 360, 255, -1, cv2.LINE_AA)
-        return Layer(texture, alpha, self._cover(rng, texture, 1.0), Motion(self.centre), rng.uniform(1.0, 1.6))
+        return Layer(texture, alpha, self.cover(texture, 1.0), parallax=rng.uniform(1.0, 1.6))

@@ -74,7 +74,7 @@ class VideoSource:
                     start = stamp
                 else:  # damaged and raw streams have stamps that are missing or go back
                     time = stamp - start if stamp - start > time else time + float(1 / self.fps)
-                rgb = reformatter.reformat(picture, width, height, "rgb24").to_ndarray()
+                rgb = reformatter.reformat(picture, width, height, "rgb24", threads=1).to_ndarray()
                 image = _Orientation(picture).upright(np.asarray(rgb, np.uint8))
                 yield Frame(index, image, time, f"{index:05d}")
                 index += 1

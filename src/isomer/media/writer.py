@@ -26,6 +26,9 @@ from isomer.media.frame import Frame, FrameSource
 from isomer.media.image import encode_image
 from isomer.media.overlay import overlay
 
+# The index first, so that browsers play before all is loaded; no random identifiers, no version of FFmpeg.
+_CONTAINER_OPTIONS = {"movflags": "+faststart", "fflags": "+bitexact"}
+
 
 class Writer(ABC):
     """Takes the frames of `source` in order, each with its probability map, and writes one output.
@@ -87,7 +90,7 @@ class Writer(ABC):
         """Write the picture of a frame."""
 
     def _mask(self, probability: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return np.asarray(np.where(probability >= self.threshold, 255, 0), np.uint8)
+        return np.where(probability >= self.threshold, np.uint8(255), np.uint8(0))
 
     def _alpha(self, probability: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Opacity, uint8: 0.5 at the threshold, 0 and 1 from 0.25 below and above: soft edges, no haze."""
@@ -140,7 +143,8 @@ class VideoWriter(Writer):
     suffixes: ClassVar[tuple[str, ...]] = (".mp4", ".mov", ".mkv")
     _codec: ClassVar[str] = "libx264"
     _pixel_format: ClassVar[str] = "yuv420p"
-    _codec_options: ClassVar[dict[str, str]] = {"preset": "veryfast", "crf": "20"}
+    # x264's macroblock tree was seen to give other bytes from run to run on a busy machine with AVX-512.
+    _codec_options: ClassVar[dict[str, str]] = {"preset": "veryfast", "crf": "20", "x264-params": "mbtree=0"}
     _time_base: ClassVar[Fraction] = Fraction(1, 90_000)
 
     def __init__(self, path: str | Path, source: FrameSource, threshold: float = 0.5) -> None:
@@ -151,7 +155,7 @@ class VideoWriter(Writer):
             raise InputError(f"{self.path}: is a folder; choose another output")
         with self._one_line(), ExitStack() as resources:
             temporary = resources.enter_context(atomic_path(self.path))
-            self._container = av.open(str(temporary), "w", container_options={"movflags": "+faststart"})
+            self._container = av.open(str(temporary), "w", container_options=_CONTAINER_OPTIONS)
             resources.push(self._finish)
             self._stream = self._add_stream(source)
             self._container.start_encoding()
@@ -171,6 +175,7 @@ class VideoWriter(Writer):
             format=self._pixel_format,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
+            threads=1,  # the result of swscale's own threads is not the same every time
         )
         video_frame.pts = self._last_pts = max(self._last_pts + 1, round(frame.time / self._time_base))
         video_frame.time_base = self._time_base

@@ -112,34 +112,33 @@ class LevelCounts:
 def count_levels(prediction: NDArray[np.uint8], salient: NDArray[np.uint8], scale: Scale) -> LevelCounts:
     """Count the pixels of each level inside and outside the object (uint8 [H, W], 0 or 255)."""
     lowest, highest = (int(level) for level in cv2.minMaxLoc(prediction)[:2])
-    both = _histogram(prediction, lowest, highest, None)
-    foreground = _histogram(prediction, lowest, highest, salient)
+    if prediction.size >= 1 << 24:  # OpenCV's histograms are float32
+        both = np.bincount(prediction.ravel(), minlength=LEVELS)
+        foreground = np.bincount(prediction[salient > 0], minlength=LEVELS)
+        return LevelCounts(foreground, both - foreground, scale(lowest, highest))
+    # Most pixels have the lowest or the highest level, and a histogram is slowest where one level repeats: these
+    # two are counted apart, and the histogram is of the block that holds the others.
+    both, foreground = np.zeros(LEVELS, np.int64), np.zeros(LEVELS, np.int64)
+    if highest - lowest > 1:
+        between = cv2.inRange(prediction, lowest + 1, highest - 1)
+        left, top, width, height = cv2.boundingRect(between)
+        block = slice(top, top + height), slice(left, left + width)
+        both += _histogram(prediction[block], between[block])
+        foreground += _histogram(prediction[block], cv2.bitwise_and(between[block], salient[block]))
+    at_highest = cv2.compare(prediction, highest, cv2.CMP_EQ)
+    both[highest] = cv2.countNonZero(at_highest)
+    foreground[highest] = cv2.countNonZero(cv2.bitwise_and(at_highest, salient))
+    both[lowest] += prediction.size - int(both.sum())
+    foreground[lowest] += cv2.countNonZero(salient) - int(foreground.sum())
     return LevelCounts(foreground, both - foreground, scale(lowest, highest))
+
+
+def _histogram(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.int64]:
+    if not image.size:
+        return np.zeros(LEVELS, np.int64)
+    return cv2.calcHist([image], [0], mask, [LEVELS], [0, LEVELS]).ravel().astype(np.int64)
 
 
 def _at_least(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Number of pixels of level >= i, for i in 0..256."""
     return np.append(np.cumsum(counts[::-1])[::-1], 0)
-
-
-def _histogram(
-    image: NDArray[np.uint8], lowest: int, highest: int, mask: NDArray[np.uint8] | None
-) -> NDArray[np.int64]:
-    """Pixels of each level of an image, whose extremes are known, within a mask of 0 and 255."""
-    counts = np.zeros(LEVELS, np.int64)
-    if image.size >= 1 << 24:  # OpenCV's histograms are float32
-        counts += np.bincount(image.ravel() if mask is None else image[mask > 0], minlength=LEVELS)
-        return counts
-    total = image.size if mask is None else cv2.countNonZero(mask)
-    # Most pixels of a saliency map have one of two levels, and a histogram is slowest where one level repeats.
-    if highest - lowest > 1:
-        between = cv2.inRange(image, lowest + 1, highest - 1)
-        if mask is not None:
-            between = cv2.bitwise_and(between, mask)
-        counts += cv2.calcHist([image], [0], between, [LEVELS], [0, LEVELS]).ravel().astype(np.int64)
-    at_highest = cv2.compare(image, highest, cv2.CMP_EQ)
-    if mask is not None:
-        at_highest = cv2.bitwise_and(at_highest, mask)
-    counts[highest] = cv2.countNonZero(at_highest)
-    counts[lowest] += total - int(counts.sum())
-    return counts

@@ -32,8 +32,8 @@ class WeightedFMeasure(MeanMeasure):
             return 0.0
         scale = pair.levels.scale
         # |prediction - annotation| in levels: an integer image, exact.
-        ideal = np.where(pair.salient, np.uint8(scale.top), np.uint8(scale.bottom))
-        error = cv2.absdiff(pair.prediction, ideal)
+        bottom, top = np.uint8(scale.bottom), np.uint8(scale.top)
+        error = cv2.absdiff(pair.prediction, pair.salient & (bottom ^ top) ^ bottom)
         unit = scale.top - scale.bottom
         missed = _missed(error, pair.salient) / unit
         false = _false(error, pair.salient) / unit

@@ -12,7 +12,7 @@ class DropPath(nn.Module):
     Huang et al., Deep Networks with Stochastic Depth, ECCV 2016.
 
     Args:
-        rate: probability in [0, 1) that a sample's branch is dropped; the others are scaled by 1 / (1 - rate).
+        rate: probability in [0, 1) that a sample's branch is dropped; others are scaled by 1 / (1 - rate).
     """
 
     def __init__(self, rate: float) -> None:

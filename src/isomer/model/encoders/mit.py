@@ -90,7 +90,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, H, W, C] to the same."""
         x = x + self.drop_path(self.attn(self.norm1(x)))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        out: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
+        return out
 
 
 class MiTB0(nn.Module):

@@ -20,7 +20,7 @@ class _Conv(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1):
         same = kernel // 2 if stride == 1 else 0
         super().__init__(inputs, outputs, kernel, stride, padding=same, groups=groups)
-        nn.init.kaiming_normal_(self.weight, mode="fan_out")
+        nn.init.kaiming_normal_(self.weight)
         assert self.bias is not None
         nn.init.zeros_(self.bias)
 

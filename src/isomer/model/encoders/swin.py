@@ -123,7 +123,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Map [B, H, W, C] to the same; `mask` is that of `_shift_mask`, used if the windows are shifted."""
         x = x + self.drop_path(self._attend(self.norm1(x), mask))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        out: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
+        return out
 
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
         height, width = x.shape[1:3]

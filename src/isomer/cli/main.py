@@ -1,0 +1,62 @@
+"""The `isomer` command: one verb a file of this folder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pkgutil
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module, metadata
+
+import isomer.cli
+from isomer.errors import InputError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Collect the verbs: a module's docstring is its help, `add_arguments` and `run` do the rest."""
+    parser = argparse.ArgumentParser(
+        prog="isomer", description="Zero-shot video object segmentation: the primary object's mask in every frame."
+    )
+    parser.add_argument("--version", action="version", version=f"isomer {metadata.version('isomer-vos')}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    for module in pkgutil.iter_modules(isomer.cli.__path__):
+        if module.name == "main":
+            continue
+        verb = import_module(f"isomer.cli.{module.name}")
+        summary = (verb.__doc__ or "").strip()
+        verb_parser = verbs.add_parser(
+            module.name,
+            help=summary.splitlines()[0],
+            description=summary,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        verb.add_arguments(verb_parser)
+        verb_parser.set_defaults(run=verb.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code: 2 for bad input, said in one line."""
+    warnings.showwarning = _show_warning
+    arguments = build_parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except InputError as error:
+        print(f"isomer: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("isomer: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    print(f"isomer: warning: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Segment the primary object of a video: overlay, masks, cut-out.
+
+With nothing but a video it writes an overlay next to it: clip.mp4 gives clip_overlay.mp4.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+_OUTPUTS = ("overlay", "mask", "masks", "probabilities", "cutout", "cutouts")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("input", type=Path, metavar="INPUT", help="a video file, or a folder of images")
+    parser.add_argument("-o", dest="out", type=Path, metavar="OUT", help="file or folder to write (default: next to INPUT)")
+    parser.add_argument(
+        "--output",
+        nargs="+",
+        choices=_OUTPUTS,
+        default=["overlay"],
+        metavar="KIND",
+        help=f"one or several of {', '.join(_OUTPUTS)} (default: overlay)",
+    )
+    parser.add_argument(
+        "--model", default="isomer_mobilenet_v2", help="a model's name or a checkpoint file (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--size", type=int, default=384, help="the network sees about SIZE x SIZE pixels (default: %(default)s)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.5,
+        help="probability from which on a pixel is of the object (default: %(default)s)",
+    )
+    parser.add_argument("--stride", type=int, default=1, metavar="N", help="take every N-th frame (default: %(default)s)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar and no last line")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Segment the video and say what was written."""
+    from isomer.segment import segment_video
+
+    summary = segment_video(
+        arguments.input,
+        arguments.out,
+        outputs=arguments.output,
+        model=arguments.model,
+        size=arguments.size,
+        device=arguments.device,
+        threshold=arguments.threshold,
+        stride=arguments.stride,
+        progress=not arguments.quiet,
+    )
+    if not arguments.quiet:
+        rate = summary.frames / summary.seconds
+        written = ", ".join(str(path) for path in summary.outputs)
+        print(f"{summary.frames} frames in {summary.seconds:.1f} s ({rate:.1f} frames/s): wrote {written}")
+    return 0

@@ -1,0 +1,108 @@
+"""Augmentation of a frame, its flow vectors and its mask: together, vectors before colours."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.data.motion import Matrix, similarity
+from isomer.data.scene import Image
+from isomer.flow import Flow
+
+
+def random_crop(rng: np.random.Generator, source: tuple[int, int], side: int) -> Matrix:
+    """Draw a square crop, scaled, turned and perhaps mirrored, that lies inside the source.
+
+    Args:
+        rng: decides.
+        source: (W, H) of the frame.
+        side: of the result, in pixels.
+
+    Returns:
+        Source pixels to result pixels, float64 [3, 3].
+    """
+    angle = rng.normal(0, 0.08) if rng.random() < 0.5 else 0.0
+    reach = abs(np.cos(angle)) + abs(np.sin(angle))  # half the bounding box of the turned crop over half its side
+    # A crop that fits has its shorter bounding side within the frame's; up to 1.8 times nearer.
+    scale = side * reach / min(source) * np.exp(rng.uniform(0, 0.6))
+    half = side * reach / scale / 2
+    centre = tuple(length / 2 + (rng.random() - 0.5) * (length - 2 * half) - 0.5 for length in source)
+    target = ((side - 1) / 2, (side - 1) / 2)
+    return similarity(angle, scale, (centre[0], centre[1]), target, mirror=rng.random() < 0.5)
+
+
+def warp_image(image: NDArray[np.uint8], matrix: Matrix, side: int, *, nearest: bool = False) -> NDArray[np.uint8]:
+    """Move an image [H, W] or [H, W, 3] by a transform of its pixels into a square; `nearest` is for masks."""
+    flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+    warped = cv2.warpAffine(image, matrix[:2], (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    return warped.astype(np.uint8, copy=False)
+
+
+def warp_flow(flow: Flow, frame: tuple[int, int], matrix: Matrix, side: int, camera: Matrix | None = None) -> Flow:
+    """Move a flow field by a transform of the frame's pixels into a square, and its vectors with it.
+
+    A vector v at p, which leads from p to p + v, becomes matrix (p + v) - matrix p at matrix p; a mirror, a
+    rotation and a scale so change the vectors themselves.
+
+    Args:
+        flow: float32 [h, w, 2], perhaps coarser than the frame, in pixels of its own grid.
+        frame: (W, H) of the frame.
+        matrix: frame pixels to result pixels, float64 [3, 3].
+        side: of the result, in pixels.
+        camera: what moves the second frame in addition, result pixels to result pixels.
+
+    Returns:
+        float32 [side, side, 2], in pixels of the result.
+    """
+    height, width = flow.shape[:2]
+    grow = np.diag([frame[0] / width, frame[1] / height, 1.0])
+    grow[:2, 2] = (np.diag(grow)[:2] - 1) / 2  # pixel centres
+    whole = matrix @ grow
+    vectors = cv2.warpAffine(flow, whole[:2], (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    vectors = vectors @ whole[:2, :2].T.astype(np.float32)
+    if camera is not None:
+        grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).astype(np.float32)
+        vectors = (grid + vectors) @ camera[:2, :2].T + camera[:2, 2] - grid
+    return vectors.astype(np.float32)
+
+
+def degrade(rng: np.random.Generator, first: Image, second: Image) -> tuple[Image, Image]:
+    """Distort light and colour of both frames alike, blur them, and add noise and compression to each."""
+    gain, offset, gamma = np.exp(rng.normal(0, 0.15)), rng.normal(0, 12), np.exp(rng.normal(0, 0.2))
+    levels = 255 * (np.arange(256) / 255) ** gamma
+    tint = np.exp(rng.normal(0, 0.04, 3))
+    table = np.clip(levels[:, None] * gain * tint + offset, 0, 255).astype(np.uint8)[:, None]
+    saturation = float(np.clip(rng.normal(1, 0.3), 0, 1.6)) if rng.random() < 0.5 else 1.0
+    blur = rng.uniform(0.4, 1.6) if rng.random() < 0.25 else 0.0
+    streak = motion_blur_kernel(rng) if rng.random() < 0.1 else None
+    noise = rng.uniform(1, 8) if rng.random() < 0.3 else 0.0
+    quality = int(rng.integers(30, 90)) if rng.random() < 0.35 else None
+
+    def distort(image: NDArray[np.generic]) -> Image:
+        image = cv2.LUT(image, table)
+        if saturation != 1:
+            gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+            image = cv2.addWeighted(image, saturation, gray, 1 - saturation, 0)
+        if blur:
+            image = cv2.GaussianBlur(image, (0, 0), blur)
+        if streak is not None:
+            image = cv2.filter2D(image, -1, streak, borderType=cv2.BORDER_REFLECT_101)
+        if noise:
+            image = np.clip(image + rng.normal(0, noise, image.shape), 0, 255).astype(np.uint8)
+        if quality is not None:
+            data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        return image.astype(np.uint8, copy=False)
+
+    return distort(first), distort(second)
+
+
+def motion_blur_kernel(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw the streak that a moving camera leaves: a line of 3 to 9 pixels, float32, summing to one."""
+    length, angle = rng.uniform(3, 9), rng.uniform(0, np.pi)
+    kernel = np.zeros((9, 9), np.float32)
+    reach = length / 2 * np.array([np.cos(angle), np.sin(angle)])
+    ends = np.rint((4 + np.stack([-reach, reach])) * 16).astype(int).tolist()
+    cv2.line(kernel, tuple(ends[0]), tuple(ends[1]), 1.0, 1, cv2.LINE_8, 4)
+    return kernel / kernel.sum()

@@ -1,0 +1,79 @@
+"""Rendered scenes as videos on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.data.kitti import write_kitti_flow
+from isomer.data.scene import Scene
+from isomer.media import Frame, MaskVideoWriter
+from isomer.media.image import write_image
+from isomer.media.writer import VideoWriter
+
+
+class SceneFrames:
+    """The frames of a scene as a `FrameSource`.
+
+    Args:
+        scene: rendered at the times 0, 1, 2, ...
+        count: of the frames.
+        fps: frames per second.
+    """
+
+    def __init__(self, scene: Scene, count: int, fps: Fraction = Fraction(24)):
+        self.path = Path("scene")
+        self.scene, self.size, self.fps, self.count = scene, scene.size, fps, count
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Render the frames one by one."""
+        for frame, _ in self.with_masks():
+            yield frame
+
+    def with_masks(self) -> Iterator[tuple[Frame, NDArray[np.uint8]]]:
+        """Render the frames with their masks, 0/255 [H, W]."""
+        for index in range(self.count):
+            image, mask = self.scene.render(index)
+            yield Frame(index, image, float(index / self.fps), f"{index:05d}"), mask
+
+
+class _PlainVideoWriter(VideoWriter):
+    """The video as it is: H.264."""
+
+    def _picture(self, image: NDArray[np.uint8], probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+        return image
+
+
+def write_clip(frames: SceneFrames, video: Path, mask_video: Path | None = None) -> None:
+    """Write a scene as an H.264 video and its mask, white on black, as another.
+
+    Raises:
+        InputError: an output cannot be written.
+    """
+    with _PlainVideoWriter(video, frames) as plain:
+        for frame, mask in frames.with_masks():
+            plain.write(frame, mask)
+    if mask_video is not None:
+        with MaskVideoWriter(mask_video, frames) as masks:
+            for frame, mask in frames.with_masks():
+                masks.write(frame, (mask / 255).astype(np.float32))
+
+
+def write_sequence(frames: SceneFrames, folder: Path) -> None:
+    """Write a scene as a sequence of the layout that training reads: `frames`, `masks` and exact `flow`.
+
+    The flow of frame t is that to frame t + 1; the last frame has none.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    for frame, mask in frames.with_masks():
+        write_image(folder / "frames" / f"{frame.name}.png", frame.image)
+        write_image(folder / "masks" / f"{frame.name}.png", mask)
+        if frame.index + 1 < frames.count:
+            flow = frames.scene.flow(frame.index, frame.index + 1)
+            write_kitti_flow(folder / "flow" / f"{frame.name}.png", flow)

@@ -1,0 +1,42 @@
+"""Optical flow as a 16-bit PNG, the format of the KITTI benchmark: steps of 1/64 pixel within +-512 pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from isomer.errors import InputError
+from isomer.files import atomic_path
+from isomer.flow import Flow
+
+
+def write_kitti_flow(path: str | Path, flow: Flow) -> None:
+    """Write a flow, float32 [H, W, 2] in pixels, as a `.png` of 16 bits a channel; every vector is marked valid.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    levels = np.clip(np.rint(flow * 64.0) + 2**15, 0, 2**16 - 1)
+    channels = [np.ones_like(levels[..., 0]), levels[..., 1], levels[..., 0]]  # BGR: valid, y, x
+    _, data = cv2.imencode(".png", np.stack(channels, -1).astype(np.uint16), [cv2.IMWRITE_PNG_COMPRESSION, 4])
+    with atomic_path(path) as temporary:
+        try:
+            temporary.write_bytes(data.tobytes())
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror}); make room") from error
+
+
+def read_kitti_flow(path: str | Path) -> Flow:
+    """Read a flow, float32 [H, W, 2] in pixels; vectors that the file marks invalid are 0.
+
+    Raises:
+        InputError: the file is missing or no 16-bit PNG of three channels.
+    """
+    levels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if Path(path).is_file() else None
+    if levels is None or levels.dtype != np.uint16 or levels.ndim != 3:
+        raise InputError(f"{path}: not optical flow as a 16-bit PNG; compute it again with isomer prepare")
+    flow = (levels[..., :0:-1].astype(np.float32) - 2**15) / 64
+    flow[levels[..., 0] == 0] = 0
+    return flow

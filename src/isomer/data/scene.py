@@ -1,0 +1,158 @@
+"""Scenes: stacks of layers, back to front, whose every frame, mask and exact optical flow can be rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.data.motion import Deformation, Matrix, Motion, Movement
+
+Image = NDArray[np.uint8]
+Mask = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """An image with the mask of its salient object.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        mask: uint8 0/255 [H, W].
+    """
+
+    image: Image
+    mask: Mask
+
+    @cached_property
+    def box(self) -> tuple[int, int, int, int]:
+        """The object's bounding box x, y, width, height."""
+        x, y, w, h = cv2.boundingRect(self.mask)
+        return x, y, w, h
+
+    @cached_property
+    def alpha(self) -> Mask:
+        """The mask with a soft edge, drawn in by a pixel so that no background shines through."""
+        return _bytes(cv2.blur(cv2.erode(self.mask, np.ones((3, 3), np.uint8)), (3, 3)))
+
+    @cached_property
+    def background(self) -> Image:
+        """The image with the object painted over from its surroundings."""
+        small = cv2.resize(self.image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        hole = cv2.resize(self.mask, (small.shape[1], small.shape[0]), interpolation=cv2.INTER_AREA)
+        hole = cv2.dilate((hole > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
+        filled = cv2.inpaint(small, hole, 3, cv2.INPAINT_TELEA)
+        filled = cv2.resize(filled, self.mask.shape[::-1], interpolation=cv2.INTER_CUBIC)
+        weight = cv2.blur(cv2.dilate(self.mask, np.ones((9, 9), np.uint8)), (7, 7))[..., None] / np.float32(255)
+        return (weight * filled + (1 - weight) * self.image).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One image with alpha and its motion.
+
+    Args:
+        image: uint8 RGB [h, w, 3].
+        alpha: uint8 [h, w], or None for a background, which is mirrored at its borders. What is at most half
+            opaque, such as a shadow, hides nothing: it has no part in mask and flow.
+        placement: image pixels to frame pixels before any motion, float64 [3, 3].
+        motions: the layer's own, under the camera's; the last one comes first, as a limb's before its body's.
+        parallax: share of the camera's motion that the layer sees.
+        deformation: of a body that is not rigid.
+        primary: whether the layer counts as the primary object in the mask.
+    """
+
+    image: Image
+    alpha: Mask | None
+    placement: Matrix
+    motions: Sequence[Movement] = ()
+    parallax: float = 1.0
+    deformation: Deformation | None = None
+    primary: bool = False
+
+    def matrix(self, camera: Motion, t: float) -> Matrix:
+        """Return image pixels to frame pixels at time t: float64 [3, 3]."""
+        steps = (motion.matrix(t) for motion in reversed(self.motions))
+        return camera.matrix(t * self.parallax) @ reduce(lambda done, step: step @ done, steps, self.placement)
+
+    def render(self, camera: Motion, size: tuple[int, int], t: float) -> tuple[Image, Mask | None]:
+        """Return the layer as frame t sees it: uint8 [H, W, 3] and its alpha [H, W]; `size` is (W, H)."""
+        matrix = self.matrix(camera, t)
+        if self.deformation is None:
+            args = (matrix[:2], size)
+            image = cv2.warpAffine(self.image, *args, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+            alpha = None if self.alpha is None else cv2.warpAffine(self.alpha, *args, flags=cv2.INTER_LINEAR)
+        else:
+            inverse = np.linalg.inv(matrix)[:2].astype(np.float32)
+            points = _grid(size) + self.deformation.at(t)
+            lookup = points @ inverse[:, :2].T + inverse[:, 2]
+            image = cv2.remap(self.image, lookup, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+            alpha = None if self.alpha is None else cv2.remap(self.alpha, lookup, None, cv2.INTER_LINEAR)
+        return _bytes(image), None if alpha is None else _bytes(alpha)
+
+    def flow(self, camera: Motion, size: tuple[int, int], start: float, end: float) -> NDArray[np.float32]:
+        """Return where the layer's pixels of frame `start` are in frame `end`: displacement, [H, W, 2]."""
+        step = (self.matrix(camera, end) @ np.linalg.inv(self.matrix(camera, start)))[:2].astype(np.float32)
+        grid = _grid(size)
+        rigid = grid if self.deformation is None else grid + self.deformation.at(start)
+        rigid = rigid @ step[:, :2].T + step[:, 2]
+        if self.deformation is None:
+            return rigid - grid
+        # The frame pixel q that shows the point: q + d(q) = rigid, by fixed-point iteration.
+        displacement, q = self.deformation.at(end), rigid
+        for _ in range(4):
+            q = rigid - cv2.remap(displacement, q, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return (q - grid).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Layers, back to front, seen by a moving camera. The first layer is an opaque background.
+
+    Args:
+        layers: at least one.
+        camera: moves all of them.
+        size: (W, H) of the frames.
+        sources: the files the images came from.
+    """
+
+    layers: Sequence[Layer]
+    camera: Motion
+    size: tuple[int, int]
+    sources: tuple[str, ...] = ()
+
+    def render(self, t: float) -> tuple[Image, Mask]:
+        """Return frame t, uint8 RGB [H, W, 3], and the visible mask of the primary object, 0/255 [H, W]."""
+        frame = np.zeros((self.size[1], self.size[0], 3), np.uint8)
+        mask = np.zeros(frame.shape[:2], np.uint8)
+        for layer in self.layers:
+            image, alpha = layer.render(self.camera, self.size, t)
+            if alpha is None:
+                frame = image
+                continue
+            weight = alpha.astype(np.uint16)[..., None]
+            frame = ((image * weight + frame * (255 - weight) + 127) // 255).astype(np.uint8)
+            mask[alpha > 127] = 255 if layer.primary else 0
+        return frame, mask
+
+    def flow(self, start: float, end: float) -> NDArray[np.float32]:
+        """Return the exact flow from frame `start` to frame `end`: float32 [H, W, 2], pixels."""
+        flow = np.zeros((self.size[1], self.size[0], 2), np.float32)
+        for layer in self.layers:
+            _, alpha = layer.render(self.camera, self.size, start)
+            visible = np.ones(flow.shape[:2], bool) if alpha is None else alpha > 127
+            flow[visible] = layer.flow(self.camera, self.size, start, end)[visible]
+        return flow
+
+
+def _bytes(array: NDArray[np.generic]) -> NDArray[np.uint8]:
+    return array.astype(np.uint8, copy=False)
+
+
+def _grid(size: tuple[int, int]) -> NDArray[np.float32]:
+    x, y = np.meshgrid(np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32))
+    return np.stack([x, y], -1)

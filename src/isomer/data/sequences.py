@@ -1,0 +1,184 @@
+"""Videos with masks, as folders of images: how datasets lay them out, and what a frame of one is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.errors import InputError
+from isomer.media.image import IMAGE_SUFFIXES, read_gray, read_palette
+
+UNKNOWN = 128
+"""Level of a mask where the annotation does not say."""
+
+_SUFFIXES = IMAGE_SUFFIXES | {".pgm", ".ppm"}
+_S = "{sequence}"
+
+LAYOUTS: dict[str, tuple[str, str]] = {
+    "isomer": (f"{_S}/frames", f"{_S}/masks"),
+    "davis": (f"JPEGImages/480p/{_S}", f"Annotations/480p/{_S}"),
+    "davis-full": (f"JPEGImages/Full-Resolution/{_S}", f"Annotations/Full-Resolution/{_S}"),
+    "youtube-vos": (f"JPEGImages/{_S}", f"Annotations/{_S}"),
+    "segtrack-v2": (f"JPEGImages/{_S}", f"GroundTruth/{_S}"),
+    "davsod": (f"{_S}/Imgs", f"{_S}/GT_object_level"),
+    "vsod": (f"{_S}/Imgs", f"{_S}/ground-truth"),
+    "fbms": (_S, f"{_S}/GroundTruth"),
+}
+"""Folders of the frames and the masks of a sequence, by layout.
+
+`isomer` is what `isomer prepare` writes, `davis` that of DAVIS-2016 and 2017, `youtube-vos` also that of Long-Videos
+and of the FBMS copies with binary masks, `vsod` that of MCL and ViSal as saliency benchmarks distribute them.
+"""
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What the levels of a mask file mean: these are background or unknown, every other one is object."""
+
+    background: tuple[int, ...] = (0,)
+    unknown: tuple[int, ...] = (UNKNOWN,)
+
+    def read(self, paths: Sequence[Path]) -> NDArray[np.uint8]:
+        """Read the mask of a frame, uint8 [H, W]: 255 object, 0 background, 128 unknown.
+
+        Several files are one object each; a palette PNG's levels are its indices.
+
+        Raises:
+            InputError: a file is no image.
+        """
+        masks = [self._read_one(path) for path in paths]
+        return np.maximum.reduce(masks)
+
+    def _read_one(self, path: Path) -> NDArray[np.uint8]:
+        levels = read_palette(path) if _is_palette(path) else read_gray(path)
+        table = np.full(256, 255, np.uint8)
+        table[list(self.unknown)] = UNKNOWN
+        table[list(self.background)] = 0
+        return table[levels]
+
+
+@dataclass(frozen=True)
+class VideoSequence:
+    """One video with masks.
+
+    Args:
+        name: of the sequence.
+        frames: in order.
+        masks: files of a frame's mask, by the frame's stem; not every frame has one.
+        flow: folder with the flow from a frame to the next, `<stem>.png` (see `isomer.data.kitti`).
+        levels: of the masks.
+    """
+
+    name: str
+    frames: tuple[Path, ...]
+    masks: dict[str, tuple[Path, ...]]
+    flow: Path | None = None
+    levels: Levels = Levels()
+
+    def mask(self, frame: Path) -> NDArray[np.uint8]:
+        """Read the mask of a frame that has one, uint8 [H, W]: 255 object, 0 background, 128 unknown."""
+        return self.levels.read(self.masks[frame.stem])
+
+    def pairs(self, step: int) -> list[tuple[Path, Path]]:
+        """List the pairs of frames `step` apart, by the numbers in their names, whose first one has a mask."""
+        by_number = self._by_number
+        return [
+            (first, by_number[number + step])
+            for number, first in by_number.items()
+            if number + step in by_number and first.stem in self.masks
+        ]
+
+    @cached_property
+    def _by_number(self) -> dict[int, Path]:
+        return {frame_number(path.stem): path for path in self.frames}
+
+
+def frame_number(stem: str) -> int:
+    """Return the last number in a name, as in `camel01_0012`; 0 without one."""
+    numbers = re.findall(r"\d+", stem)
+    return int(numbers[-1]) if numbers else 0
+
+
+def find_sequences(root: Path, layout: str | None = None, levels: Levels | None = None) -> list[VideoSequence]:
+    """List the sequences with masks below a folder, by name; the folder may be a sequence itself.
+
+    Args:
+        root: the dataset as downloaded, or as `isomer prepare` wrote it.
+        layout: a key of `LAYOUTS`, `FRAMES:MASKS` with `{sequence}` in both, or None to recognise it.
+        levels: of the masks.
+
+    Raises:
+        InputError: nothing is found, or the layout is not recognised or unknown.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; check the path")
+    candidates = list(LAYOUTS.values()) if layout is None else [_templates(layout)]
+    if layout is None and (root / "frames").is_dir() and (root / "masks").is_dir():
+        return [_sequence(root.name, root / "frames", root / "masks", levels or Levels())]
+    for templates in candidates:
+        found = _find(root, *templates, levels or Levels())
+        if found:
+            return found
+    known = ", ".join(LAYOUTS)
+    raise InputError(f"{root}: no sequences found; name the layout, one of {known}, or as FRAMES:MASKS")
+
+
+def _templates(layout: str) -> tuple[str, str]:
+    if layout in LAYOUTS:
+        return LAYOUTS[layout]
+    frames, _, masks = layout.partition(":")
+    if _S not in frames or _S not in masks:
+        raise InputError(f"layout {layout}: unknown; choose from {', '.join(LAYOUTS)}, or FRAMES:MASKS with {_S}")
+    return frames, masks
+
+
+def _find(root: Path, frames: str, masks: str, levels: Levels) -> list[VideoSequence]:
+    """Look for sequences at the root, then one level below, where downloads have `train` or `Trainingset`."""
+    before, _, after = frames.partition(_S)
+    for top in (root, *sorted(p for p in root.iterdir() if p.is_dir())):
+        found = []
+        for folder in sorted((top / before).glob("*")):
+            name = folder.name
+            frame_folder, mask_folder = top / frames.replace(_S, name), top / masks.replace(_S, name)
+            if name[0] != "." and frame_folder.is_dir() and mask_folder.is_dir():
+                found.append(_sequence(name, frame_folder, mask_folder, levels))
+        if found:
+            return found
+    return []
+
+
+def _sequence(name: str, frame_folder: Path, mask_folder: Path, levels: Levels) -> VideoSequence:
+    frames = sorted(_images(frame_folder), key=lambda path: (frame_number(path.stem), path.name))
+    folders = [folder for folder in sorted(mask_folder.iterdir()) if folder.is_dir()] or [mask_folder]
+    files = [path for folder in folders for path in _images(folder)]
+    if not frames or not files:
+        raise InputError(f"{mask_folder if frames else frame_folder}: no images there; complete the dataset")
+    stems = {frame.stem: frame.stem for frame in frames}
+    stems |= {f"{frame.stem}_gt": frame.stem for frame in frames}
+    by_number = {frame_number(frame.stem): frame.stem for frame in frames}
+    masks: dict[str, tuple[Path, ...]] = {}
+    for path in files:
+        stem = stems.get(path.stem) or by_number.get(frame_number(path.stem))
+        if stem is None:
+            raise InputError(f"{path}: a mask without a frame in {frame_folder}; add the frame or remove the mask")
+        masks[stem] = (*masks.get(stem, ()), path)
+    flow = frame_folder.parent / "flow" if frame_folder.name == "frames" else None
+    if flow is not None and not flow.is_dir():
+        flow = None
+    return VideoSequence(name, tuple(frames), masks, flow, levels)
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and p.name[0] != ".")
+
+
+def _is_palette(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(26)
+    return head.startswith(b"\x89PNG") and head[25:26] == b"\x03"

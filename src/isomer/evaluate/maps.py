@@ -1,0 +1,97 @@
+"""Reading predictions and annotations, strictly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.errors import InputError
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_KIND = slice(24, 26)  # bit depth and colour type
+_PALETTE = 3
+
+
+class Annotation(NamedTuple):
+    """An annotation's foreground.
+
+    Attributes:
+        levels: uint8 [H, W]; of a palette or colour image, 255 where there is any object, else 0.
+        unexpected: levels other than 0 and 255 in a gray image, at most eight of them.
+    """
+
+    levels: NDArray[np.uint8]
+    unexpected: tuple[int, ...]
+
+
+def read_prediction(path: Path) -> NDArray[np.uint8]:
+    """Read an 8-bit gray map: uint8 [H, W].
+
+    Raises:
+        InputError: the file cannot be read or is not 8-bit gray.
+    """
+    data = _read_bytes(path)
+    if data.startswith(_PNG_SIGNATURE):
+        depth, colour = data[_PNG_KIND] if len(data) > 26 else (0, 0)
+        if (depth, colour) != (8, 0):
+            kinds = {0: "gray", 2: "RGB", _PALETTE: "palette", 4: "gray with alpha", 6: "RGBA"}
+            kind = f"{depth}-bit {kinds.get(colour, 'damaged')}"
+            raise InputError(f"{path}: a {kind} PNG; a prediction has to be 8-bit gray, convert it")
+    image = _decode(data, path)
+    if image.ndim != 2 or image.dtype != np.uint8:
+        channels = 1 if image.ndim == 2 else image.shape[2]
+        raise InputError(
+            f"{path}: {channels} channels of {image.dtype}; a prediction has to be 8-bit gray, convert it"
+        )
+    return image
+
+
+def read_annotation(path: Path) -> Annotation:
+    """Read an annotation, several objects merged into one foreground.
+
+    A palette PNG is foreground where its index, a colour image where any channel, is not 0.
+
+    Raises:
+        InputError: the file cannot be read or has other than 8 bits a channel.
+    """
+    data = _read_bytes(path)
+    if data.startswith(_PNG_SIGNATURE) and data[25:26] == bytes([_PALETTE]):
+        from isomer.media.image import read_palette  # only here: most annotations need no other room
+
+        return Annotation(_foreground(read_palette(path)), ())
+    image = _decode(data, path)
+    if image.dtype != np.uint8:
+        raise InputError(f"{path}: an annotation of {image.dtype}; it has to have 8 bits a channel, convert it")
+    if image.ndim == 3:
+        return Annotation(_foreground(image[..., :3].max(axis=2)), ())
+    return Annotation(image, _unexpected(image))
+
+
+def _foreground(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.threshold(image, 0, 255, cv2.THRESH_BINARY)[1], np.uint8)
+
+
+def _unexpected(image: NDArray[np.uint8]) -> tuple[int, ...]:
+    between = cv2.inRange(image, 1, 254)
+    if not cv2.countNonZero(between):
+        return ()
+    return tuple(int(level) for level in np.unique(image[between > 0])[:8])
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+
+
+def _decode(data: bytes, path: Path) -> NDArray[np.uint8]:
+    # An empty buffer is an exception in OpenCV, anything else that is no image is None.
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if image is None:
+        raise InputError(f"{path}: not an image that can be read; replace it")
+    return image  # type: ignore[no-any-return]

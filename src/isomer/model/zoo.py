@@ -1,0 +1,82 @@
+"""Networks by name."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import resources
+from pathlib import Path
+
+from isomer.errors import InputError
+from isomer.model.checkpoint import load_checkpoint
+from isomer.model.network import FusionName, Isomer, IsomerConfig
+
+_MODELS: dict[str, IsomerConfig] = {
+    "isomer_mobilenet_v2": IsomerConfig("mobilenet_v2"),
+    "isomer_mit_b0": IsomerConfig("mit_b0", head_width=64),
+    "isomer_swin_tiny": IsomerConfig("swin_tiny", head_width=192),
+}
+_WEIGHTS = resources.files("isomer") / "weights"
+_SUFFIXES = (".safetensors", ".pth")
+
+
+def list_models() -> list[str]:
+    """Return the names that `create_model` knows."""
+    return list(_MODELS)
+
+
+def create_model(
+    name_or_path: str | Path, pretrained: bool = True, fusion: FusionName | None = None
+) -> Isomer:
+    """Build a network by its name, or read one from a file.
+
+    Args:
+        name_or_path: one of `list_models()`, or a path that ends in .safetensors or .pth.
+        pretrained: with a name, load the weights that come with the package; otherwise they are random. A
+            path always has its own.
+        fusion: how frame and flow are fused (see `IsomerConfig`). Default: the weights' own, and `isomer` for
+            random ones.
+
+    Returns:
+        The network on the CPU, in evaluation mode.
+
+    Raises:
+        InputError: the name is unknown, has no weights in the package, or its weights have another fusion; or
+            the file is refused (see `load_checkpoint`).
+    """
+    name = str(name_or_path)
+    if isinstance(name_or_path, Path) or name.endswith(_SUFFIXES):
+        model = load_checkpoint(name_or_path)
+    elif name not in _MODELS:
+        raise InputError(_unknown(name))
+    elif pretrained:
+        model = _embedded(name)
+    else:
+        config = _MODELS[name]
+        return Isomer(IsomerConfig(config.encoder, fusion or config.fusion, config.head_width)).eval()
+    if fusion is not None and model.config.fusion != fusion:
+        raise InputError(
+            f"{name}: its weights have the fusion '{model.config.fusion}', not '{fusion}'; "
+            "leave the fusion out, or ask for a model by name with pretrained=False"
+        )
+    return model
+
+
+def _embedded(name: str) -> Isomer:
+    with_weights = [known for known in _MODELS if (_WEIGHTS / f"{known}.safetensors").is_file()]
+    if name not in with_weights:
+        others = ", ".join(with_weights) or "none"
+        raise InputError(
+            f"{name}: its weights do not come with the package (models whose weights do: {others}); "
+            "give a path to weights, or pretrained=False for random ones"
+        )
+    with resources.as_file(_WEIGHTS / f"{name}.safetensors") as path:
+        return load_checkpoint(path)
+
+
+def _unknown(name: str) -> str:
+    close = difflib.get_close_matches(name, _MODELS, n=1, cutoff=0.5)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return (
+        f"{name}: unknown model{hint}; choose from {', '.join(_MODELS)}, or give a path that ends in "
+        f"{' or '.join(_SUFFIXES)}"
+    )

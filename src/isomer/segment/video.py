@@ -1,0 +1,108 @@
+"""The one call that does the job: a video in, masks, overlays and cut-outs out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+from tqdm import tqdm
+
+from isomer.errors import InputError
+from isomer.flow import FlowEstimator
+from isomer.media import Frame, FrameSource, create_writer, default_path, open_frames
+from isomer.model.network import Isomer
+from isomer.segment.segmenter import Segmenter
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was done.
+
+    Attributes:
+        outputs: the files and folders written, in the order they were asked for.
+        frames: frames segmented.
+        seconds: wall-clock time from the first frame read to the last output closed.
+    """
+
+    outputs: tuple[Path, ...]
+    frames: int
+    seconds: float
+
+
+def segment_video(
+    video: str | Path,
+    output: str | Path | None = None,
+    *,
+    outputs: Sequence[str] = ("overlay",),
+    model: str | Path | Isomer = "isomer_mobilenet_v2",
+    size: int = 384,
+    device: str = "auto",
+    flow: FlowEstimator | None = None,
+    threshold: float = 0.5,
+    stride: int = 1,
+    progress: bool = False,
+) -> Summary:
+    """Segment the primary object of a video and write what is asked for.
+
+    Args:
+        video: a video file, or a folder of images in the order of their names.
+        output: where to write. With one kind of output, its file or folder; with several, or if it is an
+            existing folder, the folder for all of them. By default they go next to the video.
+        outputs: kinds, the keys of `isomer.media.OUTPUTS`.
+        model: a model's name, a checkpoint's path, or a network.
+        size: the network sees a frame at about `size` x `size` pixels, its aspect kept.
+        device: a torch device, or `auto`.
+        flow: estimates the motion; DIS by default.
+        threshold: probability from which on a pixel is of the object, in (0, 1).
+        stride: take every `stride`-th frame only.
+        progress: show a bar on standard error.
+
+    Raises:
+        InputError: the video, the output or an option is no good; nothing is left written.
+    """
+    if not 0 < threshold < 1:
+        raise InputError(f"--threshold {threshold}: not between 0 and 1; 0.5 is the default")
+    if stride < 1:
+        raise InputError(f"--stride {stride}: not positive; 1 takes every frame")
+    source = open_frames(video)
+    paths = _output_paths(source, output, tuple(dict.fromkeys(outputs)))
+    frames = _at_least_two(source, stride)
+    segmenter = Segmenter(model, size=size, device=device, flow=flow)
+
+    start = time.perf_counter()
+    count = 0
+    with ExitStack() as stack:
+        writers = [stack.enter_context(create_writer(kind, path, source, threshold)) for kind, path in paths.items()]
+        total = None if source.count is None else -(-source.count // stride)
+        for frame, probability in tqdm(
+            segmenter.predict(frames), total=total, unit="frame", disable=not progress, leave=False
+        ):
+            for writer in writers:
+                writer.write(frame, probability)
+            count += 1
+    return Summary(tuple(paths.values()), count, time.perf_counter() - start)
+
+
+def _output_paths(source: FrameSource, output: str | Path | None, kinds: Sequence[str]) -> dict[str, Path]:
+    if not kinds:
+        raise InputError("no output asked for; name at least one, such as overlay")
+    defaults = {kind: default_path(kind, source) for kind in kinds}
+    if output is None:
+        return defaults
+    output = Path(output)
+    if len(kinds) == 1 and not (output.is_dir() and defaults[kinds[0]].suffix):
+        return {kinds[0]: output}
+    return {kind: output / path.name for kind, path in defaults.items()}
+
+
+def _at_least_two(source: FrameSource, stride: int) -> Iterator[Frame]:
+    frames = islice(source, 0, None, stride)
+    first = list(islice(frames, 2))
+    if len(first) < 2:
+        taken = "" if stride == 1 else f" with --stride {stride}"
+        raise InputError(f"{source.path}: has only one frame{taken}; motion needs at least two")
+    return chain(first, frames)

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from isomer.errors import InputError
+from isomer.flow import DISFlow, Flow, FlowFiles, flow_to_image, frames_with_flow, motion_scale, read_flo, write_flo
+from isomer.media import Frame
+
+
+def texture(seed: int = 0, height: int = 96, width: int = 128) -> NDArray[np.uint8]:
+    noise = np.random.default_rng(seed).uniform(0, 255, (height, width, 3)).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 3)
+    return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+def video(images: list[NDArray[np.uint8]]) -> list[Frame]:
+    return [Frame(i, image, i / 24, f"{i:05d}") for i, image in enumerate(images)]
+
+
+def panning(step: int, count: int, seed: int = 0) -> list[NDArray[np.uint8]]:
+    wide = texture(seed, 96, 128 + step * count)
+    return [np.ascontiguousarray(wide[:, i * step : i * step + 128]) for i in range(count)]
+
+
+class Recorder:
+    """Says which frames it was asked about: the flow is the distance in time, in x."""
+
+    def __init__(self, motion: float = 1.0) -> None:
+        self.pairs: list[tuple[int, int]] = []
+        self.motion = motion
+
+    def __call__(self, source: Frame, target: Frame) -> Flow:
+        self.pairs.append((source.index, target.index))
+        flow = np.zeros((8, 8, 2), np.float32)
+        flow[..., 0] = self.motion * (target.index - source.index)
+        return flow
+
+
+def test_dis_finds_a_shift() -> None:
+    first, second = panning(3, 2)
+    flow = DISFlow().between(first, second)
+    assert np.median(flow[16:-16, 16:-16, 0]) == pytest.approx(-3, abs=0.1)
+    assert np.median(flow[16:-16, 16:-16, 1]) == pytest.approx(0, abs=0.1)
+
+
+def test_dis_measures_in_pixels_of_its_own_grid() -> None:
+    first, second = panning(4, 2)
+    flow = DISFlow(short_side=48).between(first, second)
+    assert flow.shape == (48, 64, 2)
+    assert np.median(flow[8:-8, 8:-8, 0]) == pytest.approx(-2, abs=0.1)
+
+
+def middlebury_colour(u: float, v: float) -> NDArray[np.float64]:
+    """Transcribe the wheel's definition for one vector of at most unit length."""
+    wheel = []
+    for count, start, end in (
+        (15, (255, 0, 0), (255, 255, 0)),
+        (6, (255, 255, 0), (0, 255, 0)),
+        (4, (0, 255, 0), (0, 255, 255)),
+        (11, (0, 255, 255), (0, 0, 255)),
+        (13, (0, 0, 255), (255, 0, 255)),
+        (6, (255, 0, 255), (255, 0, 0)),
+    ):
+        for i in range(count):
+            wheel.append([a + (b - a) * i / count for a, b in zip(start, end, strict=True)])
+    position = (np.arctan2(-v, -u) / np.pi + 1) / 2 * (len(wheel) - 1)
+    low = int(np.floor(position))
+    share = position - low
+    colour = (1 - share) * np.array(wheel[low]) + share * np.array(wheel[(low + 1) % len(wheel)])
+    return 255 - np.hypot(u, v) * (255 - colour)
+
+
+@given(st.floats(0, 2 * np.pi), st.floats(0, 1))
+def test_colours_are_the_middlebury_wheels(angle: float, speed: float) -> None:
+    u, v = np.float32(speed * np.cos(angle)), np.float32(speed * np.sin(angle))
+    if abs(v) < 1e-5:  # the wheel is not closed: its two ends meet at v = 0, where the sign of a rounding decides
+        return
+    image = flow_to_image(np.full((1, 1, 2), (u, v), np.float32), scale=1.0)
+    assert np.abs(image[0, 0] - middlebury_colour(float(u), float(v))).max() <= 1.5
+
+
+def test_stillness_is_white_and_noise_stays_pale() -> None:
+    assert (flow_to_image(np.zeros((64, 64, 2), np.float32)) == 255).all()
+    noise = np.random.default_rng(0).normal(0, 0.02, (256, 256, 2)).astype(np.float32)
+    assert flow_to_image(noise).min() > 230
+
+
+def test_scale_is_a_high_percentile_above_the_floor() -> None:
+    flow = np.zeros((100, 100, 2), np.float32)
+    flow[:, :50, 1] = 7
+    assert motion_scale(flow) == pytest.approx(7)
+    assert motion_scale(flow / 100) == pytest.approx(np.hypot(100, 100) / 256)
+
+
+def test_flow_looks_one_frame_ahead_and_back_from_the_last() -> None:
+    estimator = Recorder()
+    results = list(frames_with_flow(video(panning(1, 5)), estimator, max_step=1))
+    assert [frame.index for frame, _ in results] == [0, 1, 2, 3, 4]
+    assert estimator.pairs == [(0, 1), (1, 2), (2, 3), (3, 4), (4, 3)]
+    assert all(flow[0, 0, 0] == 1 for _, flow in results)  # the last one's sign is that of forward motion
+
+
+def test_slow_motion_lengthens_the_step_and_fast_motion_shortens_it() -> None:
+    slow = Recorder(motion=0.001)
+    list(frames_with_flow(video(panning(1, 12)), slow, max_step=4))
+    assert slow.pairs[:4] == [(0, 1), (1, 3), (2, 6), (3, 7)]
+    assert slow.pairs[-1] == (11, 7)
+    fast = Recorder(motion=5)
+    list(frames_with_flow(video(panning(1, 12)), fast, max_step=4))
+    assert {abs(a - b) for a, b in fast.pairs} == {1}
+
+
+def test_flow_never_crosses_a_cut() -> None:
+    red, blue = texture(1), texture(2)
+    red[..., 1:] //= 4
+    blue[..., :2] //= 4
+    estimator = Recorder(motion=0.001)
+    frames = video([red] * 4 + [blue] * 3 + [red])
+    results = list(frames_with_flow(frames, estimator, max_step=4))
+    assert len(results) == 8
+    shot = [0, 0, 0, 0, 1, 1, 1, 2]
+    assert all(shot[a] == shot[b] for a, b in estimator.pairs)
+    assert (results[-1][1] == 0).all()  # a shot of one frame has no motion
+
+
+def test_a_pan_is_no_cut() -> None:
+    estimator = Recorder()
+    list(frames_with_flow(video(panning(8, 10)), estimator, max_step=1))
+    assert len(estimator.pairs) == 10
+
+
+def test_the_stream_holds_few_frames() -> None:
+    alive = 0
+
+    def frames() -> object:
+        nonlocal alive
+        for frame in video([texture()] * 50):
+            alive += 1
+            yield frame
+
+    for seen, _ in enumerate(frames_with_flow(frames(), Recorder(), max_step=4), 1):  # type: ignore[arg-type]
+        assert alive <= seen + 6
+
+
+def test_flo_files_round_trip_and_serve_as_an_estimator(tmp_path: Path) -> None:
+    flows = np.random.default_rng(0).normal(size=(2, 5, 7, 2)).astype(np.float32)
+    for i, flow in enumerate(flows):
+        write_flo(tmp_path / f"{i:05d}.flo", flow)
+    assert np.array_equal(read_flo(tmp_path / "00001.flo"), flows[1])
+    results = list(frames_with_flow(video(panning(1, 3)), FlowFiles(tmp_path), max_step=1))
+    assert np.array_equal(results[0][1], flows[0])
+    assert np.array_equal(results[2][1], flows[1])  # no file for the last frame: the one before it
+
+
+def test_a_missing_or_foreign_flo_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.flo").write_bytes(b"not a flow")
+    for name in ("bad.flo", "missing.flo"):
+        with pytest.raises(InputError, match=name):
+            read_flo(tmp_path / name)
