@@ -387,7 +387,7 @@ def test_shared_mobilenet_loads(shared: Path) -> None:
         assert all(torch.equal(file.get_tensor(name).float(), state[name]) for name in names)
 
 
-@pytest.mark.parametrize(("name", "other"), itertools.permutations(ENCODERS, 2))
+@pytest.mark.parametrize(("name", "other"), list(itertools.permutations(ENCODERS, 2)))
 def test_another_encoders_file_is_refused_and_changes_nothing(name: str, other: str, tmp_path: Path) -> None:
     path = tmp_path / "imagenet.pth"
     torch.save(imagenet_file(other), path)
@@ -405,6 +405,13 @@ def test_a_deeper_swin_is_refused(tmp_path: Path) -> None:
     torch.save(content, path)
     message = refusal(path, lambda file: load_encoder(ENCODERS["swin_tiny"](), file))
     assert "'layers.2.blocks.6.norm1.weight' belongs to another network" in message
+
+
+def test_a_file_that_is_no_encoder_is_refused_with_what_to_give(tmp_path: Path) -> None:
+    path = tmp_path / "mit_b0.pth"
+    for content in (b"", b"text, not weights"):
+        path.write_bytes(content)
+        assert "MiTB0" in refusal(path, lambda file: load_encoder(ENCODERS["mit_b0"](), file))
 
 
 def test_an_encoder_is_no_network(tmp_path: Path) -> None:

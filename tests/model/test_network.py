@@ -39,7 +39,10 @@ def test_every_fusion_gives_one_logit_map_at_the_inputs_size(fusion: FusionName)
 def test_any_size_is_padded_by_its_border_and_cropped(network: Isomer, height: int, width: int) -> None:
     frame, flow = pair(1, height, width)
     padding = (0, -width % 32, 0, -height % 32)
-    padded = [torch.from_numpy(np.pad(x.numpy(), ((0, 0), (0, 0), (0, padding[3]), (0, padding[1])), "edge")) for x in (frame, flow)]
+    padded = [
+        torch.from_numpy(np.pad(x.numpy(), ((0, 0), (0, 0), (0, padding[3]), (0, padding[1])), "edge"))
+        for x in (frame, flow)
+    ]
     torch.testing.assert_close(network(frame, flow), network(*padded)[:, :, :height, :width])
 
 
@@ -48,7 +51,9 @@ def test_output_does_not_depend_on_the_rest_of_the_batch(network: Isomer) -> Non
     frame, flow = pair(3, 64, 64)
     together = network(frame, flow)
     for i in range(3):
-        torch.testing.assert_close(network(frame[i : i + 1], flow[i : i + 1])[0], together[i], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            network(frame[i : i + 1], flow[i : i + 1])[0], together[i], atol=1e-4, rtol=1e-4
+        )
 
 
 @torch.inference_mode()

@@ -21,8 +21,20 @@ def _one_image(sgst: SGST, z: Tensor, heat: Tensor) -> Tensor:
     h = heat.flatten()
     out = pixels.clone()
     branches = (
-        (h, h >= sgst.threshold, sgst.fg_soft_weights, sgst.fg_self_attention_layers[0], sgst.fg_ffn_layers[0]),
-        (1 - h, h < 1 - sgst.threshold, sgst.bg_soft_weights, sgst.bg_self_attention_layers[0], sgst.bg_ffn_layers[0]),
+        (
+            h,
+            h >= sgst.threshold,
+            sgst.fg_soft_weights,
+            sgst.fg_self_attention_layers[0],
+            sgst.fg_ffn_layers[0],
+        ),
+        (
+            1 - h,
+            h < 1 - sgst.threshold,
+            sgst.bg_soft_weights,
+            sgst.bg_self_attention_layers[0],
+            sgst.bg_ffn_layers[0],
+        ),
     )
     for weight, chosen, soft_weights, layer, ffn in branches:
         places = chosen.nonzero()[:, 0]
@@ -79,7 +91,8 @@ def test_equals_the_ragged_loop_in_outputs_and_gradients(sgst: SGST, kind: str) 
         output = transform(*inputs)
         (output * torch.arange(output.numel()).reshape(output.shape).cos()).sum().backward()
         gradients = {
-            name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in sgst.named_parameters()
+            name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
+            for name, p in sgst.named_parameters()
         }
         results.append((output.detach(), inputs[0].grad, inputs[1].grad, gradients))
     batched, ragged = results

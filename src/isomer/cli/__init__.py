@@ -1,1 +1,1 @@
-""""""
+"""The `isomer` command."""

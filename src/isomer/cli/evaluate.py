@@ -9,7 +9,9 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `isomer evaluate`."""
     parser.add_argument(
-        "task", choices=("zvos", "vsod"), help="zvos: masks (J, F, T); vsod: saliency (MAE, S, F, E, weighted F)"
+        "task",
+        choices=("zvos", "vsod"),
+        help="zvos: masks (J, F, T); vsod: saliency (MAE, S, F, E, weighted F)",
     )
     parser.add_argument(
         "predictions",
@@ -53,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also write the figures as .csv, .json (with per-frame values) or .tex",
     )
-    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="also write plots (needs isomer-vos[plots])")
+    parser.add_argument(
+        "--plots", type=Path, metavar="FOLDER", help="also write plots (needs isomer-vos[plots])"
+    )
     parser.add_argument("--summary", action="store_true", help="print the means only, not every sequence")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a CPU)")
 

@@ -17,7 +17,8 @@ from isomer.errors import InputError
 def build_parser() -> argparse.ArgumentParser:
     """Collect the verbs: a module's docstring is its help, `add_arguments` and `run` do the rest."""
     parser = argparse.ArgumentParser(
-        prog="isomer", description="Zero-shot video object segmentation: the primary object's mask in every frame."
+        prog="isomer",
+        description="Zero-shot video object segmentation: the primary object's mask in every frame.",
     )
     parser.add_argument("--version", action="version", version=f"isomer {metadata.version('isomer-vos')}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
@@ -39,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code: 2 for bad input, said in one line."""
-    warnings.showwarning = _show_warning
+    warnings.formatwarning = _one_line
     arguments = build_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
@@ -54,8 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _show_warning(message: Warning | str, *_: object) -> None:
-    print(f"isomer: warning: {message}", file=sys.stderr)
+def _one_line(message: Warning | str, *_: object, **__: object) -> str:
+    return f"isomer: warning: {message}\n"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ _OUTPUTS = ("overlay", "mask", "masks", "probabilities", "cutout", "cutouts")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("input", type=Path, metavar="INPUT", help="a video file, or a folder of images")
-    parser.add_argument("-o", dest="out", type=Path, metavar="OUT", help="file or folder to write (default: next to INPUT)")
+    parser.add_argument(
+        "-o", dest="out", type=Path, metavar="OUT", help="file or folder to write (default: next to INPUT)"
+    )
     parser.add_argument(
         "--output",
         nargs="+",
@@ -24,19 +26,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"one or several of {', '.join(_OUTPUTS)} (default: overlay)",
     )
     parser.add_argument(
-        "--model", default="isomer_mobilenet_v2", help="a model's name or a checkpoint file (default: %(default)s)"
+        "--model",
+        default="isomer_mobilenet_v2",
+        help="a model's name or a checkpoint file (default: %(default)s)",
     )
     parser.add_argument(
-        "--size", type=int, default=384, help="the network sees about SIZE x SIZE pixels (default: %(default)s)"
+        "--size",
+        type=int,
+        default=384,
+        help="the network sees about SIZE x SIZE pixels (default: %(default)s)",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)"
+    )
     parser.add_argument(
         "--threshold",
         type=float,
         default=0.5,
         help="probability from which on a pixel is of the object (default: %(default)s)",
     )
-    parser.add_argument("--stride", type=int, default=1, metavar="N", help="take every N-th frame (default: %(default)s)")
+    parser.add_argument(
+        "--stride", type=int, default=1, metavar="N", help="take every N-th frame (default: %(default)s)"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar and no last line")
 
 

@@ -11,15 +11,14 @@ from isomer.flow.estimator import Flow
 _ANGLES = 4096  # steps of the angle table: its error stays below one gray level
 
 
-def _wheel() -> NDArray[np.float32]:
+def _wheel() -> NDArray[np.float64]:
     """Build the 55 colours of the Middlebury wheel: [55, 3], RGB in [0, 1]."""
-    transitions = (("RY", 15), ("YG", 6), ("GC", 4), ("CB", 11), ("BM", 13), ("MR", 6))
-    colours = {"R": (1, 0, 0), "Y": (1, 1, 0), "G": (0, 1, 0), "C": (0, 1, 1), "B": (0, 0, 1), "M": (1, 0, 1)}
-    rows = []
-    for (start, end), count in transitions:
-        ramp = np.arange(count)[:, None] / count
-        rows.append((1 - ramp) * np.array(colours[start]) + ramp * np.array(colours[end]))
-    return np.concatenate(rows).astype(np.float32)
+    corners = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1), (1, 0, 0))  # red to red
+    steps = (15, 6, 4, 11, 13, 6)
+    return np.concatenate([
+        np.linspace(start, end, count, endpoint=False)
+        for start, end, count in zip(corners, corners[1:], steps, strict=False)
+    ])  # fmt: skip
 
 
 def _angle_table() -> NDArray[np.float32]:
@@ -35,7 +34,7 @@ def _angle_table() -> NDArray[np.float32]:
     low = np.floor(position).astype(int)
     weight = (position - low)[:, None]
     colour = (1 - weight) * wheel[low] + weight * wheel[(low + 1) % len(wheel)]
-    return (1 - colour).astype(np.float32)
+    return np.asarray(1 - colour, np.float32)
 
 
 _TABLE = _angle_table()
@@ -64,4 +63,4 @@ def flow_to_image(flow: Flow, scale: float | None = None) -> NDArray[np.uint8]:
     speed, angle = cv2.cartToPolar(np.ascontiguousarray(flow[..., 0]), np.ascontiguousarray(flow[..., 1]))
     saturation = np.minimum(speed * (1 / (scale or motion_scale(flow))), 1)
     index = (angle * (_ANGLES / (2 * np.pi)) + 0.5).astype(np.int32) % _ANGLES
-    return (255 * (1 - saturation[..., None] * _TABLE[index])).astype(np.uint8)
+    return np.asarray(255 * (1 - saturation[..., None] * _TABLE[index]), np.uint8)

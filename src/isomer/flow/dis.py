@@ -38,7 +38,8 @@ class DISFlow:
 
     def between(self, source: NDArray[np.uint8], target: NDArray[np.uint8]) -> Flow:
         """Do the same for two RGB images, uint8 [H, W, 3]."""
-        flow: Flow = self._dis.calc(self._gray(source), self._gray(target), None)
+        # OpenCV takes None for no initial flow; its stubs do not know.
+        flow: Flow = self._dis.calc(self._gray(source), self._gray(target), None)  # type: ignore[call-overload]
         return flow
 
     def _gray(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,1 +1,1 @@
-""""""
+"""The network of the paper, its encoders and fusions, and its weights on disk."""

@@ -17,4 +17,5 @@ class AttentionLayer(nn.Module):
         """z: [B, C, H, W]; tokens: [B, K, C]. Returns [B, C, H, W]."""
         queries = z.flatten(2).transpose(1, 2)
         attended, _ = self.self_attn(queries, tokens, tokens, need_weights=False)
-        return self.norm(queries + attended).transpose(1, 2).unflatten(2, z.shape[2:])
+        normed: Tensor = self.norm(queries + attended)
+        return normed.transpose(1, 2).reshape(z.shape)

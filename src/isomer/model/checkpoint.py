@@ -81,7 +81,7 @@ def load_checkpoint(path: str | Path) -> Isomer:
             shape.
     """
     path = Path(path)
-    content, header = _read(path)
+    content, header = _read(path, _ACCEPTED)
     if header is None:
         state = _published_state(content, path)
         config = _published_config(state, path)
@@ -107,27 +107,27 @@ def load_encoder(encoder: Encoder, path: str | Path) -> None:
     Raises:
         InputError: as for `load_checkpoint`; the encoder is then unchanged.
     """
-    assert isinstance(encoder, nn.Module)
     path = Path(path)
-    content, _ = _read(path)
-    state = _tensors(content.get("model", content), path)
+    remedy = f"give the ImageNet weights of {type(encoder).__name__}"
+    content, _ = _read(path, remedy)
+    state = _tensors(content.get("model", content), path, remedy)
     state = {name: t for name, t in state.items() if not name.startswith(_CLASSIFIER)}
-    _check(state, encoder, path, f"give the ImageNet weights of {type(encoder).__name__}")
+    _check(state, encoder, path, remedy)
     encoder.load_state_dict(state)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], str | None]:
+def _read(path: Path, remedy: str) -> tuple[dict[str, Any], str | None]:
     """Return the dict that a safetensors or PyTorch file holds, and our header where it has one."""
     try:
         with path.open("rb") as file:
             start = file.read(9)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {_ACCEPTED}") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     if start[8:] == b"{":
         return _read_safetensors(path)
     if start.startswith((b"PK", b"\x80")):  # PyTorch's zip, and its older bare pickle
-        return _read_pickle(path), None
-    raise InputError(f"{path}: not a file of weights; {_ACCEPTED}")
+        return _read_pickle(path, remedy), None
+    raise InputError(f"{path}: not a file of weights; {remedy}")
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Any], str | None]:
@@ -139,7 +139,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], str | None]:
         raise InputError(f"{path}: not readable as safetensors; {_DAMAGED}") from error
 
 
-def _read_pickle(path: Path) -> dict[str, Any]:
+def _read_pickle(path: Path, remedy: str) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about foreign pickles, which are refused below
@@ -154,26 +154,26 @@ def _read_pickle(path: Path) -> dict[str, Any]:
     except Exception as error:  # a damaged pickle may raise anything
         raise InputError(f"{path}: not readable by PyTorch; {_DAMAGED}") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path}: holds no dict of tensors but one {type(content).__name__}; {_ACCEPTED}")
+        raise InputError(f"{path}: holds no dict of tensors but one {type(content).__name__}; {remedy}")
     return content
 
 
-def _tensors(content: object, path: Path) -> dict[str, Tensor]:
+def _tensors(content: object, path: Path, remedy: str) -> dict[str, Tensor]:
     """Return a state dict without `module.` and without what is computed here."""
     if not isinstance(content, dict):
-        raise InputError(f"{path}: holds no dict of tensors; {_ACCEPTED}")
+        raise InputError(f"{path}: holds no dict of tensors; {remedy}")
     state = {}
     for key, value in content.items():
         name = str(key).removeprefix("module.")
         if not isinstance(value, Tensor):
-            raise InputError(f"{path}: entry '{name}' is no tensor; {_ACCEPTED}")
+            raise InputError(f"{path}: entry '{name}' is no tensor; {remedy}")
         if not name.endswith(_COMPUTED):
             state[name] = value
     return state
 
 
 def _published_state(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
-    state = _tensors(content.get("network", content), path)
+    state = _tensors(content.get("network", content), path, _ACCEPTED)
     return {name: tensor for name, tensor in state.items() if not name.startswith(_DEAD)}
 
 

@@ -1,4 +1,4 @@
-"""Context-Sharing Transformer, the fusion of the two low-level stages (Isomer, section 3.2).
+"""Context-Sharing Transformer, the fusion of the two low-level stages (Isomer, ICCV 2023).
 
 Low-level features of all queries share almost the same global context, so one attention map serves the
 whole image and the cost is linear in the number of pixels (GCNet, Cao et al., ICCVW 2019).
@@ -27,9 +27,11 @@ class ContextSharing(nn.Module):
         )
 
     def forward(self, z: Tensor) -> Tensor:
+        """Add the context to every pixel of [B, C, H, W]."""
         attention = self.conv_mask(z).flatten(2).softmax(-1)  # [B, 1, HW]
         context = z.flatten(2) @ attention.transpose(1, 2)  # [B, C, 1]
-        return z + self.channel_add_conv(context.unsqueeze(-1))
+        transformed: Tensor = self.channel_add_conv(context.unsqueeze(-1))
+        return z + transformed
 
 
 class CST(nn.Module):
@@ -42,6 +44,7 @@ class CST(nn.Module):
         self.project = nn.Conv2d(2 * channels, channels, 1)
 
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, None]:
+        """Return the fused map [B, C, H, W] and None: there is no heat map."""
         z = self.project(torch.cat([x, y], 1))
         z = self.transformer_self_attention_layers[0](z)
         return self.transformer_ffn_layers[0](z), None

@@ -11,9 +11,10 @@ class _DepthwiseConv(nn.Module):
         super().__init__()
         self.dwconv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
 
-    def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
-        x = tokens.transpose(1, 2).unflatten(2, size)
-        return self.dwconv(x).flatten(2).transpose(1, 2)
+    def forward(self, tokens: Tensor, height: int, width: int) -> Tensor:
+        batch, _, channels = tokens.shape
+        x: Tensor = self.dwconv(tokens.transpose(1, 2).reshape(batch, channels, height, width))
+        return x.flatten(2).transpose(1, 2)
 
 
 class FeedForward(nn.Module):
@@ -28,8 +29,8 @@ class FeedForward(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, z: Tensor) -> Tensor:
-        size = (z.shape[2], z.shape[3])
+        """Transform [B, C, H, W]."""
         tokens = z.flatten(2).transpose(1, 2)  # [B, HW, C]
-        hidden = F.relu(self.dwconv(self.linear1(tokens), size))
-        tokens = self.norm(tokens + self.linear2(hidden))
-        return tokens.transpose(1, 2).unflatten(2, size)
+        hidden = F.relu(self.dwconv(self.linear1(tokens), *z.shape[2:]))
+        normed: Tensor = self.norm(tokens + self.linear2(hidden))
+        return normed.transpose(1, 2).reshape(z.shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,8 +13,9 @@ class _Linear(nn.Module):
         super().__init__()
         self.proj = nn.Linear(inputs, outputs)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.proj.weight[:, :, None, None], self.proj.bias)
+    def forward(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """Project x [B, C, H, W], then by the 1x1 `kernel` [O, outputs]: [B, O, H, W]."""
+        return F.conv2d(x, (kernel @ self.proj.weight)[:, :, None, None], kernel @ self.proj.bias)
 
 
 class _ConvNormReLU(nn.Module):
@@ -28,8 +28,8 @@ class _ConvNormReLU(nn.Module):
         return F.relu(self.bn(self.conv(x)))
 
 
-def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(x, size, mode="bilinear", align_corners=False)
+def _enlarge(x: Tensor, factor: int) -> Tensor:
+    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 class Head(nn.Module):
@@ -46,9 +46,16 @@ class Head(nn.Module):
         self.linear_saliency_pred = nn.Conv2d(width // 4, 1, 1)
 
     def forward(self, c1: Tensor, c2: Tensor, c3: Tensor, c4: Tensor) -> Tensor:
-        height, width = c1.shape[2:]
-        maps = [self.linear_c4(c4), self.linear_c3(c3), self.linear_c2(c2)]
-        maps = [_resize(m, (height, width)) for m in maps]
-        x = self.linear_fuse(torch.cat([*maps, self.linear_c1(c1)], 1))
-        x = self.linear_project(_resize(x, (2 * height, 2 * width)))
-        return _resize(self.linear_saliency_pred(x), (4 * height, 4 * width))
+        """Return logits [B, 1, H, W] from maps [B, C_i, H / s_i, W / s_i], s = 4, 8, 16, 32."""
+        # A 1x1 convolution commutes with enlarging and merges with the projection before it, so the one of
+        # linear_fuse is done map by map at their own sizes: no map of 4 x width channels is ever made.
+        k4, k3, k2, k1 = self.linear_fuse.conv.weight.flatten(1).chunk(4, 1)
+        x = (
+            _enlarge(self.linear_c4(c4, k4), 8)
+            + _enlarge(self.linear_c3(c3, k3), 4)
+            + _enlarge(self.linear_c2(c2, k2), 2)
+            + self.linear_c1(c1, k1)
+        )
+        x = F.relu(self.linear_fuse.bn(x))
+        x = self.linear_project(_enlarge(x, 2))
+        return _enlarge(self.linear_saliency_pred(x), 2)

@@ -1,4 +1,4 @@
-"""Semantic Gathering-Scattering Transformer, the fusion of the two high-level stages (Isomer, section 3.3)."""
+"""Semantic Gathering-Scattering Transformer, the fusion of the two high-level stages (Isomer, ICCV 2023)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ class _HeatMap(nn.Module):
         self.sal_conv = nn.Conv2d(channels, 1, 1)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.sal_conv(z)
+        logits: Tensor = self.sal_conv(z)
+        return logits
 
 
 def _merge(z: Tensor, soft_weights: nn.Conv2d) -> Tensor:
     """Merge the pixels of [B, C, H, W] softly into tokens [B, K, C]."""
-    weights = soft_weights(z).flatten(2).softmax(-1)  # [B, K, HW]
-    return weights @ z.flatten(2).transpose(1, 2)
+    scores: Tensor = soft_weights(z)
+    return scores.flatten(2).softmax(-1) @ z.flatten(2).transpose(1, 2)  # [B, K, HW] @ [B, HW, C]
 
 
 class SGST(nn.Module):
@@ -80,4 +81,5 @@ class Projection(nn.Module):
         self.project = nn.Conv2d(2 * channels, channels, 1)
 
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, None]:
+        """Return the fused map [B, C, H, W] and None: there is no heat map."""
         return self.project(torch.cat([x, y], 1)), None

@@ -19,6 +19,7 @@ class Vanilla(nn.Module):
         self.project = nn.Conv2d(2 * channels, channels, 1)
 
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, None]:
+        """Return the fused map [B, C, H, W] and None: there is no heat map."""
         z = self.project(torch.cat([x, y], 1))
         z = self.attention(z, z.flatten(2).transpose(1, 2))
         return self.ffn(z), None

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isomer.model.encoders.drop_path import DropPath, drop_path_rates
+from isomer.model.encoders.encoder import Encoder
 
 _EPS = 1e-6  # blocks and stage outputs; the embedding's and the reduction's norms keep PyTorch's 1e-5
 
@@ -94,7 +95,7 @@ class Block(nn.Module):
         return out
 
 
-class MiTB0(nn.Module):
+class MiTB0(Encoder):
     """Mix Transformer B0: 3.3 M parameters.
 
     Args:
@@ -102,7 +103,6 @@ class MiTB0(nn.Module):
     """
 
     channels: ClassVar[tuple[int, int, int, int]] = (32, 64, 160, 256)
-    stride: ClassVar[int] = 32
     mean: ClassVar[tuple[float, float, float]] = (0.485, 0.456, 0.406)
     std: ClassVar[tuple[float, float, float]] = (0.229, 0.224, 0.225)
 

@@ -5,8 +5,17 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# (expansion, channels, stride of the first block), one row a block group, repeated `repeats` times.
-_GROUPS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 2, 3), (6, 64, 2, 4), (6, 96, 1, 3), (6, 160, 2, 3), (6, 320, 1, 1))
+from isomer.model.encoders.encoder import Encoder
+
+_GROUPS = (  # expansion, channels, stride of the first block, blocks
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 2, 3),
+    (6, 64, 2, 4),
+    (6, 96, 1, 3),
+    (6, 160, 2, 3),
+    (6, 320, 1, 1),
+)
 _OUTPUT_BLOCKS = (2, 5, 12, 16)  # the last block at strides 4, 8, 16 and 32
 
 
@@ -40,16 +49,15 @@ class _InvertedResidual(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        z = x if self.expand is None else F.relu6(self.expand(x))
-        z = self.project(F.relu6(self.depthwise(z)))
+        z: Tensor = x if self.expand is None else F.relu6(self.expand(x))
+        z = self.project(F.relu6(self.depthwise(z)))  # linear, or narrow maps would lose information
         return x + z if self.residual else z
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(Encoder):
     """Four maps of a MobileNetV2 1.0: 24, 32, 96 and 320 channels at strides 4, 8, 16 and 32."""
 
     channels = (24, 32, 96, 320)
-    stride = 32
     mean = (0.5, 0.5, 0.5)
     std = (0.5, 0.5, 0.5)
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isomer.model.encoders.drop_path import DropPath, drop_path_rates
+from isomer.model.encoders.encoder import Encoder
 
 _WINDOW = 7
 _SHIFT = _WINDOW // 2
@@ -187,7 +188,7 @@ class Stage(nn.Module):
         return x
 
 
-class SwinTiny(nn.Module):
+class SwinTiny(Encoder):
     """Swin-T: 27.5 M parameters.
 
     Args:
@@ -195,7 +196,6 @@ class SwinTiny(nn.Module):
     """
 
     channels: ClassVar[tuple[int, int, int, int]] = (96, 192, 384, 768)
-    stride: ClassVar[int] = 32
     mean: ClassVar[tuple[float, float, float]] = (0.485, 0.456, 0.406)
     std: ClassVar[tuple[float, float, float]] = (0.229, 0.224, 0.225)
 

@@ -1,0 +1,44 @@
+"""Train a network from a recipe, a YAML file such as configs/default.yaml.
+
+KEY=VALUE overrides an entry of it, for instance: isomer train configs/default.yaml data.root=data optimizer.steps=200
+Ctrl-C writes a checkpoint; --resume goes on from it exactly. See docs/training.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="the recipe")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE", help="entries to override, dots between keys"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from last.pt in the run's folder")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print parameters, data, steps and memory, and do nothing"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, or describe what would be trained."""
+    from isomer.errors import InputError
+
+    try:
+        from isomer.train.config import load_config
+        from isomer.train.dry_run import describe
+        from isomer.train.loop import train
+    except ModuleNotFoundError as error:
+        raise InputError(f"{error.name} is not installed; pip install 'isomer-vos[train]'") from None
+
+    config = load_config(arguments.config, arguments.overrides)
+    if arguments.dry_run:
+        for line in describe(config):
+            print(line)
+        return 0
+    if train(config, resume=arguments.resume):
+        return 0
+    print(f"stopped; isomer train --resume goes on from {config.output / 'last.pt'}")
+    return 130

@@ -1,0 +1,146 @@
+"""The command as a user runs it, on a real encoded video."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from isomer.cli.main import main
+from isomer.model.checkpoint import save_model
+from isomer.model.network import Isomer
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process, which spares each test the import of torch."""
+
+    def run(*arguments: object, cwd: Path) -> Result:
+        monkeypatch.chdir(cwd)
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return Result(code, *capsys.readouterr())
+
+    return run
+
+
+def write_clip(path: Path, frames: int = 4, size: tuple[int, int] = (96, 64)) -> None:
+    """A textured square that moves over a still texture, H.264."""
+    rng = np.random.default_rng(0)
+    background = cv2.resize(rng.integers(0, 255, (8, 12, 3), np.uint8), size, interpolation=cv2.INTER_CUBIC)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for i in range(frames):
+            image = background.copy()
+            cv2.rectangle(image, (10 + 4 * i, 20), (34 + 4 * i, 44), (250, 40, 40), -1)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        container.mux(stream.encode())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a clip, a random network, and bad inputs of every kind."""
+    folder = tmp_path_factory.mktemp("cli")
+    write_clip(folder / "clip.mp4")
+    write_clip(folder / "one.mp4", frames=1)
+    save_model(Isomer().eval(), folder / "random.safetensors")
+    (folder / "text.mp4").write_text("this is no video\n")
+    (folder / "broken.safetensors").write_bytes((folder / "random.safetensors").read_bytes()[:5000])
+    mixed = folder / "mixed"
+    mixed.mkdir()
+    for i, side in enumerate((32, 48)):
+        cv2.imwrite(str(mixed / f"{i}.png"), np.zeros((side, side, 3), np.uint8))
+    (folder / "file").write_text("in the way\n")
+    return folder
+
+
+def test_help_names_every_verb_and_imports_nothing_heavy(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "isomer.cli.main", "--help"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "segment" in result.stdout
+    imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    assert "argparse" in imported
+    assert not imported & {"torch", "cv2", "numpy", "av", "tqdm"}
+
+
+def test_segment_writes_an_overlay_next_to_the_video_and_says_so(run: Run, folder: Path) -> None:
+    result = run("segment", "clip.mp4", "--model", "random.safetensors", cwd=folder)
+    assert result.code == 0, result.err
+    assert "4 frames" in result.out
+    assert "clip_overlay.mp4" in result.out
+    with av.open(str(folder / "clip_overlay.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 96, 64)
+        assert sum(1 for _ in container.decode(stream)) == 4
+
+
+def test_segment_writes_several_outputs_into_a_folder(run: Run, folder: Path, tmp_path: Path) -> None:
+    result = run(
+        "segment", folder / "clip.mp4", "-o", tmp_path, "--output", "masks", "cutout", "--stride", 2,
+        "--model", folder / "random.safetensors", cwd=tmp_path,
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    masks = sorted((tmp_path / "clip_masks").iterdir())
+    assert [mask.name for mask in masks] == ["00000.png", "00002.png"]
+    assert set(np.unique(cv2.imread(str(masks[0]), cv2.IMREAD_UNCHANGED))) <= {0, 255}
+    assert (tmp_path / "clip_cutout.webm").stat().st_size > 0
+
+
+BAD = {
+    "missing": (["missing.mp4"], "missing.mp4: no such file"),
+    "text": (["text.mp4"], "text.mp4: not a video"),
+    "one frame": (["one.mp4"], "one.mp4: has only one frame"),
+    "stride": (["clip.mp4", "--stride", "9"], "clip.mp4: has only one frame with --stride 9"),
+    "mixed sizes": (["mixed"], "mixed"),
+    "output in a file": (["clip.mp4", "-o", "file/x.mp4"], "x.mp4: cannot be written"),
+    "unknown model": (["clip.mp4", "--model", "isomer_mobilnet_v2"], "isomer_swin_tiny"),
+    "broken checkpoint": (["clip.mp4", "--model", "broken.safetensors"], "broken.safetensors: not readable"),
+    "threshold": (["clip.mp4", "--threshold", "2"], "--threshold"),
+    "size": (["clip.mp4", "--size", "1"], "--size"),
+    "device": (["clip.mp4", "--device", "abacus"], "--device abacus"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gets_one_line_and_exit_code_2_and_writes_nothing(
+    run: Run, folder: Path, case: str
+) -> None:
+    arguments, message = BAD[case]
+    if "--model" not in arguments:
+        arguments = [*arguments, "--model", "random.safetensors"]
+    before = sorted(folder.rglob("*"))
+    result = run("segment", *arguments, cwd=folder)
+    assert result.code == 2
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_truncated_video_is_processed_as_far_as_it_goes(run: Run, folder: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "long.mkv"
+    write_clip(whole, frames=60)
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    result = run(
+        "segment", "cut.mkv", "--model", folder / "random.safetensors", "--size", 64, "-q", cwd=tmp_path
+    )
+    assert result.code == 0, result.err
+    assert "cut.mkv: damaged after" in result.err
+    assert (tmp_path / "cut_overlay.mp4").exists()
