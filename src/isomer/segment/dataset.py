@@ -1,0 +1,103 @@
+"""Saliency maps of a whole dataset, in its own layout, to be evaluated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from isomer.errors import InputError
+from isomer.files import atomic_path
+from isomer.media import FrameSource, ProbabilityFolderWriter, open_frames
+from isomer.media.image import IMAGE_SUFFIXES, read_gray
+from isomer.segment.segmenter import Segmenter
+
+# Where the frames of a sequence are: DAVIS, YouTube-VOS and others; DAVSOD, ViSal, MCL; ours; FBMS.
+_LAYOUTS = ("JPEGImages/480p/*", "JPEGImages/Full-Resolution/*", "JPEGImages/*", "*/Imgs", "*/frames", "*")
+_SETTINGS = "predictions.json"
+
+
+@dataclass(frozen=True)
+class SequencePrediction:
+    """One sequence done.
+
+    Attributes:
+        name: of the sequence.
+        folder: where its maps are, one 8-bit gray PNG a frame.
+        frames: number of maps.
+        skipped: whether an earlier run had finished it.
+    """
+
+    name: str
+    folder: Path
+    frames: int
+    skipped: bool
+
+
+def find_frame_folders(dataset: str | Path) -> dict[str, Path]:
+    """Find the folder of frames of every sequence: as DAVIS, YouTube-VOS, FBMS, DAVSOD or ours lay them out.
+
+    Raises:
+        InputError: the dataset is missing or holds no folder of images in any of these layouts.
+    """
+    dataset = Path(dataset)
+    for layout in _LAYOUTS:
+        folders = sorted(folder for folder in dataset.glob(layout) if folder.is_dir() and _has_images(folder))
+        if folders:
+            named_above = not layout.endswith("*")
+            return {(folder.parent if named_above else folder).name: folder for folder in folders}
+    raise InputError(f"{dataset}: no sequences found; give a folder laid out as DAVIS, FBMS or <sequence>/<frame>.jpg")
+
+
+def predict_dataset(
+    dataset: str | Path, output: str | Path, segmenter: Segmenter, settings: Mapping[str, object]
+) -> Iterator[SequencePrediction]:
+    """Write `<output>/<sequence>/<frame>.png` for every sequence, which is round(255 p), and say so one by one.
+
+    A sequence is written whole or not at all. One that an earlier run has finished is skipped when every map
+    of it decodes and has the size of the frames.
+
+    Args:
+        dataset: folder of the dataset.
+        output: folder to write.
+        segmenter: does the work.
+        settings: what the maps depend on, kept in `<output>/predictions.json`; an output made with other
+            settings is refused.
+
+    Raises:
+        InputError: the dataset is not understood, or the output cannot be written or has other settings.
+    """
+    folders = find_frame_folders(dataset)
+    output = Path(output)
+    _claim(output / _SETTINGS, settings)
+    for name, folder in folders.items():
+        source = open_frames(folder)
+        target = output / name
+        names = {frame.stem for frame in folder.iterdir() if frame.suffix.lower() in IMAGE_SUFFIXES}
+        finished = all(_is_finished(target / f"{frame}.png", source) for frame in names)
+        if not finished:
+            with ProbabilityFolderWriter(target, source) as writer:
+                for frame, probability in segmenter.predict(source):
+                    writer.write(frame, probability)
+        yield SequencePrediction(name, target, len(names), finished)
+
+
+def _has_images(folder: Path) -> bool:
+    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.iterdir())
+
+
+def _claim(path: Path, settings: Mapping[str, object]) -> None:
+    text = json.dumps(dict(settings), indent=2, sort_keys=True) + "\n"
+    if path.exists() and path.read_text() != text:
+        raise InputError(f"{path.parent}: holds maps made with other settings ({path.name}); choose another output")
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
+def _is_finished(path: Path, source: FrameSource) -> bool:
+    try:
+        height, width = read_gray(path).shape
+    except InputError:
+        return False
+    return (width, height) == source.size
