@@ -452,10 +452,10 @@ def test_unknown_name_lists_the_names_and_the_nearest() -> None:
 
 def test_weights_in_the_package(model: Isomer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zoo, "_WEIGHTS", tmp_path / "weights")
-    assert "(models whose weights do: none)" in refusal("isomer_mobilenet_v2", create_model)
+    assert "those with weights: none)" in refusal("isomer_mobilenet_v2", create_model)
     save_model(model, tmp_path / "weights" / "isomer_mobilenet_v2.safetensors")
     assert_same_weights(create_model("isomer_mobilenet_v2"), model)
-    assert "do: isomer_mobilenet_v2)" in refusal("isomer_swin_tiny", create_model)
+    assert "weights: isomer_mobilenet_v2)" in refusal("isomer_swin_tiny", create_model)
     assert "fusion 'isomer', not 'vanilla'" in refusal(
         "isomer_mobilenet_v2", lambda name: create_model(name, fusion="vanilla")
     )

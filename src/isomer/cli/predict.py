@@ -15,12 +15,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder to write")
     parser.add_argument(
-        "--model", default="isomer_mobilenet_v2", help="a model's name or a checkpoint file (default: %(default)s)"
+        "--model",
+        default="isomer_mobilenet_v2",
+        help="a model's name or a checkpoint file (default: %(default)s)",
     )
     parser.add_argument(
-        "--size", type=int, default=384, help="the network sees about SIZE x SIZE pixels (default: %(default)s)"
+        "--size",
+        type=int,
+        default=384,
+        help="the network sees about SIZE x SIZE pixels (default: %(default)s)",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

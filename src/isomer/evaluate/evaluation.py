@@ -174,7 +174,9 @@ def _unannotated(method: str, predicted: Sequences, annotated: Sequences, select
     extra = [name for name in predicted if name not in annotated]
     if extra and not selected:
         yield f"{method}: {_count(len(extra), 'sequence')} without annotation not judged: {_named(extra)}"
-    frames = sum(len(predicted[name].keys() - annotated[name].keys()) for name in predicted if name in annotated)
+    frames = sum(
+        len(predicted[name].keys() - annotated[name].keys()) for name in predicted if name in annotated
+    )
     if frames:
         yield f"{method}: {_count(frames, 'predicted frame')} without annotation not judged"
 
@@ -188,22 +190,24 @@ def _pair(
     missing: Missing,
     notes: dict[str, None],
 ) -> list[_Job]:
-    """Pair every frame that counts with its prediction; raises InputError for missing ones unless told otherwise."""
+    """Pair every frame that counts with its prediction, or treat it as missing."""
     jobs, absent = [], 0
     if len(predicted) == len(annotated) == 1 and not any(frames in annotated for frames in predicted):
-        predicted = dict(zip(annotated, predicted.values(), strict=True))  # two folders of one sequence's images
-    for sequence, annotations in annotated.items():
-        names = list(annotations)
+        # Two folders of one sequence's images.
+        predicted = dict(zip(annotated, predicted.values(), strict=True))
+    for sequence, files in annotated.items():
+        names = list(files)
         inner = names[1:-1]
         counting = inner if protocol.frames == "inner" else names
         if not counting:
             raise InputError(
-                f"{sequence}: {_count(len(names), 'annotated frame')}, of which protocol {protocol.name} counts "
-                "none; use the protocol all-frames or leave the sequence out"
+                f"{sequence}: {_count(len(names), 'annotated frame')}, of which protocol {protocol.name} "
+                "counts none; use the protocol all-frames or leave the sequence out"
             )
         found = predicted.get(sequence, {})
         if gone := [name for name in counting if name not in found]:
-            what = f"{method}/{sequence}: {len(gone)} of {_count(len(counting), 'frame')} missing ({_named(gone)})"
+            total = _count(len(counting), "frame")
+            what = f"{method}/{sequence}: {len(gone)} of {total} missing ({_named(gone)})"
             if missing == "error":
                 raise InputError(f"{what}; predict them, or use --missing zero or --missing skip")
             absent += len(gone)
@@ -213,9 +217,7 @@ def _pair(
             if not counting:
                 continue
         in_trend = set(counting if protocol.trend_frames == protocol.frames else inner)
-        frames = tuple(
-            _Frame(name, found.get(name), annotations[name], name in in_trend) for name in counting
-        )
+        frames = tuple(_Frame(name, found.get(name), files[name], name in in_trend) for name in counting)
         jobs.append(_Job(method, sequence, frames, measures, protocol))
     if absent:
         done = "scored as all black" if missing == "zero" else "left out"
@@ -270,14 +272,16 @@ def _score(job: _Job) -> tuple[SequenceResult, list[str]]:
     if odd:
         listed = ", ".join(str(level) for level in sorted(unexpected)[:8])
         notes.append(
-            f"{job.sequence}: {_count(odd, 'annotation')} with levels other than 0 and 255 ({listed}): foreground "
-            "above 0 for J, F, T, above 128 for saliency"
+            f"{job.sequence}: {_count(odd, 'annotation')} with levels other than 0 and 255 ({listed}): "
+            "foreground above 0 for J, F, T, above 128 for saliency"
         )
     for name, measure in measures.items():
         # T is between two frames, so the first has none.
         values = measure.values[1:] if name == "T" else measure.values
         if undefined := sum(np.isnan(values)):
-            notes.append(f"{where}: {name} not defined for {_count(undefined, 'frame')}, left out of its mean")
+            notes.append(
+                f"{where}: {name} not defined for {_count(undefined, 'frame')}, left out of its mean"
+            )
     scores, curves = _figures(measures, [frame.in_trend for frame in job.frames])
     return (
         SequenceResult(

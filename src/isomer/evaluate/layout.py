@@ -13,7 +13,14 @@ SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", "
 Sequences = dict[str, dict[str, Path]]
 """Files by sequence and by the frame's name, both in natural order."""
 
-_ROOTS = ("Annotations/480p", "Annotations/Full-Resolution", "Annotations/1080p", "Annotations", "Testset", "TestSet")
+_ROOTS = (
+    "Annotations/480p",
+    "Annotations/Full-Resolution",
+    "Annotations/1080p",
+    "Annotations",
+    "Testset",
+    "TestSet",
+)
 _ANNOTATION_FOLDERS = ("GroundTruth", "GT", "groundtruth", "gt")  # FBMS and DAVSOD
 _ANNOTATION_ENDINGS = ("_gt", "_GT")
 
@@ -21,13 +28,13 @@ _ANNOTATION_ENDINGS = ("_gt", "_GT")
 def find_sequences(folder: str | Path) -> Sequences:
     """Find the maps of a dataset.
 
-    Recognised are `<sequence>/<frame>` (flat), the same below `Annotations/480p` and the like (DAVIS), the same
-    below `<sequence>/GroundTruth` (FBMS, DAVSOD; a trailing `_gt` of a frame's name is dropped), and a folder
-    of images, which is one sequence of the folder's name.
+    Recognised are `<sequence>/<frame>` (flat), the same below `Annotations/480p` and the like (DAVIS), the
+    same below `<sequence>/GroundTruth` (FBMS, DAVSOD; a trailing `_gt` of a frame's name is dropped), and a
+    folder of images, which is one sequence of the folder's name.
 
     Raises:
-        InputError: the folder is missing or holds no images in any of these layouts, or two files of a sequence
-            are of one frame.
+        InputError: the folder is missing or holds no images in any of these layouts, or two files of a
+            sequence are of one frame.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -42,7 +49,7 @@ def find_sequences(folder: str | Path) -> Sequences:
         sequences[root.resolve().name] = frames
     if not sequences:
         raise InputError(
-            f"{folder}: no images found; give a folder of <sequence>/<frame>.png, of a dataset in the layout of "
+            f"{folder}: no images found; give a folder of <sequence>/<frame>.png, of a dataset laid out as "
             "DAVIS or FBMS, or of one sequence's images"
         )
     return sequences
@@ -70,7 +77,9 @@ def select_sequences(sequences: Sequences, names: list[str]) -> Sequences:
         else:
             raise InputError(f"{name}: neither a sequence of the ground truth nor a file that lists some")
     if missing := [name for name in wanted if name not in sequences]:
-        raise InputError(f"ground truth: no annotation of {', '.join(missing)}; check the folder and the list")
+        raise InputError(
+            f"ground truth: no annotation of {', '.join(missing)}; check the folder and the list"
+        )
     return {name: frames for name, frames in sequences.items() if name in wanted}
 
 
@@ -78,13 +87,17 @@ def _listed(path: Path) -> list[str]:
     try:
         lines = [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a list of sequences ({error}); give a text file") from error
+        raise InputError(
+            f"{path}: cannot be read as a list of sequences ({error}); give a text file"
+        ) from error
     return list(dict.fromkeys(Path(line).parent.name if "/" in line else line for line in lines))
 
 
 def _frames(folder: Path) -> dict[str, Path]:
     frames: dict[str, Path] = {}
-    files = (file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+    files = (
+        file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+    )
     for file in sorted(files, key=lambda path: _natural(path.name)):
         name = file.stem
         for ending in _ANNOTATION_ENDINGS:

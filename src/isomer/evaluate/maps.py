@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -36,10 +36,10 @@ def read_prediction(path: Path) -> NDArray[np.uint8]:
     """
     data = _read_bytes(path)
     if data.startswith(_PNG_SIGNATURE):
-        depth, colour = data[_PNG_KIND] if len(data) > 26 else (0, 0)
-        if (depth, colour) != (8, 0):
+        depth, colour = data[_PNG_KIND].ljust(2, b"\0")
+        if (depth, colour) != (8, 0) and depth:
             kinds = {0: "gray", 2: "RGB", _PALETTE: "palette", 4: "gray with alpha", 6: "RGBA"}
-            kind = f"{depth}-bit {kinds.get(colour, 'damaged')}"
+            kind = f"{depth}-bit {kinds.get(colour, 'unknown')}"
             raise InputError(f"{path}: a {kind} PNG; a prediction has to be 8-bit gray, convert it")
     image = _decode(data, path)
     if image.ndim != 2 or image.dtype != np.uint8:
@@ -65,7 +65,9 @@ def read_annotation(path: Path) -> Annotation:
         return Annotation(_foreground(read_palette(path)), ())
     image = _decode(data, path)
     if image.dtype != np.uint8:
-        raise InputError(f"{path}: an annotation of {image.dtype}; it has to have 8 bits a channel, convert it")
+        raise InputError(
+            f"{path}: an annotation of {image.dtype}; it has to have 8 bits a channel, convert it"
+        )
     if image.ndim == 3:
         return Annotation(_foreground(image[..., :3].max(axis=2)), ())
     return Annotation(image, _unexpected(image))
@@ -89,9 +91,9 @@ def _read_bytes(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
 
 
-def _decode(data: bytes, path: Path) -> NDArray[np.uint8]:
+def _decode(data: bytes, path: Path) -> NDArray[Any]:
     # An empty buffer is an exception in OpenCV, anything else that is no image is None.
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if image is None:
         raise InputError(f"{path}: not an image that can be read; replace it")
-    return image  # type: ignore[no-any-return]
+    return image

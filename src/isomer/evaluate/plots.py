@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,18 @@ _MISSED, _FALSE, _RIGHT = (214, 96, 77), (244, 165, 30), (67, 147, 195)  # RGB
 _TILE_WIDTH = 320
 
 
+def check_matplotlib() -> None:
+    """Raise InputError if matplotlib is not installed; cheap enough to ask before a long evaluation."""
+    if find_spec("matplotlib") is None:
+        raise InputError("plots need matplotlib; run pip install 'isomer-vos[plots]'")
+
+
 def save_plots(evaluation: Evaluation, folder: str | Path) -> list[Path]:
     """Write the plots that the evaluation has figures for, as PNG.
 
-    `<measure>-bars.png`: every sequence and method; `<measure>-<sequence>.png`: the measure over time, all methods;
-    `curves.png`: precision against recall, F and E against the threshold; `worst-<method>.png`: the twelve worst
-    frames by the first measure, with what was missed and what was falsely found in colour.
+    `<measure>-bars.png`: every sequence and method; `<measure>-<sequence>.png`: the measure over time, all
+    methods; `curves.png`: precision against recall, F and E against the threshold; `worst-<method>.png`: the
+    twelve worst frames by the first measure, with what was missed and what was falsely found in colour.
 
     Returns:
         The files written.
@@ -34,20 +42,25 @@ def save_plots(evaluation: Evaluation, folder: str | Path) -> list[Path]:
     Raises:
         InputError: matplotlib is not installed, or the folder cannot be written to.
     """
-    plt = _matplotlib()
+    check_matplotlib()
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
     folder = Path(folder)
     first = evaluation.measures[0]
     plots: dict[str, Callable[[], Any]] = {}
     for measure in evaluation.measures:
-        plots[f"{measure}-bars.png"] = lambda measure=measure: _bars(plt, evaluation, measure)
+        plots[f"{measure}-bars.png"] = partial(_bars, plt, evaluation, measure)
     sequences = {name: None for result in evaluation.methods.values() for name in result.sequences}
     for sequence in sequences:
-        plots[f"{first}-{sequence}.png"] = lambda sequence=sequence: _timeline(plt, evaluation, first, sequence)
+        plots[f"{first}-{sequence}.png"] = partial(_timeline, plt, evaluation, first, sequence)
     if next(iter(evaluation.methods.values())).curves:
-        plots["curves.png"] = lambda: _curves(plt, evaluation)
+        plots["curves.png"] = partial(_curves, plt, evaluation)
     for method in evaluation.methods:
         name = method.replace("/", "_").replace("\\", "_")
-        plots[f"worst-{name}.png"] = lambda method=method: _worst(plt, evaluation, first, method)
+        plots[f"worst-{name}.png"] = partial(_worst, plt, evaluation, first, method)
     written = []
     for name, draw in plots.items():
         figure = draw()
@@ -56,17 +69,6 @@ def save_plots(evaluation: Evaluation, folder: str | Path) -> list[Path]:
         plt.close(figure)
         written.append(folder / name)
     return written
-
-
-def _matplotlib() -> Any:
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise InputError("plots need matplotlib; run pip install 'isomer-vos[plots]'") from error
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
-    return plt
 
 
 def _bars(plt: Any, evaluation: Evaluation, measure: str) -> Any:
@@ -88,7 +90,9 @@ def _bars(plt: Any, evaluation: Evaluation, measure: str) -> Any:
     width = 0.8 / len(methods)
     for index, (method, result) in enumerate(methods.items()):
         label = f"{method} (mean {result.mean[column]:.3f})"
-        axes.bar(np.arange(len(names)) + (index + 0.5) * width - 0.4, scores[index][order], width, label=label)
+        axes.bar(
+            np.arange(len(names)) + (index + 0.5) * width - 0.4, scores[index][order], width, label=label
+        )
     axes.set_xticks(np.arange(len(names)), [names[i] for i in order], rotation=45, ha="right")
     better = "lower" if measure in _LOWER_IS_BETTER else "higher"
     axes.set_ylabel(f"{column} ({better} is better)")
@@ -101,10 +105,9 @@ def _timeline(plt: Any, evaluation: Evaluation, measure: str, sequence: str) -> 
     """The measure in every frame of one sequence."""
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     names: tuple[str, ...] = ()
-    for method, result in evaluation.methods.items():
+    for result in evaluation.methods.values():
         if sequence in result.sequences:
-            one = result.sequences[sequence]
-            names = max(names, one.frames, key=len)
+            names = max(names, result.sequences[sequence].frames, key=len)
     place = {name: index for index, name in enumerate(names)}
     for method, result in evaluation.methods.items():
         if sequence in result.sequences:
@@ -117,8 +120,7 @@ def _timeline(plt: Any, evaluation: Evaluation, measure: str, sequence: str) -> 
     axes.set_xticks(shown, [names[i] for i in shown])
     axes.set_xlabel(f"frame of {sequence}")
     axes.set_ylabel(measure)
-    if measure != "T":
-        axes.set_ylim(-0.02, 1.02)
+    axes.set_ylim(0, None if measure in _LOWER_IS_BETTER else 1.02)
     axes.grid(alpha=0.3)
     return _finished(figure, axes, evaluation)
 
@@ -136,7 +138,9 @@ def _curves(plt: Any, evaluation: Evaluation) -> Any:
             if panel == "precision":
                 axes.plot(result.curves["recall"], result.curves["precision"], label=method)
             else:
-                axes.plot(thresholds, result.curves[panel], label=f"{method} (max {result.curves[panel].max():.3f})")
+                axes.plot(
+                    thresholds, result.curves[panel], label=f"{method} (max {result.curves[panel].max():.3f})"
+                )
         axes.set_xlabel("recall" if panel == "precision" else "threshold (level)")
         axes.set_ylabel(panel)
         axes.set_ylim(0, 1.02)
@@ -164,7 +168,9 @@ def _worst(plt: Any, evaluation: Evaluation, measure: str, method: str) -> Any:
     for axes, (_, sequence, index) in zip(all_axes.flat, ranked, strict=False):
         one = evaluation.methods[method].sequences[sequence]
         axes.imshow(_errors(*one.files[index]))
-        axes.set_title(f"{sequence} {one.frames[index]}   {measure} {one.values[measure][index]:.3f}", fontsize=9)
+        axes.set_title(
+            f"{sequence} {one.frames[index]}   {measure} {one.values[measure][index]:.3f}", fontsize=9
+        )
     figure.suptitle(
         f"{method}: worst frames by {measure}; blue found, red missed, orange falsely found. "
         f"{_caption(evaluation)}",
@@ -197,7 +203,7 @@ def _column(evaluation: Evaluation, measure: str) -> str:
 
 def _finished(figure: Any, axes: Any, evaluation: Evaluation) -> Any:
     axes.set_title(_caption(evaluation), fontsize=9)
-    axes.legend(fontsize=8, loc="best")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=4)
     return figure
 
 

@@ -54,11 +54,11 @@ class Protocol:
 
     Attributes:
         name: its name on the command line and in every file.
-        frames: annotated frames that count for means and curves: all, or the inner ones without the first and the
-            last of each sequence.
+        frames: annotated frames that count for means and curves: all, or the inner ones without the first and
+            the last of each sequence.
         trend_frames: annotated frames that count for recall and decay.
-        resize: whether a prediction of another size is resized to its annotation, bilinearly; otherwise it is an
-            error.
+        resize: whether a prediction of another size is resized to its annotation, bilinearly; otherwise it is
+            an error.
         stretch: whether the saliency measures stretch each map to [0, 1] by its own extremes.
         inclusive_centroid: whether S puts the centroid's row and column into the upper left quadrants.
         stability_sequences: the sequences that T is averaged over; empty for all.

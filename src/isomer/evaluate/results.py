@@ -1,4 +1,4 @@
-"""What an evaluation found: per-frame values, per-sequence scores, means over sequences, and averaged curves."""
+"""What an evaluation found: values of frames, scores of sequences, means over sequences, averaged curves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from isomer.evaluate.protocols import Protocol
 from isomer.metrics import statistics
 
 Curves = dict[str, NDArray[np.float64]]
-"""float64 [256], highest threshold first, by name: Fbeta, precision, recall, E; those of the chosen measures."""
+"""float64 [256], highest threshold first, by name: Fbeta, precision, recall, E (of the chosen measures)."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class SequenceResult:
     Attributes:
         frames: names of the frames that count.
         files: the prediction and the annotation of each of them; no prediction where it was missing.
-        values: per-frame values by measure (for Fbeta and E at the adaptive threshold; nan where not defined).
+        values: per-frame values by measure (for Fbeta and E at the adaptive threshold; nan where not
+            defined).
         scores: figures of the sequence by column, such as `J-mean`.
         curves: means over the frames.
     """
@@ -76,7 +77,9 @@ class Evaluation:
 def summarize_method(sequences: dict[str, SequenceResult], protocol: Protocol) -> MethodResult:
     """Average sequences: figures directly, curves first of all and then their mean and maximum."""
     results = list(sequences.values())
-    curves = {name: np.mean([result.curves[name] for result in results], axis=0) for name in results[0].curves}
+    curves = {
+        name: np.mean([result.curves[name] for result in results], axis=0) for name in results[0].curves
+    }
     mean = {}
     for column in results[0].scores:
         measure, _, kind = column.partition("-")
@@ -89,6 +92,10 @@ def summarize_method(sequences: dict[str, SequenceResult], protocol: Protocol) -
 
 def _counting(column: str, sequences: dict[str, SequenceResult], protocol: Protocol) -> Iterable[float]:
     for name, result in sequences.items():
-        if column.startswith("T-") and protocol.stability_sequences and name not in protocol.stability_sequences:
+        if (
+            column.startswith("T-")
+            and protocol.stability_sequences
+            and name not in protocol.stability_sequences
+        ):
             continue
         yield result.scores[column]

@@ -13,6 +13,7 @@ from isomer.errors import InputError
 from isomer.evaluate.results import Evaluation, MethodResult
 from isomer.files import atomic_path
 
+_FORMATS = (".csv", ".json", ".tex")
 _PERCENT = ("J", "F", "T")
 _LOWER_IS_BETTER = ("J-decay", "F-decay", "T-mean", "T-recall", "T-decay", "MAE")
 _LATEX = {
@@ -42,7 +43,8 @@ def format_table(evaluation: Evaluation, sequences: bool = True) -> str:
     if sequences:
         for method, result in evaluation.methods.items():
             rows = [
-                (name, str(len(one.frames)), *_cells(one.scores, columns)) for name, one in result.sequences.items()
+                (name, str(len(one.frames)), *_cells(one.scores, columns))
+                for name, one in result.sequences.items()
             ]
             total = sum(len(one.frames) for one in result.sequences.values())
             rows.append(("mean", str(total), *_cells(result.mean, columns)))
@@ -54,17 +56,22 @@ def format_table(evaluation: Evaluation, sequences: bool = True) -> str:
     return "\n".join(lines)
 
 
+def check_formats(paths: list[Path]) -> None:
+    """Raise InputError if the suffix of a path is no table format."""
+    for path in paths:
+        if path.suffix.lower() not in _FORMATS:
+            raise InputError(f"{path}: no table format; use one of {', '.join(_FORMATS)}")
+
+
 def save(evaluation: Evaluation, path: str | Path) -> None:
-    """Write every figure as CSV or JSON, or the means as a LaTeX table, as the suffix says (.csv, .json, .tex).
+    """Write every figure as CSV or JSON, or the means as a LaTeX table (.csv, .json, .tex).
 
     Raises:
         InputError: another suffix, or the file cannot be written.
     """
     path = Path(path)
-    formats = {".csv": to_csv, ".json": to_json, ".tex": to_latex}
-    if path.suffix.lower() not in formats:
-        raise InputError(f"{path}: no table format; use one of {', '.join(formats)}")
-    text = formats[path.suffix.lower()](evaluation)
+    check_formats([path])
+    text = {".csv": to_csv, ".json": to_json, ".tex": to_latex}[path.suffix.lower()](evaluation)
     with atomic_path(path) as temporary:
         try:
             temporary.write_text(text, encoding="utf-8")
@@ -80,7 +87,9 @@ def to_csv(evaluation: Evaluation) -> str:
     protocol, columns = evaluation.protocol.name, evaluation.columns
     for method, result in evaluation.methods.items():
         for name, one in result.sequences.items():
-            scores = ["" if math.isnan(one.scores[column]) else repr(one.scores[column]) for column in columns]
+            scores = [
+                "" if math.isnan(one.scores[column]) else repr(one.scores[column]) for column in columns
+            ]
             writer.writerow((protocol, method, name, len(one.frames), *scores))
         total = sum(len(one.frames) for one in result.sequences.values())
         means = ["" if math.isnan(result.mean[column]) else repr(result.mean[column]) for column in columns]

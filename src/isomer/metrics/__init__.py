@@ -1,11 +1,12 @@
 """Measures of segmentation and saliency: one class a measure, NumPy arrays in, numbers out, no file touched.
 
 Every class has `step(prediction, ground_truth)` for a frame and `result()` for the sequence. Feeding several
-measures costs less through one `FramePair` a frame and `step_pair(pair)`, which shares what they have in common.
+measures costs less through one `FramePair` a frame and `step_pair(pair)`, which shares what they have in
+common.
 """
 
 from isomer.metrics.boundary import BoundaryAccuracy
-from isomer.metrics.levels import published_scale, stretched_scale, Scale
+from isomer.metrics.levels import Scale, published_scale, stretched_scale
 from isomer.metrics.measure import Measure
 from isomer.metrics.pair import FramePair
 from isomer.metrics.region import RegionSimilarity
@@ -17,8 +18,6 @@ from isomer.metrics.weighted import WeightedFMeasure
 
 __all__ = [
     "MAE",
-    "published_scale",
-    "stretched_scale",
     "BoundaryAccuracy",
     "EMeasure",
     "EMeasureScore",
@@ -33,6 +32,8 @@ __all__ = [
     "TemporalStability",
     "WeightedFMeasure",
     "decay",
+    "published_scale",
     "recall",
+    "stretched_scale",
     "summarize",
 ]

@@ -17,10 +17,12 @@ def pack_above(images: Sequence[NDArray[np.uint8]], thresholds: Sequence[int]) -
     """Pack `image > threshold` of images [H, W] of one size into words [len(images), H, ceil(W / 64)]."""
     height, width = images[0].shape
     words = -(-width // _WORD)
-    masks = np.zeros((len(images), height, words * _WORD), bool)
+    masks = np.empty((len(images), height, words * _WORD), bool)
+    masks[..., width:] = False
     for mask, image, threshold in zip(masks, images, thresholds, strict=True):
         np.greater(image, threshold, out=mask[:, :width])
-    return np.packbits(masks, bitorder="little").view("<u8").reshape(len(images), height, words)
+    packed = np.packbits(masks, bitorder="little").view("<u8")
+    return np.asarray(packed.reshape(len(images), height, words), np.uint64)
 
 
 def unpack(words: Words, width: int) -> NDArray[np.bool_]:
@@ -36,12 +38,12 @@ def count(words: Words) -> int:
 def boundaries(masks: Words, width: int) -> Words:
     """Boundary maps of masks [..., H, words] of `width` columns.
 
-    A pixel is on the boundary if it differs from its right, lower or lower right neighbour. The last column is
-    compared with the row below only, the last row with the column to the right only.
+    A pixel is on the boundary if it differs from its right, lower or lower right neighbour. The last column
+    is compared with the row below only, the last row with the column to the right only.
     """
     right = masks >> np.uint64(1)
     right[..., :-1] |= masks[..., 1:] << np.uint64(_WORD - 1)
-    differs = masks ^ right
+    differs: Words = masks ^ right
     differs[..., :-1, :] |= masks[..., :-1, :] ^ right[..., 1:, :]
     last_word, last_bit = divmod(width - 1, _WORD)
     differs[..., last_word] &= np.uint64((1 << last_bit) - 1)
@@ -56,13 +58,14 @@ def crop(masks: Words) -> Words:
     columns = np.flatnonzero(union.any(axis=0))
     if not rows.size:
         return masks[:, :0, :0]
-    return masks[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return np.ascontiguousarray(masks[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
 
 
 def dilate_disk(masks: Words, radius: int) -> Words:
-    """Dilate masks [N, H, words] by the disk x^2 + y^2 <= radius^2; bits beyond the last column may be set."""
+    """Dilate masks [N, H, words] by the disk x^2 + y^2 <= radius^2; bits past the last column may be set."""
     count_, height, words = masks.shape
-    # With this many empty bits after each row, a horizontal shift of all rows in one go never reaches another row.
+    # With this many empty bits after each row, a horizontal shift of all rows in one go never reaches another
+    # row.
     margin = -(-radius // _WORD)
     rows = np.zeros((count_, height, words + margin), np.uint64)
     rows[..., :words] = masks
@@ -100,4 +103,4 @@ def _widen(rows: Words, step: int) -> Words:
     out |= flat >> near
     out[1:] |= flat[:-1] >> far
     out[:-1] |= flat[1:] << far
-    return out.reshape(rows.shape)
+    return np.asarray(out.reshape(rows.shape), np.uint64)

@@ -15,8 +15,8 @@ TOLERANCE = 0.008
 class BoundaryAccuracy(SequenceMeasure):
     """F: harmonic mean of the precision and recall of the predicted boundary, within a tolerance.
 
-    The tolerance is 0.8 % of the image's diagonal, rounded up (8 px at 854x480). Perazzi et al., CVPR 2016, after
-    Martin et al., PAMI 2004.
+    The tolerance is 0.8 % of the image's diagonal, rounded up (8 px at 854x480). Perazzi et al., CVPR 2016,
+    after Martin et al., PAMI 2004.
     """
 
     def measure(self, pair: FramePair) -> float:

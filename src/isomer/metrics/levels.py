@@ -63,7 +63,7 @@ def _published_values() -> LevelValues:
 
 
 def published_scale(lowest: int, highest: int) -> LevelValues:
-    """Level / 255 whatever the map, and 256 float32 thresholds from 1 - 1e-10 down to 0 (the published code)."""
+    """Level / 255 whatever the map, 256 float32 thresholds from 1 - 1e-10 down to 0 (published code)."""
     return _published_values()
 
 
@@ -100,8 +100,8 @@ class LevelCounts:
     def selected(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Pixels that each threshold selects inside and outside the object, int64 [257] each.
 
-        The first 256 are the curve's thresholds, highest first; the last is the adaptive one, twice the mean value
-        but at most 1.
+        The first 256 are the curve's thresholds, highest first; the last is the adaptive one, twice the mean
+        value but at most 1.
         """
         adaptive = np.searchsorted(self.scale.values, min(2 * self.mean, 1.0))
         cutoffs = np.append(self.scale.cutoffs, adaptive)
@@ -116,18 +116,18 @@ def count_levels(prediction: NDArray[np.uint8], salient: NDArray[np.uint8], scal
         both = np.bincount(prediction.ravel(), minlength=LEVELS)
         foreground = np.bincount(prediction[salient > 0], minlength=LEVELS)
         return LevelCounts(foreground, both - foreground, scale(lowest, highest))
-    # Most pixels have the lowest or the highest level, and a histogram is slowest where one level repeats: these
-    # two are counted apart, and the histogram is of the block that holds the others.
+    # Most pixels have the lowest or the highest level, and a histogram is slowest where one level repeats:
+    # these two are counted apart, and the histogram is of the block that holds the others.
     both, foreground = np.zeros(LEVELS, np.int64), np.zeros(LEVELS, np.int64)
     if highest - lowest > 1:
-        between = cv2.inRange(prediction, lowest + 1, highest - 1)
+        between = np.asarray(cv2.inRange(prediction, lowest + 1, highest - 1), np.uint8)
         left, top, width, height = cv2.boundingRect(between)
         block = slice(top, top + height), slice(left, left + width)
         both += _histogram(prediction[block], between[block])
-        foreground += _histogram(prediction[block], cv2.bitwise_and(between[block], salient[block]))
-    at_highest = cv2.compare(prediction, highest, cv2.CMP_EQ)
+        foreground += _histogram(prediction[block], between[block] & salient[block])
+    at_highest = np.asarray(cv2.inRange(prediction, highest, highest), np.uint8)
     both[highest] = cv2.countNonZero(at_highest)
-    foreground[highest] = cv2.countNonZero(cv2.bitwise_and(at_highest, salient))
+    foreground[highest] = cv2.countNonZero(at_highest & salient)
     both[lowest] += prediction.size - int(both.sum())
     foreground[lowest] += cv2.countNonZero(salient) - int(foreground.sum())
     return LevelCounts(foreground, both - foreground, scale(lowest, highest))

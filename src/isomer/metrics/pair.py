@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.metrics import bits
-from isomer.metrics.levels import stretched_scale, LevelCounts, Scale, count_levels
+from isomer.metrics.levels import LevelCounts, Scale, count_levels, stretched_scale
 
 MASK_THRESHOLD = 128
 """A prediction is foreground, and an annotation salient, above this level."""
@@ -22,8 +22,8 @@ class FramePair:
 
     Args:
         prediction: uint8 [H, W] gray map, 0..255.
-        ground_truth: uint8 [H, W], or bool [H, W], annotation. J, F and T take any level above 0 as foreground,
-            the saliency measures any above 128.
+        ground_truth: uint8 [H, W], or bool [H, W], annotation. J, F and T take any level above 0 as
+            foreground, the saliency measures any above 128.
         scale: how the saliency measures read levels.
 
     Raises:
@@ -59,7 +59,9 @@ class FramePair:
     @cached_property
     def salient(self) -> NDArray[np.uint8]:
         """Annotation of the saliency measures: uint8 [H, W], 0 or 255."""
-        return np.asarray(cv2.threshold(self.ground_truth, MASK_THRESHOLD, 255, cv2.THRESH_BINARY)[1], np.uint8)
+        return np.asarray(
+            cv2.threshold(self.ground_truth, MASK_THRESHOLD, 255, cv2.THRESH_BINARY)[1], np.uint8
+        )
 
     @cached_property
     def levels(self) -> LevelCounts:

@@ -108,8 +108,8 @@ class EMeasureScore:
 class EMeasure(Measure[EMeasureScore]):
     """Enhanced-alignment measure at 256 thresholds and at the adaptive one (Fan et al., IJCAI 2018).
 
-    `values` holds the adaptive E of each frame. A perfect frame is 1 + 1 / (H W - 1): the published definition
-    divides by one pixel less than it sums over.
+    `values` holds the adaptive E of each frame. A perfect frame is 1 + 1 / (H W - 1): the published
+    definition divides by one pixel less than it sums over.
     """
 
     def __init__(self) -> None:

@@ -23,9 +23,9 @@ _BLOCK = 1 << 22  # elements of the largest temporary array
 class TemporalStability(SequenceMeasure):
     """T: how much the contour of the predicted masks changes shape from frame to frame; lower is better.
 
-    5 x the mean shape-context cost between the matched contour points of a frame and the one before (Perazzi et
-    al., CVPR 2016; Belongie et al., PAMI 2002). Not defined (nan) for the first frame and where either mask is
-    empty. Invariant to translation; the annotation plays no part.
+    5 x the mean shape-context cost between the matched contour points of a frame and the one before (Perazzi
+    et al., CVPR 2016; Belongie et al., PAMI 2002). Not defined (nan) for the first frame and where either
+    mask is empty. Invariant to translation; the annotation plays no part.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class TemporalStability(SequenceMeasure):
 
 
 def _descriptors(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Shape contexts of the mask's longest contour: float64 [points, 60], each sums to 1; empty for no mask."""
+    """Shape contexts of the mask's longest contour: float64 [points, 60], rows sum to 1; none for no mask."""
     points = _contour(mask)
     if not len(points):
         return np.empty((0, _ANGLES * len(_RADII)))
@@ -86,14 +86,15 @@ def _cost_matrix(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDA
 
 def _matching_cost(costs: NDArray[np.float64]) -> float:
     """Mean cost of the pairs of the best order-preserving matching of two closed contours."""
-    # Where the contours start is arbitrary: match from there, cut both in the middle of the longest stretch that
-    # runs in step, and match again.
+    # Where the contours start is arbitrary: match from there, cut both in the middle of the longest stretch
+    # that runs in step, and match again.
     rows, columns = _ordered_path(costs)
     cut = _steadiest(rows, columns)
     shift = rows[cut], columns[cut]
     rows, columns = _ordered_path(np.roll(costs, (-shift[0], -shift[1]), axis=(0, 1)))
     rows, columns = (rows + shift[0]) % costs.shape[0], (columns + shift[1]) % costs.shape[1]
-    # Every point is matched once: of a point's pairs the cheapest stays, first for one contour, then the other.
+    # Every point is matched once: of a point's pairs the cheapest stays, first for one contour, then the
+    # other.
     kept = _cheapest(rows, costs[rows, columns])
     rows, columns = rows[kept], columns[kept]
     kept = _cheapest(columns, costs[rows, columns])
@@ -101,7 +102,7 @@ def _matching_cost(costs: NDArray[np.float64]) -> float:
 
 
 def _ordered_path(costs: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The cheapest path from the first to the last cell by steps right, down and diagonal (dynamic time warping)."""
+    """The cheapest path from the first to the last cell by steps right, down and diagonal (time warping)."""
     height, width = costs.shape
     total = np.full((height + 1, width + 1), np.inf)
     total[0, 0] = 0.0
@@ -136,4 +137,5 @@ def _steadiest(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> int:
 def _cheapest(points: NDArray[Any], costs: NDArray[np.float64]) -> NDArray[np.int64]:
     """Index of the cheapest (of equal ones the first) of each point's pairs."""
     order = np.lexsort((costs, points))
-    return order[np.unique(points[order], return_index=True)[1]]
+    _, first = np.unique(points[order], return_index=True)
+    return np.asarray(order[first], np.int64)

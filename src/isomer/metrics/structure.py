@@ -19,7 +19,7 @@ ALPHA = 0.5
 class SMeasure(MeanMeasure):
     """Structure measure with alpha = 0.5 (Fan et al., ICCV 2017).
 
-    It is not defined (nan) where the object's centroid is in the last row or column, which leaves a quadrant empty.
+    Not defined (nan) where the object's centroid is in the last row or column: a quadrant is empty.
 
     Args:
         inclusive: whether the centroid's row and column belong to the upper and the left quadrants, as in the
@@ -49,7 +49,7 @@ class SMeasure(MeanMeasure):
         height, width = pair.shape
         row, column = _centroid(pair.salient)
         row, column = row + self.inclusive, column + self.inclusive
-        both = cv2.bitwise_and(pair.prediction, pair.salient)
+        both = pair.prediction & pair.salient
         score, weight_left = 0.0, 1.0
         for rows in (slice(0, row), slice(row, height)):
             for columns in (slice(0, column), slice(column, width)):

@@ -15,14 +15,14 @@ from isomer.metrics.saliency import EPS
 _WINDOW = 3  # the Gaussian reaches this far
 _SIGMA = 5.0
 _HALF_DISTANCE = 5.0  # px; a false alarm's extra weight halves the way to 1 over this distance
-_REACH = 4  # a background pixel within a foreground pixel's window has one at most sqrt(3^2 + 3^2) < 5 px away
+_REACH = 4  # a background pixel within a foreground pixel's window has one within sqrt(18) px
 
 
 class WeightedFMeasure(MeanMeasure):
     """Weighted F-measure with beta = 1 (Margolin et al., CVPR 2014); 0 where the annotation is empty.
 
-    Errors inside the object count less where their neighbourhood is right; false alarms count more the farther they
-    are from the object.
+    Errors inside the object count less where their neighbourhood is right; false alarms count more the
+    farther they are from the object.
     """
 
     def measure(self, pair: FramePair) -> float:
@@ -33,7 +33,8 @@ class WeightedFMeasure(MeanMeasure):
         scale = pair.levels.scale
         # |prediction - annotation| in levels: an integer image, exact.
         bottom, top = np.uint8(scale.bottom), np.uint8(scale.top)
-        error = cv2.absdiff(pair.prediction, pair.salient & (bottom ^ top) ^ bottom)
+        ideal = pair.salient & (bottom ^ top) ^ bottom
+        error = np.asarray(cv2.absdiff(pair.prediction, ideal), np.uint8)
         unit = scale.top - scale.bottom
         missed = _missed(error, pair.salient) / unit
         false = _false(error, pair.salient) / unit
@@ -73,27 +74,26 @@ class _Box(NamedTuple):
 
     def of(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A contiguous copy of the box of an image."""
-        return image[self.top : self.bottom, self.left : self.right].copy()
+        return np.array(image[self.top : self.bottom, self.left : self.right])
 
 
 def _false(error: NDArray[np.uint8], salient: NDArray[np.uint8]) -> float:
     """Sum over the background of error x (2 - 0.5^(distance to the object / 5))."""
-    box = _Box.around(cv2.bitwise_or(error, salient))
+    box = _Box.around(error | salient)
     background = cv2.bitwise_not(box.of(salient))
     false = cv2.bitwise_and(box.of(error), background).ravel()
     where = np.flatnonzero(false)
     if not where.size:
         return 0.0
     distance = cv2.distanceTransform(background, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).ravel()[where]
-    # The squared distance is an integer, which float32 resolves; its root in double precision is the exact distance.
+    # The squared distance is an integer, which float32 resolves; its root in float64 is the exact distance.
     exact = np.sqrt(np.rint(np.square(distance.astype(np.float64))))
     return float(false[where] @ (2 - np.exp2(exact / -_HALF_DISTANCE)))
 
 
 def _missed(error: NDArray[np.uint8], salient: NDArray[np.uint8]) -> float:
-    """Sum over the object of the lesser of the error and its Gaussian mean, where background takes the nearest
-    object pixel's error."""
-    missed = cv2.bitwise_and(error, salient)
+    """Sum over the object of the lesser of the error and its Gaussian mean."""
+    missed = error & salient
     box = _Box.around(missed)
     if box.bottom == 0:
         return 0.0
@@ -115,27 +115,27 @@ _GAUSSIAN = _gaussian()
 
 
 def _spread(missed: NDArray[np.uint8], salient: NDArray[np.uint8], window: _Box) -> NDArray[np.uint8]:
-    """Errors inside the object, carried over to background pixels that some object pixel's window reaches.
+    """Errors inside the object, carried over to the background pixels in the window of one.
 
-    Each takes the error of the nearest object pixel; of several at one distance, that of the smallest column, then
-    of the smallest row.
+    Each takes the error of the nearest object pixel; of several at one distance, that of the smallest column,
+    then of the smallest row.
     """
     outer = window.grown(_REACH, salient.shape)
     inner = window.within(outer)
     object_ = outer.of(salient)
     errors = outer.of(missed)
-    # Zeros all around, so that a column to the left or right of the image is one without object pixels.
+    # Columns beyond the left and the right edge have no object pixel.
     rows = cv2.copyMakeBorder(_nearest_row(object_), 0, 0, _REACH, _REACH, cv2.BORDER_CONSTANT, value=_NO_ROW)
-    reached = cv2.dilate(object_, np.ones((2 * _WINDOW + 1, 2 * _WINDOW + 1), np.uint8))
+    reached = cv2.dilate(errors, np.ones((2 * _WINDOW + 1, 2 * _WINDOW + 1), np.uint8))
     reached[: inner.top] = reached[inner.bottom :] = 0
     reached[:, : inner.left] = reached[:, inner.right :] = 0
-    band = np.flatnonzero(cv2.subtract(reached, object_))
-    height, width = object_.shape
+    band = np.flatnonzero(reached > object_)
+    width = object_.shape[1]
     row, column = np.divmod(band, width)
     stride = rows.shape[1]
     columns = np.arange(2 * _REACH + 1)
-    candidates = rows.ravel()[(row * stride + column)[None, :] + columns[:, None]]
-    ranks = _RANK[columns[:, None], candidates].min(axis=0)
+    candidates = np.take(rows, (row * stride + column)[None, :] + columns[:, None])
+    ranks = np.take(_RANK, candidates + _RANK.shape[1] * columns[:, None]).min(axis=0)
     row_offset, column_offset = _OFFSETS[ranks].T
     errors.ravel()[band] = errors.ravel()[band + row_offset * width + column_offset]
     return inner.of(errors)
@@ -161,7 +161,7 @@ def _nearest_row(object_: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _rank_offsets() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Rank of each (column offset, code of a row offset) by distance, column and row; and the offset of each rank."""
+    """Rank of each (column offset, code of a row offset), and the (row, column) offset of each rank."""
     offsets = sorted(
         (int(dy) ** 2 + dx**2, dx, int(dy), code)
         for dx in range(-_REACH, _REACH + 1)

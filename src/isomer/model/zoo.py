@@ -24,6 +24,24 @@ def list_models() -> list[str]:
     return list(_MODELS)
 
 
+def has_weights(name: str) -> bool:
+    """Tell whether weights for a model come with the package."""
+    return (_WEIGHTS / f"{name}.safetensors").is_file()
+
+
+def model_card(name: str) -> str:
+    """Return the card of a model's weights, in Markdown: data, recipe, figures, limits, licence.
+
+    Raises:
+        InputError: the name is unknown, or no weights for it come with the package.
+    """
+    if name not in _MODELS:
+        raise InputError(_unknown(name))
+    if not has_weights(name):
+        raise InputError(_no_weights(name))
+    return (_WEIGHTS / f"{name}.md").read_text(encoding="utf-8")
+
+
 def create_model(
     name_or_path: str | Path, pretrained: bool = True, fusion: FusionName | None = None
 ) -> Isomer:
@@ -62,15 +80,15 @@ def create_model(
 
 
 def _embedded(name: str) -> Isomer:
-    with_weights = [known for known in _MODELS if (_WEIGHTS / f"{known}.safetensors").is_file()]
-    if name not in with_weights:
-        others = ", ".join(with_weights) or "none"
-        raise InputError(
-            f"{name}: its weights do not come with the package (models whose weights do: {others}); "
-            "give a path to weights, or pretrained=False for random ones"
-        )
+    if not has_weights(name):
+        raise InputError(f"{_no_weights(name)}; give a path to weights, or pretrained=False for random ones")
     with resources.as_file(_WEIGHTS / f"{name}.safetensors") as path:
         return load_checkpoint(path)
+
+
+def _no_weights(name: str) -> str:
+    with_weights = ", ".join(known for known in _MODELS if has_weights(known)) or "none"
+    return f"{name}: no weights come with the package (those with weights: {with_weights})"
 
 
 def _unknown(name: str) -> str:

@@ -1,0 +1,81 @@
+"""Serve the HTTP API and the page: videos in, masks, overlays and cut-outs out.
+
+Binds to this machine alone unless told otherwise. What it answers is in docs/server.md and, while it runs, under
+/openapi.json. Jobs and their files are kept in the folder of --data, also over a restart, until they expire.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from isomer.serve.limits import add_limit_arguments, limits_from
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="port to bind, 0 any (default: %(default)s)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path("isomer-jobs"),
+        metavar="FOLDER",
+        help="keeps jobs (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="holds the token that clients must send (default: the variable ISOMER_TOKEN, or none)",
+    )
+    parser.add_argument(
+        "--name", nargs="+", default=[], metavar="HOST", help="names to answer under, such as that of a proxy"
+    )
+    parser.add_argument(
+        "--model",
+        default="isomer_mobilenet_v2",
+        help="a model's name or a checkpoint file (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--size",
+        type=int,
+        default=384,
+        help="the network sees about SIZE x SIZE pixels (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)"
+    )
+    add_limit_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    from isomer.serve.server import serve
+    from isomer.serve.tasks import ModelOptions
+
+    serve(
+        arguments.data,
+        host=arguments.host,
+        port=arguments.port,
+        token=_token(arguments.token_file),
+        names=arguments.name,
+        limits=limits_from(arguments),
+        options=ModelOptions(arguments.model, arguments.size, arguments.device),
+    )
+    return 0
+
+
+def _token(file: Path | None) -> str | None:
+    from isomer.errors import InputError
+
+    if file is None:
+        return os.environ.get("ISOMER_TOKEN") or None
+    try:
+        token = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read; give a text file with the token") from error
+    if not token:
+        raise InputError(f"{file}: is empty; write the token into it")
+    return token
