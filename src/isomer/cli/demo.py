@@ -1,7 +1,7 @@
 """Open a web page that segments videos, on this machine alone.
 
-Drop a video and watch the mask next to it, change the threshold, download the result. Nothing leaves the machine,
-and nothing is kept after Ctrl-C.
+Drop a video and watch the mask next to it, change the threshold, download the result. Nothing leaves the
+machine, and nothing is kept after Ctrl-C.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Serve the HTTP API and the page: videos in, masks, overlays and cut-outs out.
 
-Binds to this machine alone unless told otherwise. What it answers is in docs/server.md and, while it runs, under
-/openapi.json. Jobs and their files are kept in the folder of --data, also over a restart, until they expire.
+Binds to this machine alone unless told otherwise. What it answers is in docs/server.md and, while it runs,
+under /openapi.json. Jobs and their files are kept in the folder of --data, also over a restart, until they
+expire.
 """
 
 from __future__ import annotations
