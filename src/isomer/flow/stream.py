@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from isomer.flow.estimator import Flow, FlowEstimator
 from isomer.media import Frame
 
-# Bhattacharyya distance of colour histograms; neighbouring frames of one shot stay well below it.
-_CUT = 0.5
+# Bhattacharyya distance of colour histograms. Neighbouring frames of DAVIS sequences stay below 0.05, frames
+# four apart below 0.14; first frames of 15 different videos are 0.26 or more apart.
+_CUT = 0.2
 # Displacement, as a share of the diagonal, below which a longer temporal step is tried and above which a
 # shorter one is.
 _SLOW, _FAST = 1 / 256, 1 / 32
