@@ -16,8 +16,8 @@ from isomer.errors import InputError
 from isomer.media import OUTPUTS, Frame, FrameSource, create_writer, default_path, open_frames
 from isomer.media.image import read_gray, write_image
 
-VIDEOS = ["overlay", "mask", "cutout"]
-FOLDERS = ["masks", "probabilities", "cutouts"]
+VIDEOS = ["overlay", "mask", "cutout", "prores"]
+FOLDERS = ["masks", "probabilities", "cutouts", "palette"]
 
 
 def disc(width: int, height: int) -> NDArray[np.float32]:
@@ -56,6 +56,14 @@ def test_the_names_of_outputs_come_from_the_input(clip: Path, tmp_path: Path) ->
         "probabilities": "clip_probabilities",
         "cutout": "clip_cutout.webm",
         "cutouts": "clip_cutouts",
+        "prores": "clip_cutout.mov",
+        "gif": "clip_preview.gif",
+        "webp": "clip_preview.webp",
+        "zip": "clip_masks.zip",
+        "palette": "clip_palette",
+        "coco": "clip_coco.json",
+        "youtube-vis": "clip_youtube_vis.json",
+        "polygons": "clip_polygons.json",
     }
     (tmp_path / "v1.5").mkdir()
     write_image(tmp_path / "v1.5" / "a.png", quadrants(32, 24))
@@ -255,7 +263,7 @@ def test_what_cannot_be_written_is_refused_at_once(clip: Path, kind: str) -> Non
     source = open_frames(clip)
     suffix = Path(OUTPUTS[kind].suffix).suffix
     assert "cannot be written" in refused(kind, clip / f"out{suffix}", source)  # a file as a folder
-    if kind in VIDEOS:
+    if suffix:
         (clip.parent / f"folder{suffix}").mkdir()
         assert "is a folder" in refused(kind, clip.parent / f"folder{suffix}", source)
         assert "not a format" in refused(kind, clip.parent / "out.txt", source)

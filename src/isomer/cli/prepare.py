@@ -1,7 +1,8 @@
 """Turn a dataset as downloaded into the layout that training reads, with optical flow.
 
-Videos become OUT/<sequence>/{frames,masks,flow}; with --stills, images become OUT/{images,masks}. What is complete is
-left alone, so an interrupted run goes on where it stopped. Unreadable sequences are named and left out (exit code 1).
+Videos become OUT/<sequence>/{frames,masks,flow}; with --stills, images become OUT/{images,masks}. What
+is complete is left alone, so an interrupted run goes on where it stopped. Unreadable sequences are named
+and left out (exit code 1).
 """
 
 from __future__ import annotations
@@ -94,15 +95,14 @@ def run(arguments: argparse.Namespace) -> int:
         sum(getattr(i, n) for i in new) for n in ("frames", "masks", "flows", "odd_masks")
     )
     there = len(done) - len(new) - len(bad)
-    print(
-        f"{len(new)} written, {there} there before, {len(bad)} left out: {frames} frames, {masks} masks, {flows} flows"
-    )
+    print(f"{len(new)} written, {there} there before, {len(bad)} left out", end=": ")
+    print(f"{frames} frames, {masks} masks, {flows} flows")
     if odd:
         print(
             f"{odd} masks have levels beside 0 and 255, which count as object; see --background and --unknown"
         )
     if new and sum(item.object_share for item in new) / len(new) > 0.6:
         print(
-            "objects cover more than 60 % of the masks: perhaps background and object are exchanged; see --background"
+            "objects cover more than 60 % of the masks; is their background another level? see --background"
         )
     return 1 if bad else 0

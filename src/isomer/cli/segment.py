@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the network sees about SIZE x SIZE pixels (default: %(default)s)",
     )
     parser.add_argument(
+        "--backend", default="auto", help="auto, torch, openvino or onnx (default: %(default)s)"
+    )
+    parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)"
     )
     parser.add_argument(
@@ -61,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         outputs=arguments.output,
         model=arguments.model,
         size=arguments.size,
+        backend=arguments.backend,
         device=arguments.device,
         threshold=arguments.threshold,
         stride=arguments.stride,

@@ -1,8 +1,8 @@
 """Render synthetic scenes: a video, or sequences of frames with masks and exact optical flow.
 
-An OUT that ends in .mp4 becomes one video; any other is a folder that gets COUNT sequences, `00000`, `00001`, ...,
-each with `frames`, `masks` and `flow` (16-bit KITTI PNGs). Without --cutouts the scene is drawn: a car in a
-landscape. With --cutouts and --backgrounds scenes are those that training draws.
+An OUT that ends in .mp4 becomes one video; any other is a folder that gets COUNT sequences, `00000`, `00001`
+and so on, each with `frames`, `masks` and `flow` (16-bit KITTI PNGs). Without --cutouts the scene is drawn: a
+car in a landscape. With --cutouts and --backgrounds scenes are those that training draws.
 """
 
 from __future__ import annotations

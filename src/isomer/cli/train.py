@@ -1,6 +1,6 @@
 """Train a network from a recipe, a YAML file such as configs/default.yaml.
 
-KEY=VALUE overrides an entry of it, for instance: isomer train configs/default.yaml data.root=data optimizer.steps=200
+KEY=VALUE overrides an entry: isomer train configs/default.yaml data.root=data optimizer.steps=200
 Ctrl-C writes a checkpoint; --resume goes on from it exactly. See docs/training.md.
 """
 
@@ -31,6 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
         from isomer.train.dry_run import describe
         from isomer.train.loop import train
     except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("isomer"):
+            raise
         raise InputError(f"{error.name} is not installed; pip install 'isomer-vos[train]'") from None
 
     config = load_config(arguments.config, arguments.overrides)

@@ -23,7 +23,9 @@ def random_crop(rng: np.random.Generator, source: tuple[int, int], side: int) ->
         Source pixels to result pixels, float64 [3, 3].
     """
     angle = rng.normal(0, 0.08) if rng.random() < 0.5 else 0.0
-    reach = abs(np.cos(angle)) + abs(np.sin(angle))  # half the bounding box of the turned crop over half its side
+    reach = abs(np.cos(angle)) + abs(
+        np.sin(angle)
+    )  # half the bounding box of the turned crop over half its side
     # A crop that fits has its shorter bounding side within the frame's; up to 1.8 times nearer.
     scale = side * reach / min(source) * np.exp(rng.uniform(0, 0.6))
     half = side * reach / scale / 2
@@ -32,14 +34,18 @@ def random_crop(rng: np.random.Generator, source: tuple[int, int], side: int) ->
     return similarity(angle, scale, (centre[0], centre[1]), target, mirror=rng.random() < 0.5)
 
 
-def warp_image(image: NDArray[np.uint8], matrix: Matrix, side: int, *, nearest: bool = False) -> NDArray[np.uint8]:
-    """Move an image [H, W] or [H, W, 3] by a transform of its pixels into a square; `nearest` is for masks."""
+def warp_image(
+    image: NDArray[np.uint8], matrix: Matrix, side: int, *, nearest: bool = False
+) -> NDArray[np.uint8]:
+    """Move an image [H, W] or [H, W, 3] into a square by a transform of pixels; `nearest` is for masks."""
     flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
     warped = cv2.warpAffine(image, matrix[:2], (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
     return warped.astype(np.uint8, copy=False)
 
 
-def warp_flow(flow: Flow, frame: tuple[int, int], matrix: Matrix, side: int, camera: Matrix | None = None) -> Flow:
+def warp_flow(
+    flow: Flow, frame: tuple[int, int], matrix: Matrix, side: int, camera: Matrix | None = None
+) -> Flow:
     """Move a flow field by a transform of the frame's pixels into a square, and its vectors with it.
 
     A vector v at p, which leads from p to p + v, becomes matrix (p + v) - matrix p at matrix p; a mirror, a
@@ -59,12 +65,14 @@ def warp_flow(flow: Flow, frame: tuple[int, int], matrix: Matrix, side: int, cam
     grow = np.diag([frame[0] / width, frame[1] / height, 1.0])
     grow[:2, 2] = (np.diag(grow)[:2] - 1) / 2  # pixel centres
     whole = matrix @ grow
-    vectors = cv2.warpAffine(flow, whole[:2], (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    vectors = cv2.warpAffine(
+        flow, whole[:2], (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     vectors = vectors @ whole[:2, :2].T.astype(np.float32)
     if camera is not None:
         grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).astype(np.float32)
         vectors = (grid + vectors) @ camera[:2, :2].T + camera[:2, 2] - grid
-    return vectors.astype(np.float32)
+    return np.asarray(vectors, np.float32)
 
 
 def degrade(rng: np.random.Generator, first: Image, second: Image) -> tuple[Image, Image]:
@@ -79,23 +87,28 @@ def degrade(rng: np.random.Generator, first: Image, second: Image) -> tuple[Imag
     noise = rng.uniform(1, 8) if rng.random() < 0.3 else 0.0
     quality = int(rng.integers(30, 90)) if rng.random() < 0.35 else None
 
-    def distort(image: NDArray[np.generic]) -> Image:
-        image = cv2.LUT(image, table)
+    def distort(image: Image) -> Image:
+        result = cv2.LUT(image, table)
         if saturation != 1:
-            gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-            image = cv2.addWeighted(image, saturation, gray, 1 - saturation, 0)
+            gray = cv2.cvtColor(cv2.cvtColor(result, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+            result = cv2.addWeighted(result, saturation, gray, 1 - saturation, 0)
         if blur:
-            image = cv2.GaussianBlur(image, (0, 0), blur)
+            result = cv2.GaussianBlur(result, (0, 0), blur)
         if streak is not None:
-            image = cv2.filter2D(image, -1, streak, borderType=cv2.BORDER_REFLECT_101)
+            result = cv2.filter2D(result, -1, streak, borderType=cv2.BORDER_REFLECT_101)
         if noise:
-            image = np.clip(image + rng.normal(0, noise, image.shape), 0, 255).astype(np.uint8)
+            result = np.clip(result + rng.normal(0, noise, result.shape), 0, 255).astype(np.uint8)
         if quality is not None:
-            data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        return image.astype(np.uint8, copy=False)
+            result = compressed(np.asarray(result, np.uint8), quality)
+        return np.asarray(result, np.uint8)
 
     return distort(first), distort(second)
+
+
+def compressed(image: Image, quality: int) -> Image:
+    """Return what JPEG of a quality (0 to 100) leaves of an RGB image, uint8 [H, W, 3]."""
+    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
 def motion_blur_kernel(rng: np.random.Generator) -> NDArray[np.float32]:
@@ -105,4 +118,4 @@ def motion_blur_kernel(rng: np.random.Generator) -> NDArray[np.float32]:
     reach = length / 2 * np.array([np.cos(angle), np.sin(angle)])
     ends = np.rint((4 + np.stack([-reach, reach])) * 16).astype(int).tolist()
     cv2.line(kernel, tuple(ends[0]), tuple(ends[1]), 1.0, 1, cv2.LINE_8, 4)
-    return kernel / kernel.sum()
+    return np.asarray(kernel / kernel.sum(), np.float32)

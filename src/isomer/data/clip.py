@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from isomer.data.kitti import write_kitti_flow
 from isomer.data.scene import Scene
-from isomer.media import Frame, MaskVideoWriter
+from isomer.media import Frame, Labels, MaskVideoWriter
 from isomer.media.image import write_image
 from isomer.media.writer import VideoWriter
 
@@ -27,7 +27,9 @@ class SceneFrames:
 
     def __init__(self, scene: Scene, count: int, fps: Fraction = Fraction(24)):
         self.path = Path("scene")
-        self.scene, self.size, self.fps, self.count = scene, scene.size, fps, count
+        self.scene, self.size, self.fps = scene, scene.size, fps
+        self.count: int | None = count
+        self._times = range(count)
 
     def __iter__(self) -> Iterator[Frame]:
         """Render the frames one by one."""
@@ -36,7 +38,7 @@ class SceneFrames:
 
     def with_masks(self) -> Iterator[tuple[Frame, NDArray[np.uint8]]]:
         """Render the frames with their masks, 0/255 [H, W]."""
-        for index in range(self.count):
+        for index in self._times:
             image, mask = self.scene.render(index)
             yield Frame(index, image, float(index / self.fps), f"{index:05d}"), mask
 
@@ -44,7 +46,9 @@ class SceneFrames:
 class _PlainVideoWriter(VideoWriter):
     """The video as it is: H.264."""
 
-    def _picture(self, image: NDArray[np.uint8], probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _picture(
+        self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
+    ) -> NDArray[np.uint8]:
         return image
 
 
@@ -56,7 +60,7 @@ def write_clip(frames: SceneFrames, video: Path, mask_video: Path | None = None)
     """
     with _PlainVideoWriter(video, frames) as plain:
         for frame, mask in frames.with_masks():
-            plain.write(frame, mask)
+            plain.write(frame, (mask / 255).astype(np.float32))
     if mask_video is not None:
         with MaskVideoWriter(mask_video, frames) as masks:
             for frame, mask in frames.with_masks():
@@ -74,6 +78,6 @@ def write_sequence(frames: SceneFrames, folder: Path) -> None:
     for frame, mask in frames.with_masks():
         write_image(folder / "frames" / f"{frame.name}.png", frame.image)
         write_image(folder / "masks" / f"{frame.name}.png", mask)
-        if frame.index + 1 < frames.count:
-            flow = frames.scene.flow(frame.index, frame.index + 1)
-            write_kitti_flow(folder / "flow" / f"{frame.name}.png", flow)
+        if frame.index > 0:
+            flow = frames.scene.flow(frame.index - 1, frame.index)
+            write_kitti_flow(folder / "flow" / f"{frame.index - 1:05d}.png", flow)

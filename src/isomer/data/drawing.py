@@ -1,11 +1,12 @@
-"""A scene drawn from nothing, no photograph needed: a car drives through a landscape while the camera follows.
+"""A scene drawn from nothing: a car drives through a landscape while the camera follows.
 
-It is for demonstrations and tests; training takes real images.
+It needs no photograph, and is for demonstrations and tests; training takes real images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -53,41 +54,46 @@ def _spread(image: Image, alpha: Mask, parallax: float) -> Layer:
     return Layer(image, alpha, np.eye(3), parallax=parallax)
 
 
-def _noise(rng: np.random.Generator, size: tuple[int, int], cell: tuple[float, float], octaves: int = 5) -> _Field:
-    """Return fractal value noise [H, W], mean 0 and deviation about 1; `cell` is its coarsest grain (x, y)."""
+def _noise(
+    rng: np.random.Generator, size: tuple[int, int], cell: tuple[float, float], octaves: int = 5
+) -> _Field:
+    """Return fractal value noise [H, W], mean 0 and deviation 1; `cell` is its coarsest grain (x, y)."""
     total = np.zeros((size[1], size[0]), np.float32)
     for octave in range(octaves):
-        grain = [max(c / 2**octave, 1) for c in cell]
+        grain = [max(c / 2**octave, 1.0) for c in cell]
         shape = [int(s / g) + 3 for s, g in zip(reversed(size), reversed(grain), strict=True)]
         grid = rng.standard_normal(shape).astype(np.float32)
         matrix = np.array([[grain[0], 0, -grain[0]], [0, grain[1], -grain[1]]])
-        total += cv2.warpAffine(grid, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT) * 0.62**octave
-    return (total / total.std()).astype(np.float32)
+        total += (
+            cv2.warpAffine(grid, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+            * 0.62**octave
+        )
+    return np.asarray(total / total.std(), np.float32)
 
 
-def _paint(colour: _Colour, light: _Field, tint: _Field | None = None) -> Image:
+def _paint(colour: _Colour, light: NDArray[Any], tint: NDArray[Any] | None = None) -> Image:
     """Light a colour by a field [H, W] about 1, and tint it: positive is warmer."""
-    image = np.float32(colour) * light[..., None]
+    image = np.array(colour, np.float32) * light[..., None]
     if tint is not None:
-        image = image + tint[..., None] * np.float32([6, 2, -4])
-    return np.clip(image, 0, 255).astype(np.uint8)
+        image = image + tint[..., None] * np.array([6, 2, -4], np.float32)
+    return np.asarray(np.clip(image, 0, 255), np.uint8)
 
 
 def _rows(size: tuple[int, int]) -> _Field:
     return np.arange(size[1], dtype=np.float32)[:, None]
 
 
-def _soft(signed: _Field) -> Mask:
+def _soft(signed: NDArray[Any]) -> Mask:
     """Return alpha from a signed distance in pixels, positive inside."""
     return np.clip((signed + 0.5) * 255, 0, 255).astype(np.uint8)
 
 
 def _sky(rng: np.random.Generator, size: tuple[int, int]) -> Image:
     depth = (_rows(size) / size[1])[..., None]
-    blue = np.float32([96, 146, 202]) * (1 - depth) + np.float32([206, 220, 232]) * depth
+    blue = np.array([96, 146, 202], np.float32) * (1 - depth) + np.array([206, 220, 232], np.float32) * depth
     clouds = np.clip(_noise(rng, size, (size[0] / 4, size[1] / 7), 6) - 0.35, 0, 1.6)[..., None] / 1.6
     shade = np.clip(_noise(rng, size, (size[0] / 8, size[1] / 10)), -2, 2)[..., None]
-    white = np.float32([240, 240, 238]) + 9 * shade
+    white = np.array([240, 240, 238], np.float32) + 9 * shade
     return np.clip(blue + (white - blue) * clouds * 0.9, 0, 255).astype(np.uint8)
 
 
@@ -143,7 +149,9 @@ def _road(rng: np.random.Generator, size: tuple[int, int], top: int) -> tuple[Im
     image = _paint((104, 102, 100), 1 + 0.08 * grain)
     lane = int(0.795 * size[1])
     for x in range(0, size[0], int(0.22 * size[1])):
-        dash = np.array([[x, lane], [x + 0.1 * size[1], lane], [x + 0.095 * size[1], lane + 5], [x - 4, lane + 5]])
+        dash = np.array(
+            [[x, lane], [x + 0.1 * size[1], lane], [x + 0.095 * size[1], lane + 5], [x - 4, lane + 5]]
+        )
         cv2.fillPoly(image, [dash.astype(np.int32)], (196, 194, 186), cv2.LINE_AA)
     worn = np.clip(1 + 0.1 * _noise(rng, size, (6, 3), 3), 0, 1.1)[..., None]
     image = np.clip(image * worn, 0, 255).astype(np.uint8)
@@ -161,15 +169,17 @@ def _verge(rng: np.random.Generator, size: tuple[int, int], top: int) -> tuple[I
         green = (np.array([96, 112, 50]) * rng.uniform(0.65, 1.25)).tolist()
         cv2.line(image, foot, tip, green, 2, cv2.LINE_AA)
         cv2.line(alpha, foot, tip, 255, 2, cv2.LINE_AA)
-    return cv2.GaussianBlur(image, (0, 0), 1.2).astype(np.uint8), cv2.GaussianBlur(alpha, (0, 0), 1.4).astype(np.uint8)
+    return cv2.GaussianBlur(image, (0, 0), 1.2).astype(np.uint8), cv2.GaussianBlur(alpha, (0, 0), 1.4).astype(
+        np.uint8
+    )
 
 
 _CAR = (1040, 400)  # canvas of the car, pixels; it is drawn large and rendered smaller
 _WHEELS, _RADIUS = ((228.0, 322.0), (812.0, 322.0)), 74
 _BODY: _Points = (
-    (40, 300), (36, 262), (46, 226), (84, 204), (170, 190), (250, 178), (338, 112), (392, 88), (480, 78), (590, 78),
-    (672, 90), (742, 132), (806, 172), (900, 186), (968, 206), (998, 240), (1004, 290), (990, 318), (900, 330),
-    (520, 336), (140, 330), (60, 322),
+    (40, 300), (36, 262), (46, 226), (84, 204), (170, 190), (250, 178), (338, 112), (392, 88), (480, 78),
+    (590, 78), (672, 90), (742, 132), (806, 172), (900, 186), (968, 206), (998, 240), (1004, 290), (990, 318),
+    (900, 330), (520, 336), (140, 330), (60, 322),
 )  # fmt: skip
 _WINDOWS: Sequence[_Points] = (
     ((296, 180), (362, 124), (408, 104), (480, 98), (482, 180)),
@@ -213,20 +223,26 @@ def _polygon(points: _Points, smooth: bool = True) -> NDArray[np.int32]:
     for _ in range(3 if smooth else 0):
         after = np.roll(outline, -1, 0)
         outline = np.stack([0.78 * outline + 0.22 * after, 0.22 * outline + 0.78 * after], 1).reshape(-1, 2)
-    return outline.round().astype(np.int32)
+    return np.asarray(outline.round(), np.int32)
 
 
 def _body(rng: np.random.Generator) -> tuple[Image, Mask]:
-    paint = np.float32([(168, 34, 30), (30, 74, 146), (196, 140, 36), (206, 208, 212)][rng.integers(4)])
+    paint = np.array(
+        [(168, 34, 30), (30, 74, 146), (196, 140, 36), (206, 208, 212)][rng.integers(4)], np.float32
+    )
     alpha = np.zeros(_CAR[::-1], np.uint8)
     cv2.fillPoly(alpha, [_polygon(_BODY)], 255, cv2.LINE_AA)
     y = _rows(_CAR) / _CAR[1]
     # Light from above: the roof and the shoulder line shine, the sill is in shade.
     shine = 0.62 + 0.55 * np.exp(-(((y - 0.23) / 0.06) ** 2)) + 0.6 * np.exp(-(((y - 0.5) / 0.035) ** 2))
     shine = shine - 0.5 * np.clip((y - 0.6) / 0.25, 0, 1) ** 1.5 + 0.04 * _noise(rng, _CAR, (220, 30), 5)
-    image = np.clip(paint * shine[..., None] + 26 * np.clip(shine[..., None] - 1, 0, 1), 0, 255).astype(np.uint8)
-    brightness = 40 + 105 * np.clip(0.62 - (_rows(_CAR) - 90) / 110, 0, 1) + 16 * _noise(rng, _CAR, (90, 24), 5)
-    reflection = np.clip(brightness, 12, 210)[..., None] * np.float32([0.82, 0.93, 1.0])
+    image = np.clip(paint * shine[..., None] + 26 * np.clip(shine[..., None] - 1, 0, 1), 0, 255).astype(
+        np.uint8
+    )
+    brightness = (
+        40 + 105 * np.clip(0.62 - (_rows(_CAR) - 90) / 110, 0, 1) + 16 * _noise(rng, _CAR, (90, 24), 5)
+    )
+    reflection = np.clip(brightness, 12, 210)[..., None] * np.array([0.82, 0.93, 1.0], np.float32)
     for window in _WINDOWS:
         glass = np.zeros(_CAR[::-1], np.uint8)
         cv2.fillPoly(glass, [_polygon(window)], 255, cv2.LINE_AA)
@@ -234,14 +250,23 @@ def _body(rng: np.random.Generator) -> tuple[Image, Mask]:
         image[frame > 0] = image[frame > 0] // 3
         image[glass > 0] = reflection[glass > 0].astype(np.uint8)
     dark = (paint * 0.28).tolist()
-    for line in (((494, 92), (492, 312)), ((274, 186), (300, 312)), ((762, 182), (742, 260)), ((300, 312), (700, 312))):
+    for line in (
+        ((494, 92), (492, 312)),
+        ((274, 186), (300, 312)),
+        ((762, 182), (742, 260)),
+        ((300, 312), (700, 312)),
+    ):
         cv2.line(image, *line, dark, 3, cv2.LINE_AA)
     for x in (420, 640):
         cv2.rectangle(image, (x, 212), (x + 46, 221), (paint * 0.45).tolist(), -1)
         cv2.rectangle(image, (x, 211), (x + 46, 215), (228, 230, 232), -1)
-    cv2.fillPoly(image, [_polygon(((930, 206), (972, 214), (992, 238), (940, 236)))], (236, 236, 220), cv2.LINE_AA)
+    cv2.fillPoly(
+        image, [_polygon(((930, 206), (972, 214), (992, 238), (940, 236)))], (236, 236, 220), cv2.LINE_AA
+    )
     cv2.fillPoly(image, [_polygon(((40, 220), (78, 206), (84, 240), (38, 248)))], (150, 16, 18), cv2.LINE_AA)
-    cv2.fillPoly(image, [_polygon(((30, 288), (1010, 282), (1004, 340), (40, 340)), smooth=False)], (34, 34, 36))
+    cv2.fillPoly(
+        image, [_polygon(((30, 288), (1010, 282), (1004, 340), (40, 340)), smooth=False)], (34, 34, 36)
+    )
     for hub in _WHEELS:
         cv2.circle(image, (int(hub[0]), int(hub[1])), _RADIUS + 12, (14, 14, 15), -1, cv2.LINE_AA)
     grain = rng.normal(0, 3, (*_CAR[::-1], 1))

@@ -1,4 +1,4 @@
-"""Optical flow as a 16-bit PNG, the format of the KITTI benchmark: steps of 1/64 pixel within +-512 pixels."""
+"""Optical flow as 16-bit PNGs, the format of the KITTI benchmark: steps of 1/64 pixel up to 512 pixels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from isomer.flow import Flow
 
 
 def write_kitti_flow(path: str | Path, flow: Flow) -> None:
-    """Write a flow, float32 [H, W, 2] in pixels, as a `.png` of 16 bits a channel; every vector is marked valid.
+    """Write a flow, float32 [H, W, 2] in pixels, as a 16-bit `.png`; every vector is marked valid.
 
     Raises:
         InputError: the file cannot be written.
@@ -37,6 +37,6 @@ def read_kitti_flow(path: str | Path) -> Flow:
     levels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if Path(path).is_file() else None
     if levels is None or levels.dtype != np.uint16 or levels.ndim != 3:
         raise InputError(f"{path}: not optical flow as a 16-bit PNG; compute it again with isomer prepare")
-    flow = (levels[..., :0:-1].astype(np.float32) - 2**15) / 64
+    flow = (np.asarray(levels[..., :0:-1], np.float32) - 2**15) / 64
     flow[levels[..., 0] == 0] = 0
-    return flow
+    return flow.astype(np.float32)

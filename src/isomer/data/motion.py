@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,7 +23,7 @@ class Movement(Protocol):
 
 @dataclass(frozen=True)
 class Motion:
-    """A similarity that grows with time, about a centre in pixels; shift, rotation and log zoom are per frame."""
+    """A similarity that grows with time, about a centre; shift, rotation and log zoom are per frame."""
 
     centre: Point
     shift: Point = (0.0, 0.0)
@@ -52,7 +53,7 @@ class Swing:
 
 @dataclass(frozen=True)
 class Bounce:
-    """A shift to and fro, as a body on springs or legs has: amplitude (x, y) * sin(phase + rate * t), in pixels."""
+    """A shift to and fro, as bodies on springs have: amplitude (x, y), in pixels, * sin(phase + rate * t)."""
 
     amplitude: Point
     phase: float
@@ -64,9 +65,17 @@ class Bounce:
         return np.array([[1, 0, self.amplitude[0] * share], [0, 1, self.amplitude[1] * share], [0, 0, 1]])
 
 
+class Displacement(Protocol):
+    """A displacement of frame pixels that depends on time."""
+
+    def at(self, t: float) -> NDArray[np.float32]:
+        """Return how far from a pixel the place lies that it shows at time t: float32 [H, W, 2], pixels."""
+        ...
+
+
 @dataclass(frozen=True)
 class Deformation:
-    """A smooth displacement of frame pixels, as bodies that are not rigid have: field * sin(phase + rate * t)."""
+    """A smooth displacement of frame pixels, as soft bodies have: field * sin(phase + rate * t)."""
 
     field: NDArray[np.float32]  # [H, W, 2], pixels
     phase: float
@@ -74,11 +83,39 @@ class Deformation:
 
     def at(self, t: float) -> NDArray[np.float32]:
         """Return the displacement at time t: float32 [H, W, 2]."""
-        return self.field * np.float32(np.sin(self.phase + self.rate * t))
+        return np.asarray(self.field * np.sin(self.phase + self.rate * t), np.float32)
+
+
+@dataclass(frozen=True)
+class Relief:
+    """The parallax of a background that is not flat: what is nearer shifts by more as the camera moves.
+
+    Args:
+        nearness: float32 [H, W], the additional shift as a share of `shift`.
+        shift: (x, y) of the flat background, pixels per frame.
+    """
+
+    nearness: NDArray[np.float32]
+    shift: Point
+
+    def at(self, t: float) -> NDArray[np.float32]:
+        """Return the displacement at time t: float32 [H, W, 2]."""
+        return np.asarray(self.nearness[..., None] * np.multiply(self.shift, -t), np.float32)
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Displacements added up."""
+
+    parts: Sequence[Displacement]
+
+    def at(self, t: float) -> NDArray[np.float32]:
+        """Return the displacement at time t: float32 [H, W, 2]."""
+        return np.asarray(sum(part.at(t) for part in self.parts), np.float32)
 
 
 def similarity(angle: float, scale: float, source: Point, target: Point, *, mirror: bool = False) -> Matrix:
-    """Return the transform that takes `source` to `target`, turned by `angle` and scaled, perhaps mirrored first."""
+    """Return the transform that takes `source` to `target`: maybe mirrored, turned by `angle`, and scaled."""
     a, b = scale * np.cos(angle), scale * np.sin(angle)
     sign = -1 if mirror else 1
     linear = np.array([[a * sign, -b], [b * sign, a]])

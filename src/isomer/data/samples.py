@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -108,10 +109,11 @@ class TrainingSamples(Dataset[_Sample]):
             {step: pairs for step in range(1, options.max_step + 1) if (pairs := video.pairs(step))}
             for video in videos
         ]
-        for video, pairs in zip(videos, self._pairs, strict=True):
-            if not pairs:
-                raise InputError(f"{video.frames[0].parent}: no two consecutive frames; leave the sequence out")
-        self._estimate = DISFlow()
+        for video, by_step in zip(videos, self._pairs, strict=True):
+            if not by_step:
+                raise InputError(
+                    f"{video.frames[0].parent}: no two consecutive frames; leave the sequence out"
+                )
 
     def __getitem__(self, index: int) -> _Sample:
         """Draw sample `index`.
@@ -120,7 +122,7 @@ class TrainingSamples(Dataset[_Sample]):
             InputError: `options.strict` and an image cannot be read, or too many cannot.
         """
         sizes = self.options.sizes
-        size = sizes[np.random.default_rng((self.seed, 1, index // self.batch)).integers(len(sizes))]
+        size = sizes[int(np.random.default_rng((self.seed, 1, index // self.batch)).integers(len(sizes)))]
         skipped: list[str] = []
         while True:
             rng = np.random.default_rng((self.seed, 0, index, len(skipped)))
@@ -132,11 +134,13 @@ class TrainingSamples(Dataset[_Sample]):
                 if self.options.strict or len(skipped) == _ATTEMPTS:
                     raise
 
-    def _draw(self, rng: np.random.Generator, size: int) -> tuple[Image, Image, NDArray[np.uint8], tuple[str, ...]]:
+    def _draw(
+        self, rng: np.random.Generator, size: int
+    ) -> tuple[Image, Image, NDArray[np.uint8], tuple[str, ...]]:
         real = bool(self.videos) and rng.random() < self.options.real
         first, second, mask, vectors, sources = self._real(rng, size) if real else self._rendered(rng, size)
         first, second = degrade(rng, first, second)
-        image = flow_to_image(self._estimate.between(first, second) if vectors is None else vectors)
+        image = flow_to_image(_estimator().between(first, second) if vectors is None else vectors)
         draw = rng.random()
         if draw < self.options.drop_motion:
             image = np.full_like(image, 255)
@@ -184,10 +188,16 @@ class TrainingSamples(Dataset[_Sample]):
         )
 
 
+@cache
+def _estimator() -> DISFlow:
+    return DISFlow()  # one a process: OpenCV's objects cannot be sent to workers
+
+
 def collate(samples: Sequence[_Sample]) -> Batch:
     """Put samples together."""
     frame, flow, mask = (
-        torch.from_numpy(np.stack([getattr(sample, name) for sample in samples])) for name in ("frame", "flow", "mask")
+        torch.from_numpy(np.stack([getattr(sample, name) for sample in samples]))
+        for name in ("frame", "flow", "mask")
     )
     # The channels come last in memory, which convolutions on CPU and tensor cores like.
     frame, flow = frame.permute(0, 3, 1, 2), flow.permute(0, 3, 1, 2)

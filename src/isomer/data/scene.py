@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.data.motion import Deformation, Matrix, Motion, Movement
+from isomer.data.motion import Displacement, Matrix, Motion, Movement
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.uint8]
@@ -47,8 +48,9 @@ class Cutout:
         hole = cv2.dilate((hole > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
         filled = cv2.inpaint(small, hole, 3, cv2.INPAINT_TELEA)
         filled = cv2.resize(filled, self.mask.shape[::-1], interpolation=cv2.INTER_CUBIC)
-        weight = cv2.blur(cv2.dilate(self.mask, np.ones((9, 9), np.uint8)), (7, 7))[..., None] / np.float32(255)
-        return (weight * filled + (1 - weight) * self.image).astype(np.uint8)
+        near = cv2.blur(cv2.dilate(self.mask, np.ones((9, 9), np.uint8)), (7, 7))
+        weight = near[..., None] / np.float32(255)
+        return np.asarray(weight * filled + (1 - weight) * self.image).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Layer:
         placement: image pixels to frame pixels before any motion, float64 [3, 3].
         motions: the layer's own, under the camera's; the last one comes first, as a limb's before its body's.
         parallax: share of the camera's motion that the layer sees.
-        deformation: of a body that is not rigid.
+        deformation: of a body that is not rigid, or of a background that is not flat.
         primary: whether the layer counts as the primary object in the mask.
     """
 
@@ -71,28 +73,28 @@ class Layer:
     placement: Matrix
     motions: Sequence[Movement] = ()
     parallax: float = 1.0
-    deformation: Deformation | None = None
+    deformation: Displacement | None = None
     primary: bool = False
 
     def matrix(self, camera: Motion, t: float) -> Matrix:
         """Return image pixels to frame pixels at time t: float64 [3, 3]."""
         steps = (motion.matrix(t) for motion in reversed(self.motions))
-        return camera.matrix(t * self.parallax) @ reduce(lambda done, step: step @ done, steps, self.placement)
+        placed = reduce(lambda done, step: step @ done, steps, self.placement)
+        return np.asarray(camera.matrix(t * self.parallax) @ placed)
 
     def render(self, camera: Motion, size: tuple[int, int], t: float) -> tuple[Image, Mask | None]:
         """Return the layer as frame t sees it: uint8 [H, W, 3] and its alpha [H, W]; `size` is (W, H)."""
         matrix = self.matrix(camera, t)
         if self.deformation is None:
-            args = (matrix[:2], size)
-            image = cv2.warpAffine(self.image, *args, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-            alpha = None if self.alpha is None else cv2.warpAffine(self.alpha, *args, flags=cv2.INTER_LINEAR)
+            image = cv2.warpAffine(self.image, matrix[:2], size, borderMode=cv2.BORDER_REFLECT_101)
+            alpha = None if self.alpha is None else _bytes(cv2.warpAffine(self.alpha, matrix[:2], size))
         else:
             inverse = np.linalg.inv(matrix)[:2].astype(np.float32)
             points = _grid(size) + self.deformation.at(t)
             lookup = points @ inverse[:, :2].T + inverse[:, 2]
-            image = cv2.remap(self.image, lookup, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-            alpha = None if self.alpha is None else cv2.remap(self.alpha, lookup, None, cv2.INTER_LINEAR)
-        return _bytes(image), None if alpha is None else _bytes(alpha)
+            image = _look_up(self.image, lookup, cv2.BORDER_REFLECT_101)
+            alpha = None if self.alpha is None else _bytes(_look_up(self.alpha, lookup, cv2.BORDER_CONSTANT))
+        return _bytes(image), alpha
 
     def flow(self, camera: Motion, size: tuple[int, int], start: float, end: float) -> NDArray[np.float32]:
         """Return where the layer's pixels of frame `start` are in frame `end`: displacement, [H, W, 2]."""
@@ -101,12 +103,12 @@ class Layer:
         rigid = grid if self.deformation is None else grid + self.deformation.at(start)
         rigid = rigid @ step[:, :2].T + step[:, 2]
         if self.deformation is None:
-            return rigid - grid
+            return np.asarray(rigid - grid, np.float32)
         # The frame pixel q that shows the point: q + d(q) = rigid, by fixed-point iteration.
         displacement, q = self.deformation.at(end), rigid
         for _ in range(4):
-            q = rigid - cv2.remap(displacement, q, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return (q - grid).astype(np.float32)
+            q = rigid - _look_up(displacement, q, cv2.BORDER_REPLICATE)
+        return np.asarray(q - grid, np.float32)
 
 
 @dataclass(frozen=True)
@@ -149,8 +151,14 @@ class Scene:
         return flow
 
 
-def _bytes(array: NDArray[np.generic]) -> NDArray[np.uint8]:
-    return array.astype(np.uint8, copy=False)
+def _look_up(image: NDArray[Any], lookup: NDArray[np.float32], border: int) -> NDArray[Any]:
+    """Return what an image shows at the places [H, W, 2], by bilinear interpolation."""
+    nothing = np.empty(0, np.float32)  # both coordinates are in the first map
+    return cv2.remap(image, lookup, nothing, cv2.INTER_LINEAR, borderMode=border)
+
+
+def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.asarray(array, np.uint8)
 
 
 def _grid(size: tuple[int, int]) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +32,8 @@ LAYOUTS: dict[str, tuple[str, str]] = {
 }
 """Folders of the frames and the masks of a sequence, by layout.
 
-`isomer` is what `isomer prepare` writes, `davis` that of DAVIS-2016 and 2017, `youtube-vos` also that of Long-Videos
-and of the FBMS copies with binary masks, `vsod` that of MCL and ViSal as saliency benchmarks distribute them.
+`isomer` is what `isomer prepare` writes, `davis` that of DAVIS-2016 and 2017, `youtube-vos` also that of
+Long-Videos and of FBMS copies with binary masks, `vsod` that of the saliency benchmarks' MCL and ViSal.
 """
 
 
@@ -53,10 +53,10 @@ class Levels:
             InputError: a file is no image.
         """
         masks = [self._read_one(path) for path in paths]
-        return np.maximum.reduce(masks)
+        return np.asarray(np.maximum.reduce(masks), np.uint8)
 
     def _read_one(self, path: Path) -> NDArray[np.uint8]:
-        levels = read_palette(path) if _is_palette(path) else read_gray(path)
+        levels = read_palette(path) if is_palette(path) else read_gray(path)
         table = np.full(256, 255, np.uint8)
         table[list(self.unknown)] = UNKNOWN
         table[list(self.background)] = 0
@@ -86,17 +86,19 @@ class VideoSequence:
         return self.levels.read(self.masks[frame.stem])
 
     def pairs(self, step: int) -> list[tuple[Path, Path]]:
-        """List the pairs of frames `step` apart, by the numbers in their names, whose first one has a mask."""
-        by_number = self._by_number
-        return [
-            (first, by_number[number + step])
-            for number, first in by_number.items()
-            if number + step in by_number and first.stem in self.masks
-        ]
+        """List the pairs of frames `step` apart whose first one has a mask.
 
-    @cached_property
-    def _by_number(self) -> dict[int, Path]:
-        return {frame_number(path.stem): path for path in self.frames}
+        The numbers in the frames' names tell how far apart they are. One step is the smallest distance in the
+        sequence, so a video of which only every fifth frame is there has pairs too.
+        """
+        by_number = {frame_number(path.stem): path for path in self.frames}
+        numbers = sorted(by_number)
+        unit = min((after - before for before, after in pairwise(numbers)), default=1)
+        return [
+            (by_number[number], by_number[number + step * unit])
+            for number in numbers
+            if number + step * unit in by_number and by_number[number].stem in self.masks
+        ]
 
 
 def frame_number(stem: str) -> int:
@@ -105,7 +107,9 @@ def frame_number(stem: str) -> int:
     return int(numbers[-1]) if numbers else 0
 
 
-def find_sequences(root: Path, layout: str | None = None, levels: Levels | None = None) -> list[VideoSequence]:
+def find_sequences(
+    root: Path, layout: str | None = None, levels: Levels | None = None
+) -> list[VideoSequence]:
     """List the sequences with masks below a folder, by name; the folder may be a sequence itself.
 
     Args:
@@ -134,13 +138,15 @@ def _templates(layout: str) -> tuple[str, str]:
         return LAYOUTS[layout]
     frames, _, masks = layout.partition(":")
     if _S not in frames or _S not in masks:
-        raise InputError(f"layout {layout}: unknown; choose from {', '.join(LAYOUTS)}, or FRAMES:MASKS with {_S}")
+        raise InputError(
+            f"layout {layout}: unknown; choose from {', '.join(LAYOUTS)}, or FRAMES:MASKS with {_S}"
+        )
     return frames, masks
 
 
 def _find(root: Path, frames: str, masks: str, levels: Levels) -> list[VideoSequence]:
     """Look for sequences at the root, then one level below, where downloads have `train` or `Trainingset`."""
-    before, _, after = frames.partition(_S)
+    before = frames.partition(_S)[0]
     for top in (root, *sorted(p for p in root.iterdir() if p.is_dir())):
         found = []
         for folder in sorted((top / before).glob("*")):
@@ -166,7 +172,9 @@ def _sequence(name: str, frame_folder: Path, mask_folder: Path, levels: Levels) 
     for path in files:
         stem = stems.get(path.stem) or by_number.get(frame_number(path.stem))
         if stem is None:
-            raise InputError(f"{path}: a mask without a frame in {frame_folder}; add the frame or remove the mask")
+            raise InputError(
+                f"{path}: a mask without a frame in {frame_folder}; add the frame or remove the mask"
+            )
         masks[stem] = (*masks.get(stem, ()), path)
     flow = frame_folder.parent / "flow" if frame_folder.name == "frames" else None
     if flow is not None and not flow.is_dir():
@@ -178,7 +186,8 @@ def _images(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and p.name[0] != ".")
 
 
-def _is_palette(path: Path) -> bool:
+def is_palette(path: Path) -> bool:
+    """Tell whether a file is a PNG with a palette."""
     with path.open("rb") as file:
         head = file.read(26)
     return head.startswith(b"\x89PNG") and head[25:26] == b"\x03"

@@ -45,7 +45,8 @@ class Cutouts:
     """The images of `<folder>/images` with the masks of `<folder>/masks`; indexing reads one as a `Cutout`.
 
     Raises:
-        InputError: an image has no mask; on indexing, a file cannot be read, sizes differ, or the mask is empty.
+        InputError: an image has no mask; on indexing, a file cannot be read, sizes differ, or the mask is
+            empty.
     """
 
     def __init__(self, folder: Path):

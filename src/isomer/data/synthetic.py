@@ -4,21 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from isomer.data.motion import Deformation, Matrix, Motion, Movement, Point, Swing, similarity
+from isomer.data.motion import (
+    Deformation,
+    Displacement,
+    Matrix,
+    Motion,
+    Movement,
+    Point,
+    Relief,
+    Sum,
+    Swing,
+    similarity,
+)
 from isomer.data.scene import Cutout, Image, Layer, Mask, Scene
 from isomer.data.stills import Cutouts, Photographs
+
 
 class SceneSampler:
     """Draw random scenes from cut-outs and backgrounds.
 
     Half of the scenes let an object move out of its own photograph, whose hole is painted over. The others
-    compose up to two things that stand still in the world, a few moving objects, or none, and perhaps what
-    passes in front. Bodies are rigid, bend, or swing a limb; some cast a shadow; some enter or leave the frame.
-    The camera pans, zooms, rolls, or rests; nearer things see more of its motion.
+    compose moving objects, or none, on a background. Both have things that stand still in the world and
+    perhaps something that passes in front. Bodies are rigid, bend, or swing a limb; some cast a shadow; some
+    enter or leave the frame. The camera pans, zooms, rolls, rests, or follows the object; nearer things, and
+    nearer parts of the background, see more of its motion. Some backgrounds ripple as water and leaves do.
 
     Args:
         cutouts: groups of cut-outs; a group is drawn first, by `weights`, then one of its members.
@@ -57,24 +72,22 @@ class _Draw:
         self.source, self.rng, self.size = source, rng, size
         self.centre = (size[0] / 2, size[1] / 2)
         self.sources: list[str] = []
+        self.camera = self.draw_camera()
 
     def scene(self) -> Scene:
         rng = self.rng
-        camera = self.camera()
         kind = rng.choice(["in place", "composed", "empty"], p=[0.5, 0.45, 0.05])
         if kind == "in place":
             layers = self.in_place()
         else:
-            layers = [self.background()]
-            for _ in range(rng.choice(3, p=[0.4, 0.4, 0.2])):  # salient, but part of the world
-                layers += self.composed(moving=False)
+            layers = [self.background(), *self.bystanders((0.3, 0.3, 0.2, 0.12, 0.08))]
             for _ in range(0 if kind == "empty" else rng.choice([1, 2, 3], p=[0.7, 0.2, 0.1])):
                 layers += self.composed(moving=True)
         if rng.random() < 0.25:
             layers.append(self.occluder())
-        return Scene(layers, camera, self.size, tuple(self.sources))
+        return Scene(layers, self.camera, self.size, tuple(self.sources))
 
-    def camera(self) -> Motion:
+    def draw_camera(self) -> Motion:
         if self.rng.random() < 0.15:
             return Motion(self.centre)
         speed, angle = self.speed(0.012), self.rng.uniform(0, 2 * np.pi)
@@ -88,6 +101,9 @@ class _Draw:
     def object_motion(self, centre: Point) -> Motion:
         speed, angle = self.speed(0.016), self.rng.uniform(0, 2 * np.pi)
         shift = (speed * np.cos(angle), 0.6 * speed * np.sin(angle))
+        if self.rng.random() < 0.35:  # the camera follows: the object rests in the frame, the world moves
+            follow = -self.rng.uniform(0.6, 1.1)
+            shift = tuple(follow * c + 0.15 * s for c, s in zip(self.camera.shift, shift, strict=True))
         return Motion(centre, shift, self.rng.normal(0, 0.03), self.rng.normal(0, 0.02))
 
     def cutout(self) -> Cutout:
@@ -113,16 +129,50 @@ class _Draw:
     def background(self) -> Layer:
         """Take a photograph without objects, or one whose object is painted over."""
         image = self.photograph() if self.rng.random() < 0.6 else self.cutout().background
-        return Layer(image, None, self.cover(image, 1.6))
+        return Layer(image, None, self.cover(image, 1.6), deformation=self.relief())
+
+    def relief(self) -> Displacement | None:
+        """Draw the depth of a background: ground, hills, things in front of others; or water that ripples."""
+        rng, parts = self.rng, list[Displacement]()
+        if rng.random() < 0.6:
+            nearness = np.zeros(self.size[::-1], np.float32)
+            if rng.random() < 0.6:
+                horizon = rng.uniform(0, 0.8)
+                rows = np.linspace(0, 1, self.size[1], dtype=np.float32)[:, None]
+                nearness += np.clip((rows - horizon) / (1 - horizon), 0, 1) * rng.uniform(0.2, 1.2)
+            if rng.random() < 0.6:
+                hills = self.noise(rng.integers(2, 6))
+                if rng.random() < 0.6:  # steep: one thing in front of another
+                    hills = np.clip((hills - rng.uniform(-0.3, 0.5)) * 12, 0, 1)
+                nearness += hills * np.float32(rng.uniform(0.1, 0.8))
+            parts.append(Relief(nearness, self.camera.shift))
+        if rng.random() < 0.15:
+            bottom = np.linspace(-1, 1, self.size[1], dtype=np.float32)[:, None]
+            where = np.clip((bottom + self.noise(3) - rng.uniform(-0.5, 0.5)) * 4, 0, 1)[..., None]
+            for _ in range(2):
+                waves = [self.noise(rng.integers(8, 24)) for _ in range(2)]
+                field = np.stack(waves, -1) * where * np.float32(min(self.size) * rng.uniform(0.004, 0.02))
+                parts.append(Deformation(field, rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 1.5)))
+        return Sum(parts) if parts else None
+
+    def noise(self, nodes: int | np.integer[Any]) -> NDArray[np.float32]:
+        """Draw a smooth field of about unit deviation with `nodes` x `nodes` bumps: float32 [H, W]."""
+        coarse = self.rng.normal(0, 1, (nodes, nodes)).astype(np.float32)
+        return cv2.resize(coarse, self.size, interpolation=cv2.INTER_CUBIC).astype(np.float32, copy=False)
+
+    def bystanders(self, shares: Sequence[float]) -> list[Layer]:
+        """Add salient things that are part of the world: n of them with probability shares[n]."""
+        count = self.rng.choice(len(shares), p=shares)
+        return [layer for _ in range(count) for layer in self.composed(moving=False)]
 
     def in_place(self) -> list[Layer]:
         """Let an object move out of its own photograph; sometimes it rests and only the camera moves."""
         cutout = self.cutout()
         placement = self.cover(cutout.image, 1.4)
-        background = Layer(cutout.background, None, placement)
+        background = Layer(cutout.background, None, placement, deformation=self.relief())
         if self.rng.random() < 0.12:
             return [background, Layer(cutout.image, cutout.alpha, placement, primary=True)]
-        return [background, *self.moving_body(cutout, placement)]
+        return [background, *self.bystanders((0.65, 0.2, 0.1, 0.05)), *self.moving_body(cutout, placement)]
 
     def composed(self, *, moving: bool) -> list[Layer]:
         """Put a cut-out somewhere in the frame, or partly beyond its border."""
@@ -171,7 +221,9 @@ class _Draw:
         if len(cut) == 0:
             return [Layer(cutout.image, cutout.alpha, placement, (motion,), primary=True)]
         joint = placement @ (*cut.mean(0)[::-1], 1)
-        swing = Swing((joint[0], joint[1]), rng.uniform(0.1, 0.5), rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.6))
+        swing = Swing(
+            (joint[0], joint[1]), rng.uniform(0.1, 0.5), rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.6)
+        )
         overlap = 0.04 * max(w, h)  # keeps the joint closed while it turns
         limb = np.where(beyond > -overlap, cutout.alpha, 0).astype(np.uint8)
         trunk = np.where(beyond < overlap, cutout.alpha, 0).astype(np.uint8)
@@ -182,7 +234,7 @@ class _Draw:
 
     def shadow(self, cutout: Cutout, placement: Matrix, motion: Movement) -> Layer:
         """Darken what lies beneath and beside the object."""
-        x, y, w, h = cutout.box
+        _, y, w, h = cutout.box
         lean, length = self.rng.uniform(-1.2, 1.2), self.rng.uniform(0.15, 0.6)
         foot = y + h
         cast = np.array([[1, lean, -lean * foot], [0, length, foot - length * foot], [0, 0, 1]])

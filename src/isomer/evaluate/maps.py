@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from isomer.errors import InputError
+from isomer.media import png
+from isomer.media.image import decode_palette, decode_stored, read_bytes
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_KIND = slice(24, 26)  # bit depth and colour type
-_PALETTE = 3
+_COLOURS = {0: "gray", 2: "RGB", 3: "palette", 4: "gray with alpha", 6: "RGBA"}
 
 
 class Annotation(NamedTuple):
@@ -34,14 +34,12 @@ def read_prediction(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: the file cannot be read or is not 8-bit gray.
     """
-    data = _read_bytes(path)
-    if data.startswith(_PNG_SIGNATURE):
-        depth, colour = data[_PNG_KIND].ljust(2, b"\0")
-        if (depth, colour) != (8, 0) and depth:
-            kinds = {0: "gray", 2: "RGB", _PALETTE: "palette", 4: "gray with alpha", 6: "RGBA"}
-            kind = f"{depth}-bit {kinds.get(colour, 'unknown')}"
-            raise InputError(f"{path}: a {kind} PNG; a prediction has to be 8-bit gray, convert it")
-    image = _decode(data, path)
+    data = read_bytes(path)
+    kind = png.peek_kind(data)
+    if kind is not None and kind != (8, png.GRAY):
+        what = f"{kind.depth}-bit {_COLOURS.get(kind.colour_type, 'unknown')}"
+        raise InputError(f"{path}: a {what} PNG; a prediction has to be 8-bit gray, convert it")
+    image = decode_stored(data, path)
     if image.ndim != 2 or image.dtype != np.uint8:
         channels = 1 if image.ndim == 2 else image.shape[2]
         raise InputError(
@@ -58,12 +56,11 @@ def read_annotation(path: Path) -> Annotation:
     Raises:
         InputError: the file cannot be read or has other than 8 bits a channel.
     """
-    data = _read_bytes(path)
-    if data.startswith(_PNG_SIGNATURE) and data[25:26] == bytes([_PALETTE]):
-        from isomer.media.image import read_palette  # only here: most annotations need no other room
-
-        return Annotation(_foreground(read_palette(path)), ())
-    image = _decode(data, path)
+    data = read_bytes(path)
+    kind = png.peek_kind(data)
+    if kind is not None and kind.colour_type == png.PALETTE:
+        return Annotation(_foreground(decode_palette(data, path)), ())
+    image = decode_stored(data, path)
     if image.dtype != np.uint8:
         raise InputError(
             f"{path}: an annotation of {image.dtype}; it has to have 8 bits a channel, convert it"
@@ -82,18 +79,3 @@ def _unexpected(image: NDArray[np.uint8]) -> tuple[int, ...]:
     if not cv2.countNonZero(between):
         return ()
     return tuple(int(level) for level in np.unique(image[between > 0])[:8])
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-
-
-def _decode(data: bytes, path: Path) -> NDArray[Any]:
-    # An empty buffer is an exception in OpenCV, anything else that is no image is None.
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    if image is None:
-        raise InputError(f"{path}: not an image that can be read; replace it")
-    return image

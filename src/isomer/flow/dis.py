@@ -43,9 +43,10 @@ class DISFlow:
         return flow
 
     def _gray(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        height, width = image.shape[:2]
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+        height, width = gray.shape
         scale = self._short_side / min(height, width)
-        if scale < 1:
-            size = (max(16, round(width * scale)), max(16, round(height * scale)))
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-        return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+        if scale >= 1:
+            return gray
+        size = (max(16, round(width * scale)), max(16, round(height * scale)))
+        return cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)

@@ -1,10 +1,11 @@
 """Videos and image folders in as a lazy stream of RGB frames; masks, overlays and cut-outs out."""
 
 from isomer.media.frame import Frame, FrameSource
+from isomer.media.labels import Labels
+from isomer.media.outputs import OUTPUTS, create_writer, default_path
 from isomer.media.reader import open_frames
 from isomer.media.video import DamagedVideoWarning
 from isomer.media.writer import (
-    OUTPUTS,
     CutoutFolderWriter,
     CutoutVideoWriter,
     MaskFolderWriter,
@@ -12,8 +13,6 @@ from isomer.media.writer import (
     OverlayVideoWriter,
     ProbabilityFolderWriter,
     Writer,
-    create_writer,
-    default_path,
 )
 
 __all__ = [
@@ -23,6 +22,7 @@ __all__ = [
     "DamagedVideoWarning",
     "Frame",
     "FrameSource",
+    "Labels",
     "MaskFolderWriter",
     "MaskVideoWriter",
     "OverlayVideoWriter",

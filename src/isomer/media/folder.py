@@ -16,7 +16,7 @@ DEFAULT_FPS = Fraction(24)
 
 
 class FolderSource:
-    """The images of one folder in natural order (frame2 before frame10); see `FrameSource`.
+    """The images of one folder, `files`, in natural order (frame2 before frame10); see `FrameSource`.
 
     Raises:
         InputError: there are no images, they differ in size, or two have the same stem.
@@ -25,28 +25,29 @@ class FolderSource:
     def __init__(self, path: str | Path, fps: Fraction = DEFAULT_FPS) -> None:
         self.path = Path(path)
         self.fps = fps
-        self._images = sorted(
-            (file for file in self.path.iterdir() if _is_image(file)), key=lambda file: _natural(file.name)
+        self.files = sorted(
+            (file for file in self.path.iterdir() if _is_image(file)),
+            key=lambda file: natural_order(file.name),
         )
-        if not self._images:
+        if not self.files:
             formats = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
             raise InputError(f"{self.path}: no images in this folder; give one with {formats} files")
-        self.count: int | None = len(self._images)
+        self.count: int | None = len(self.files)
         self._check_stems()
-        self.size = image_size(self._images[0])
-        for file in self._images[1:]:
+        self.size = image_size(self.files[0])
+        for file in self.files[1:]:
             self._check_size(file, image_size(file))
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the images; raises InputError at one that cannot be decoded."""
-        for index, file in enumerate(self._images):
+        for index, file in enumerate(self.files):
             image = read_image(file)
             self._check_size(file, (image.shape[1], image.shape[0]))  # the folder may have changed since
             yield Frame(index, image, float(index / self.fps), file.stem)
 
     def _check_stems(self) -> None:
         seen: set[str] = set()
-        for file in self._images:
+        for file in self.files:
             if file.stem in seen:
                 raise InputError(f"{self.path}: two images are named {file.stem}; keep one of them")
             seen.add(file.stem)
@@ -55,7 +56,7 @@ class FolderSource:
         if size != self.size:
             first, other = (f"{width}x{height}" for width, height in (self.size, size))
             raise InputError(
-                f"{self.path}: {file.name} is {other} but {self._images[0].name} is {first}; "
+                f"{self.path}: {file.name} is {other} but {self.files[0].name} is {first}; "
                 "give frames of one size"
             )
 
@@ -64,5 +65,6 @@ def _is_image(file: Path) -> bool:
     return file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
-def _natural(name: str) -> list[str | int]:
+def natural_order(name: str) -> list[str | int]:
+    """Sort key of file names that puts frame2 before frame10."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name)]

@@ -29,11 +29,11 @@ class Frame:
     name: str
 
 
-class FrameSource(Protocol):
-    """A video or a folder of images; each iteration streams its frames anew, one in memory at a time.
+class Source(Protocol):
+    """What is known of frames before any is read.
 
     Attributes:
-        path: the video file or the folder.
+        path: the file or the folder.
         size: (width, height) of every frame, after rotation.
         fps: average frames per second.
         count: number of frames as the container states or implies it, None when it does not.
@@ -43,5 +43,9 @@ class FrameSource(Protocol):
     size: tuple[int, int]
     fps: Fraction
     count: int | None
+
+
+class FrameSource(Source, Protocol):
+    """A video or a folder of images; each iteration streams its frames anew, one in memory at a time."""
 
     def __iter__(self) -> Iterator[Frame]: ...

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import struct
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,12 +12,11 @@ from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.files import atomic_path
+from isomer.media import png
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEAD = 65_536  # bytes in which a JPEG's size is found, unless long profiles come first
-_GRAY, _PALETTE = 0, 3  # PNG colour types
 
 
 def _davis_palette() -> NDArray[np.uint8]:
@@ -34,13 +32,27 @@ DAVIS_PALETTE = _davis_palette()
 """uint8 [256, 3] RGB of the DAVIS annotations: 22 distinct colours, background black, then a gray ramp."""
 
 
+def read_bytes(path: str | Path, most: int = -1) -> bytes:
+    """Read a file, or the first `most` bytes of it.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+
+
 def read_image(path: str | Path) -> NDArray[np.uint8]:
     """Read an image as contiguous uint8 RGB [H, W, 3], turned upright by its EXIF orientation.
 
     Raises:
         InputError: the file is missing or not an image.
     """
-    return np.ascontiguousarray(_decode(_read_bytes(path), cv2.IMREAD_COLOR, path)[..., ::-1])
+    image = _decode(read_bytes(path), cv2.IMREAD_COLOR, path)
+    return np.ascontiguousarray(image[..., ::-1], np.uint8)
 
 
 def read_gray(path: str | Path) -> NDArray[np.uint8]:
@@ -49,7 +61,30 @@ def read_gray(path: str | Path) -> NDArray[np.uint8]:
     Raises:
         InputError: the file is missing or not an image.
     """
-    return _decode(_read_bytes(path), cv2.IMREAD_GRAYSCALE, path)
+    return decode_gray(read_bytes(path), path)
+
+
+def decode_gray(data: bytes, path: str | Path) -> NDArray[np.uint8]:
+    """The image that was read from `path` as uint8 gray [H, W]; colours become luma.
+
+    Raises:
+        InputError: it is not an image.
+    """
+    levels = png.decode_gray(data)
+    return np.asarray(_decode(data, cv2.IMREAD_GRAYSCALE, path), np.uint8) if levels is None else levels
+
+
+def decode_stored(data: bytes, path: str | Path) -> NDArray[Any]:
+    """The image that was read from `path`, uint8 or uint16, neither turned nor reduced to fewer bits.
+
+    Returns:
+        Gray [H, W], or [H, W, channels] with blue first; a palette is looked up.
+
+    Raises:
+        InputError: it is not an image.
+    """
+    levels = png.decode_gray(data)
+    return _decode(data, cv2.IMREAD_UNCHANGED, path) if levels is None else levels
 
 
 def encode_image(image: NDArray[np.uint8], suffix: str = ".png") -> bytes:
@@ -79,24 +114,33 @@ def read_palette(path: str | Path) -> NDArray[np.uint8]:
     Raises:
         InputError: the file is missing or not a palette PNG.
     """
-    data = _read_bytes(path)
+    return decode_palette(read_bytes(path), path)
+
+
+def decode_palette(data: bytes, path: str | Path) -> NDArray[np.uint8]:
+    """The indices, uint8 [H, W], of the palette PNG that was read from `path`.
+
+    Raises:
+        InputError: it is not a palette PNG.
+    """
     try:
-        chunks = dict(_png_chunks(data))
-        depth, colour_type = chunks[b"IHDR"][8:10]
-    except (KeyError, ValueError, struct.error):
+        file = png.parse(data)
+    except ValueError:
         raise InputError(f"{path}: not a whole PNG; give a palette PNG") from None
-    if colour_type != _PALETTE:
+    if file.kind.colour_type != png.PALETTE:
         raise InputError(f"{path}: a PNG without a palette; give a palette PNG or read it as gray")
-    # A palette PNG differs from a gray one by its colour type and the palette: libpng undoes the rest.
-    levels = _decode(_recoloured(data, _GRAY), cv2.IMREAD_UNCHANGED, path)
-    return np.asarray(
-        levels // (255 // (2**depth - 1)), np.uint8
-    )  # libpng stretches gray of 1, 2 or 4 bits to 0..255
+    indices = png.decode_samples(file)
+    if indices is None:
+        # A palette PNG differs from a gray one by its colour type and the palette: libpng undoes the rest,
+        # and stretches gray of 1, 2 or 4 bits to 0..255.
+        levels = _decode(png.recolour(file, png.GRAY), cv2.IMREAD_UNCHANGED, path)
+        indices = np.asarray(levels // (255 // (2**file.kind.depth - 1)), np.uint8)
+    return indices
 
 
 def encode_palette(indices: NDArray[np.uint8], palette: NDArray[np.uint8] = DAVIS_PALETTE) -> bytes:
     """Encode uint8 indices [H, W] as a palette PNG of 8 bits with `palette`, uint8 RGB [256, 3]."""
-    return _recoloured(encode_image(indices), _PALETTE, palette.tobytes())
+    return png.recolour(png.parse(encode_image(indices)), png.PALETTE, palette.tobytes())
 
 
 def write_palette(
@@ -119,20 +163,12 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises:
         InputError: the file is missing or not an image.
     """
-    head = _read_bytes(path, _HEAD)
-    size = _png_size(head) or _jpeg_size(head)
+    head = read_bytes(path, _HEAD)
+    size = png.peek_size(head) or _jpeg_size(head)
     if size is None:
         height, width = read_image(path).shape[:2]
         size = (width, height)
     return size
-
-
-def _read_bytes(path: str | Path, most: int = -1) -> bytes:
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(most)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
 
 
 def _write_bytes(path: str | Path, data: bytes) -> None:
@@ -143,49 +179,12 @@ def _write_bytes(path: str | Path, data: bytes) -> None:
             raise InputError(f"{path}: cannot be written ({error.strerror}); make room") from error
 
 
-def _decode(data: bytes, mode: int, path: str | Path) -> NDArray[np.uint8]:
+def _decode(data: bytes, mode: int, path: str | Path) -> NDArray[Any]:
     # An empty buffer is an exception in OpenCV, anything else that is no image is None.
     image = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data else None
     if image is None:
         raise InputError(f"{path}: not an image that can be read; replace or remove it")
-    return np.asarray(image, np.uint8)
-
-
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (type, content) of each chunk of a PNG; ValueError or struct.error where it is none."""
-    if not data.startswith(_PNG_SIGNATURE):
-        raise ValueError("no PNG signature")
-    position, kind = len(_PNG_SIGNATURE), b""
-    while kind != b"IEND":
-        length, kind = struct.unpack_from(">I4s", data, position)
-        yield kind, data[position + 8 : position + 8 + length]
-        position += 12 + length
-
-
-def _recoloured(data: bytes, colour_type: int, palette: bytes | None = None) -> bytes:
-    """The same PNG, of which only the header's colour type and the palette are replaced."""
-    parts = [_PNG_SIGNATURE]
-    for kind, content in _png_chunks(data):
-        if kind == b"IHDR":
-            content = content[:9] + bytes([colour_type]) + content[10:]
-        elif kind not in (b"IDAT", b"IEND"):
-            continue
-        parts.append(_png_chunk(kind, content))
-        if kind == b"IHDR" and palette is not None:
-            parts.append(_png_chunk(b"PLTE", palette))
-    return b"".join(parts)
-
-
-def _png_chunk(kind: bytes, content: bytes) -> bytes:
-    checksum = zlib.crc32(content, zlib.crc32(kind))
-    return struct.pack(">I4s", len(content), kind) + content + struct.pack(">I", checksum)
-
-
-def _png_size(data: bytes) -> tuple[int, int] | None:
-    if not data.startswith(_PNG_SIGNATURE) or b"eXIf" in data or len(data) < 24:
-        return None
-    width, height = struct.unpack_from(">II", data, 16)
-    return width, height
+    return image
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

@@ -1,20 +1,23 @@
-"""Writing what was found: masks, probability maps, overlays and cut-outs, as videos or as folders of PNGs."""
+"""Writing what was found as videos, animated images, folders or zips of PNGs."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import av
 import cv2
 import numpy as np
+from av.filter import Graph
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
@@ -22,9 +25,10 @@ from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.files import atomic_path
-from isomer.media.frame import Frame, FrameSource
-from isomer.media.image import encode_image
-from isomer.media.overlay import overlay
+from isomer.media.frame import Frame, Source
+from isomer.media.image import encode_image, encode_palette
+from isomer.media.labels import Labels
+from isomer.media.overlay import overlay, overlay_objects
 
 # The index first, so that browsers play before all is loaded; no random identifiers, no version of FFmpeg.
 _CONTAINER_OPTIONS = {"movflags": "+faststart", "fflags": "+bitexact"}
@@ -46,16 +50,23 @@ class Writer(ABC):
             a suffix that is not of its format.
     """
 
-    def __init__(self, path: str | Path, source: FrameSource, threshold: float = 0.5) -> None:
+    def __init__(self, path: str | Path, source: Source, threshold: float = 0.5) -> None:
         self.path = Path(path)
         self.threshold = threshold
         if self.path.resolve() == source.path.resolve():
             raise InputError(f"{self.path}: is the input itself; choose another output")
         self._resources = ExitStack()
 
-    def write(self, frame: Frame, probability: NDArray[np.float32]) -> None:
-        """Add one frame with its map, float32 [H, W] in [0, 1]."""
-        picture = self._picture(frame.image, probability)
+    needs_pictures: ClassVar[bool] = False
+    """Whether the output shows the frames' own pictures, not masks alone."""
+
+    def write(self, frame: Frame, probability: NDArray[np.float32], labels: Labels | None = None) -> None:
+        """Add one frame with its map, float32 [H, W] in [0, 1].
+
+        Outputs that tell objects apart take them from `labels`, uint8 [H, W]; without, all that is found is
+        object 1.
+        """
+        picture = self._picture(frame.image, probability, labels)
         with self._one_line():
             self._put(frame, picture)
 
@@ -82,7 +93,9 @@ class Writer(ABC):
             raise InputError(f"{self.path}: cannot be written ({reason}); choose another output") from error
 
     @abstractmethod
-    def _picture(self, image: NDArray[np.uint8], probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _picture(
+        self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
+    ) -> NDArray[np.uint8]:
         """What to write of a frame: uint8 gray [H, W], RGB [H, W, 3] or RGBA [H, W, 4]."""
 
     @abstractmethod
@@ -91,6 +104,9 @@ class Writer(ABC):
 
     def _mask(self, probability: NDArray[np.float32]) -> NDArray[np.uint8]:
         return np.where(probability >= self.threshold, np.uint8(255), np.uint8(0))
+
+    def _labels(self, probability: NDArray[np.float32], labels: Labels | None) -> Labels:
+        return np.asarray(probability >= self.threshold, np.uint8) if labels is None else labels
 
     def _alpha(self, probability: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Opacity, uint8: 0.5 at the threshold, 0 and 1 from 0.25 below and above: soft edges, no haze."""
@@ -103,7 +119,7 @@ class FolderWriter(Writer):
     They are gathered in a hidden folder and moved over at the end; other files of an existing folder stay.
     """
 
-    def __init__(self, path: str | Path, source: FrameSource, threshold: float = 0.5) -> None:
+    def __init__(self, path: str | Path, source: Source, threshold: float = 0.5) -> None:
         super().__init__(path, source, threshold)
         with self._one_line():
             self._folder = self._resources.enter_context(_atomic_folder(self.path))
@@ -115,25 +131,85 @@ class FolderWriter(Writer):
 class MaskFolderWriter(FolderWriter):
     """Binary masks: gray PNGs, 255 on the object and 0 elsewhere."""
 
-    def _picture(self, image: NDArray[np.uint8], probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _picture(
+        self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
+    ) -> NDArray[np.uint8]:
         return self._mask(probability)
 
 
 class ProbabilityFolderWriter(FolderWriter):
     """Probability maps: gray PNGs, round(255 p)."""
 
-    def _picture(self, image: NDArray[np.uint8], probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _picture(
+        self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
+    ) -> NDArray[np.uint8]:
         return np.asarray(np.rint(probability * 255), np.uint8)
 
 
 class CutoutFolderWriter(FolderWriter):
     """The object on transparent: RGBA PNGs, straight alpha."""
 
-    def _picture(self, image: NDArray[np.uint8], probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+    needs_pictures = True
+
+    def _picture(
+        self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
+    ) -> NDArray[np.uint8]:
         return _cutout(image, self._alpha(probability))
 
 
-class VideoWriter(Writer):
+class PaletteFolderWriter(FolderWriter):
+    """Objects as DAVIS annotates them: palette PNGs whose indices are the objects' numbers."""
+
+    def _picture(
+        self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
+    ) -> NDArray[np.uint8]:
+        return self._labels(probability, labels)
+
+    def _put(self, frame: Frame, picture: NDArray[np.uint8]) -> None:
+        (self._folder / f"{frame.name}.png").write_bytes(encode_palette(picture))
+
+
+class FileWriter(Writer):
+    """One file, written under a temporary name and renamed at the end."""
+
+    suffixes: ClassVar[tuple[str, ...]]
+
+    def __init__(self, path: str | Path, source: Source, threshold: float = 0.5) -> None:
+        super().__init__(path, source, threshold)
+        if self.path.suffix.lower() not in self.suffixes:
+            raise InputError(f"{self.path}: not a format for this output; use {' or '.join(self.suffixes)}")
+        if self.path.is_dir():
+            raise InputError(f"{self.path}: is a folder; choose another output")
+        with self._one_line(), ExitStack() as resources:
+            temporary = resources.enter_context(atomic_path(self.path))
+            self._open(temporary, source, resources)
+            self._resources = resources.pop_all()
+
+    @abstractmethod
+    def _open(self, temporary: Path, source: Source, resources: ExitStack) -> None:
+        """Open the file; what finishes it goes on `resources`."""
+
+
+class ZipWriter(FileWriter):
+    """Binary masks in one file: a zip of gray PNGs, 255 on the object and 0 elsewhere."""
+
+    suffixes = (".zip",)
+
+    def _open(self, temporary: Path, source: Source, resources: ExitStack) -> None:
+        self._zip = resources.enter_context(zipfile.ZipFile(temporary, "w"))
+
+    def _picture(
+        self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
+    ) -> NDArray[np.uint8]:
+        return self._mask(probability)
+
+    def _put(self, frame: Frame, picture: NDArray[np.uint8]) -> None:
+        entry = zipfile.ZipInfo(f"{frame.name}.png")  # dated 1980: the same masks, the same bytes
+        entry.external_attr = 0o644 << 16
+        self._zip.writestr(entry, encode_image(picture))
+
+
+class VideoWriter(FileWriter):
     """A video that browsers play, with the time stamps of the source.
 
     Where the codec stores colour at half the resolution, an odd width or height is made even by repeating the
@@ -145,21 +221,16 @@ class VideoWriter(Writer):
     _pixel_format: ClassVar[str] = "yuv420p"
     # x264's macroblock tree was seen to give other bytes from run to run on a busy machine with AVX-512.
     _codec_options: ClassVar[dict[str, str]] = {"preset": "veryfast", "crf": "20", "x264-params": "mbtree=0"}
+    _muxer_options: ClassVar[dict[str, str]] = {}
     _time_base: ClassVar[Fraction] = Fraction(1, 90_000)
 
-    def __init__(self, path: str | Path, source: FrameSource, threshold: float = 0.5) -> None:
-        super().__init__(path, source, threshold)
-        if self.path.suffix.lower() not in self.suffixes:
-            raise InputError(f"{self.path}: not a format for this output; use {' or '.join(self.suffixes)}")
-        if self.path.is_dir():
-            raise InputError(f"{self.path}: is a folder; choose another output")
-        with self._one_line(), ExitStack() as resources:
-            temporary = resources.enter_context(atomic_path(self.path))
-            self._container = av.open(str(temporary), "w", container_options=_CONTAINER_OPTIONS)
-            resources.push(self._finish)
-            self._stream = self._add_stream(source)
-            self._container.start_encoding()
-            self._resources = resources.pop_all()
+    def _open(self, temporary: Path, source: Source, resources: ExitStack) -> None:
+        self._container = av.open(
+            str(temporary), "w", container_options=_CONTAINER_OPTIONS | self._muxer_options
+        )
+        resources.push(self._finish)
+        self._stream = self._add_stream(source)
+        self._container.start_encoding()
         self._reformatter = VideoReformatter()
         self._last_pts = -1
         self._frame_duration = round(1 / source.fps / self._time_base)
@@ -180,12 +251,19 @@ class VideoWriter(Writer):
         video_frame.pts = self._last_pts = max(self._last_pts + 1, round(frame.time / self._time_base))
         video_frame.time_base = self._time_base
         video_frame.duration = self._frame_duration
+        self._encode(video_frame)
+
+    def _encode(self, video_frame: VideoFrame) -> None:
         self._container.mux(self._stream.encode(video_frame))
 
-    def _add_stream(self, source: FrameSource) -> VideoStream:
+    def _stream_size(self, source: Source) -> tuple[int, int]:
+        width, height = source.size
+        return width + width % 2, height + height % 2
+
+    def _add_stream(self, source: Source) -> VideoStream:
         stream = self._container.add_stream(self._codec, rate=source.fps, options=dict(self._codec_options))
         assert isinstance(stream, VideoStream)
-        stream.width, stream.height = (side + side % 2 for side in source.size)
+        stream.width, stream.height = self._stream_size(source)
         stream.pix_fmt = self._pixel_format
         context = stream.codec_context
         context.time_base = self._time_base
@@ -208,20 +286,29 @@ class VideoWriter(Writer):
 class MaskVideoWriter(VideoWriter):
     """Binary mask: H.264, white on the object and black elsewhere."""
 
-    def _picture(self, image: NDArray[np.uint8], probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _picture(
+        self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
+    ) -> NDArray[np.uint8]:
         return self._mask(probability)
 
 
 class OverlayVideoWriter(VideoWriter):
     """The video with the object tinted and outlined and the rest dimmed: H.264."""
 
-    def _picture(self, image: NDArray[np.uint8], probability: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return overlay(image, self._mask(probability))
+    needs_pictures = True
+
+    def _picture(
+        self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
+    ) -> NDArray[np.uint8]:
+        if labels is None:
+            return overlay(image, self._mask(probability))
+        return overlay_objects(image, labels)
 
 
 class CutoutVideoWriter(VideoWriter):
     """The object on transparent: VP9 with alpha in WebM."""
 
+    needs_pictures = True
     suffixes = (".webm",)
     _codec = "libvpx-vp9"
     _pixel_format = "yuva420p"
@@ -236,55 +323,107 @@ class CutoutVideoWriter(VideoWriter):
     }
     _time_base = Fraction(1, 1000)
 
-    def _picture(self, image: NDArray[np.uint8], probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _picture(
+        self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
+    ) -> NDArray[np.uint8]:
         return _cutout(image, self._alpha(probability))
 
 
-class Output(NamedTuple):
-    """A kind of output: what writes it, and the suffix that makes its name from the input's."""
+class ProResWriter(CutoutVideoWriter):
+    """The object on transparent for editing: ProRes 4444 with straight alpha in QuickTime."""
 
-    writer: type[Writer]
-    suffix: str
-
-
-OUTPUTS: dict[str, Output] = {
-    "overlay": Output(OverlayVideoWriter, "_overlay.mp4"),
-    "mask": Output(MaskVideoWriter, "_mask.mp4"),
-    "masks": Output(MaskFolderWriter, "_masks"),
-    "probabilities": Output(ProbabilityFolderWriter, "_probabilities"),
-    "cutout": Output(CutoutVideoWriter, "_cutout.webm"),
-    "cutouts": Output(CutoutFolderWriter, "_cutouts"),
-}
-"""Outputs by name."""
+    suffixes = (".mov",)
+    _codec = "prores_ks"
+    _pixel_format = "yuva444p10le"
+    _codec_options: ClassVar[dict[str, str]] = {"profile": "4444", "vendor": "apl0", "alpha_bits": "16"}
+    _time_base = VideoWriter._time_base
 
 
-def default_path(kind: str, source: FrameSource) -> Path:
-    """Where an output of the kind goes unless told: beside the input, `clip.mp4` giving `clip_overlay.mp4`.
+class WebPWriter(OverlayVideoWriter):
+    """A small overlay to show around: an animated WebP that loops.
 
-    Raises:
-        InputError: there is no such kind.
+    At most 480 pixels on the longer side and ten frames a second.
     """
-    path = source.path
-    if path.name in ("", ".."):
-        path = path.resolve()
-    stem = path.name if path.is_dir() else path.stem
-    return path.with_name(stem + _output(kind).suffix)
+
+    suffixes = (".webp",)
+    _codec = "libwebp"  # a picture at a time; libwebp_anim would hold the whole animation in memory
+    _pixel_format = "bgra"
+    _codec_options: ClassVar[dict[str, str]] = {"quality": "60", "compression_level": "2"}
+    _muxer_options: ClassVar[dict[str, str]] = {"loop": "0"}
+    _time_base = Fraction(1, 1000)
+    _longer_side: ClassVar[int] = 480
+    _interval: ClassVar[float] = 0.1  # seconds
+
+    def __init__(self, path: str | Path, source: Source, threshold: float = 0.5) -> None:
+        scale = min(1.0, self._longer_side / max(source.size))
+        width, height = (max(2, round(side * scale / 2) * 2) for side in source.size)
+        self._size = (width, height)
+        self._due = 0.0
+        super().__init__(path, source, threshold)
+
+    def _open(self, temporary: Path, source: Source, resources: ExitStack) -> None:
+        super()._open(temporary, source, resources)
+        self._frame_duration = round(max(self._interval, float(1 / source.fps)) / self._time_base)
+
+    def write(self, frame: Frame, probability: NDArray[np.float32], labels: Labels | None = None) -> None:
+        """Add one frame, unless it follows the last one too soon; see `Writer.write`."""
+        if frame.time >= self._due - 1e-6:
+            self._due = max(self._due + self._interval, frame.time)
+            super().write(frame, probability, labels)
+
+    def _picture(
+        self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
+    ) -> NDArray[np.uint8]:
+        picture = super()._picture(image, probability, labels)
+        return np.asarray(cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA), np.uint8)
+
+    def _stream_size(self, source: Source) -> tuple[int, int]:
+        return self._size
 
 
-def create_writer(kind: str, path: str | Path | None, source: FrameSource, threshold: float = 0.5) -> Writer:
-    """Open the writer of an output by name (a key of OUTPUTS), at `path` or at its `default_path`.
+class GIFWriter(WebPWriter):
+    """The same as an animated GIF, each picture with the 256 colours that suit it."""
 
-    Raises:
-        InputError: there is no such kind, or the output cannot be written.
-    """
-    writer = _output(kind).writer
-    return writer(default_path(kind, source) if path is None else path, source, threshold)
+    suffixes = (".gif",)
+    _codec = "gif"
+    _pixel_format = "rgb24"
+    _codec_options: ClassVar[dict[str, str]] = {}
+    _time_base = Fraction(1, 100)
 
+    def _add_stream(self, source: Source) -> VideoStream:
+        stream = super()._add_stream(source)
+        stream.pix_fmt = "pal8"
+        self._graph = Graph()
+        entry = self._graph.add_buffer(
+            width=self._size[0],
+            height=self._size[1],
+            format=VideoFormat(self._pixel_format),
+            time_base=self._time_base,
+        )
+        split, palette = self._graph.add("split"), self._graph.add("palettegen", "stats_mode=single")
+        use, end = self._graph.add("paletteuse", "new=1:dither=bayer"), self._graph.add("buffersink")
+        entry.link_to(split)
+        split.link_to(use, 0, 0)
+        split.link_to(palette, 1, 0)
+        palette.link_to(use, 0, 1)
+        use.link_to(end)
+        self._graph.configure()
+        return stream
 
-def _output(kind: str) -> Output:
-    if kind not in OUTPUTS:
-        raise InputError(f"{kind}: no such output; choose from {', '.join(OUTPUTS)}")
-    return OUTPUTS[kind]
+    def _encode(self, video_frame: VideoFrame) -> None:
+        self._graph.push(video_frame)
+        self._drain()
+
+    def _finish(self, kind: type[BaseException] | None, *details: object) -> None:
+        if kind is None:
+            self._graph.push(None)
+            self._drain()
+        super()._finish(kind, *details)
+
+    def _drain(self) -> None:
+        with suppress(av.error.BlockingIOError, av.error.EOFError):
+            while True:
+                super()._encode(self._graph.vpull())
 
 
 def _cutout(image: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:

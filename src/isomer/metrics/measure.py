@@ -37,9 +37,13 @@ class Measure(ABC, Generic[Result]):
         """
         self.step_pair(FramePair(prediction, ground_truth))
 
-    @abstractmethod
     def step_pair(self, pair: FramePair) -> None:
         """Add a frame that other measures see too."""
+        self.values.append(self.measure(pair))
+
+    @abstractmethod
+    def measure(self, pair: FramePair) -> float:
+        """Take in a frame and give its number, nan where the measure is not defined."""
 
     @abstractmethod
     def result(self) -> Result:
@@ -49,14 +53,6 @@ class Measure(ABC, Generic[Result]):
 class MeanMeasure(Measure[float]):
     """A measure whose sequence figure is the mean of its frames, those not defined left out."""
 
-    def step_pair(self, pair: FramePair) -> None:
-        """Add a frame that other measures see too."""
-        self.values.append(self.measure(pair))
-
-    @abstractmethod
-    def measure(self, pair: FramePair) -> float:
-        """The measure of one frame."""
-
     def result(self) -> float:
         """Mean over the frames so far; nan if it is defined for none."""
         return statistics.mean(self.values)
@@ -64,14 +60,6 @@ class MeanMeasure(Measure[float]):
 
 class SequenceMeasure(Measure[SequenceScore]):
     """A measure whose sequence figure is mean, recall and decay."""
-
-    def step_pair(self, pair: FramePair) -> None:
-        """Add a frame that other measures see too."""
-        self.values.append(self.measure(pair))
-
-    @abstractmethod
-    def measure(self, pair: FramePair) -> float:
-        """The measure of one frame."""
 
     def result(self) -> SequenceScore:
         """Mean, recall and decay of the frames so far."""

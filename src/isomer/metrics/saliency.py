@@ -66,15 +66,15 @@ class FMeasure(Measure[FMeasureScore]):
         self.beta_squared = beta_squared
         self._sums = np.zeros((3, LEVELS))
 
-    def step_pair(self, pair: FramePair) -> None:
-        """Add a frame that other measures see too."""
+    def measure(self, pair: FramePair) -> float:
+        """Adaptive F of one frame, whose curves join the others."""
         hits, false_alarms = pair.levels.selected
         precision = hits / np.maximum(hits + false_alarms, 1)
         recall = hits / max(pair.levels.foreground_size, 1)
         weighted = self.beta_squared * precision + recall
         f = (1 + self.beta_squared) * precision * recall / np.where(hits, weighted, 1)
-        self.values.append(float(f[-1]))
         self._sums += np.stack((f, precision, recall))[:, :LEVELS]
+        return float(f[-1])
 
     def result(self) -> FMeasureScore:
         """Figures and curves of the frames so far; nan if there are none."""
@@ -116,11 +116,11 @@ class EMeasure(Measure[EMeasureScore]):
         super().__init__()
         self._sum = np.zeros(LEVELS)
 
-    def step_pair(self, pair: FramePair) -> None:
-        """Add a frame that other measures see too."""
+    def measure(self, pair: FramePair) -> float:
+        """Adaptive E of one frame, whose curve joins the others."""
         e = _alignment(pair.levels)
-        self.values.append(float(e[-1]))
         self._sum += e[:LEVELS]
+        return float(e[-1])
 
     def result(self) -> EMeasureScore:
         """Figures and the curve of the frames so far; nan if there are none."""

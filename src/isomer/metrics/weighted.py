@@ -82,7 +82,7 @@ def _false(error: NDArray[np.uint8], salient: NDArray[np.uint8]) -> float:
     box = _Box.around(error | salient)
     background = cv2.bitwise_not(box.of(salient))
     false = cv2.bitwise_and(box.of(error), background).ravel()
-    where = np.flatnonzero(false)
+    where = np.flatnonzero(false != 0)
     if not where.size:
         return 0.0
     distance = cv2.distanceTransform(background, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).ravel()[where]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from isomer.errors import InputError
 from isomer.flow import FlowEstimator
 from isomer.media import Frame, FrameSource, create_writer, default_path, open_frames
-from isomer.model.network import Isomer
 from isomer.segment.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from isomer.model.network import Isomer
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ def segment_video(
     outputs: Sequence[str] = ("overlay",),
     model: str | Path | Isomer = "isomer_mobilenet_v2",
     size: int = 384,
+    backend: str = "auto",
     device: str = "auto",
     flow: FlowEstimator | None = None,
     threshold: float = 0.5,
@@ -55,6 +59,7 @@ def segment_video(
         outputs: kinds, the keys of `isomer.media.OUTPUTS`.
         model: a model's name, a checkpoint's path, or a network.
         size: the network sees a frame at about `size` x `size` pixels, its aspect kept.
+        backend: what runs the network, one of `isomer.segment.BACKENDS`; `auto` says its choice in the log.
         device: a torch device, or `auto`.
         flow: estimates the motion; DIS by default.
         threshold: probability from which on a pixel is of the object, in (0, 1).
@@ -71,16 +76,17 @@ def segment_video(
     source = open_frames(video)
     paths = _output_paths(source, output, tuple(dict.fromkeys(outputs)))
     frames = _at_least_two(source, stride)
-    segmenter = Segmenter(model, size=size, device=device, flow=flow)
+    segmenter = Segmenter(model, size=size, backend=backend, device=device, flow=flow)
 
     start = time.perf_counter()
     count = 0
     with ExitStack() as stack:
-        writers = [stack.enter_context(create_writer(kind, path, source, threshold)) for kind, path in paths.items()]
+        writers = [
+            stack.enter_context(create_writer(kind, path, source, threshold)) for kind, path in paths.items()
+        ]
         total = None if source.count is None else -(-source.count // stride)
-        for frame, probability in tqdm(
-            segmenter.predict(frames), total=total, unit="frame", disable=not progress, leave=False
-        ):
+        maps = stack.enter_context(closing(segmenter.predict(frames)))
+        for frame, probability in tqdm(maps, total=total, unit="frame", disable=not progress, leave=False):
             for writer in writers:
                 writer.write(frame, probability)
             count += 1

@@ -1,1 +1,1 @@
-""""""
+"""Training: configuration, losses, and the loop that makes weights."""

@@ -1,0 +1,108 @@
+"""The goals of the whole path: frames a second with the overlay and with masks only, first mask, peak memory.
+
+Each run is the `isomer` command in a process of its own, from its start to its end, on a rendered 854x480 video.
+The time to the first mask is that of a process that starts, segments the first frame and stops.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+FIRST_MASK = """
+import os, sys
+from isomer.media import open_frames
+from isomer.segment import Segmenter
+next(Segmenter(sys.argv[2], backend=sys.argv[3], size=int(sys.argv[4]))(open_frames(sys.argv[1])))
+os._exit(0)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--video", type=Path, help="default: rendered")
+    parser.add_argument("--frames", type=int, default=288, help="of the rendered video")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", default="isomer_mobilenet_v2")
+    parser.add_argument("--backends", nargs="+", default=["openvino", "torch"])
+    parser.add_argument("--size", type=int, default=384)
+    arguments = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as folder:
+        video = arguments.video or _rendered(Path(folder) / "clip.mp4", arguments.frames)
+        frames = _count(video)
+        print(
+            f"{frames} frames, {arguments.rounds} rounds in turn, load {os.getloadavg()[0]:.2f} at the start"
+        )
+        print("| back end | what | median | all rounds | peak memory MB |")
+        print("| --- | --- | --- | --- | --- |")
+        times: dict[tuple[str, str], list[float]] = {}
+        peaks: dict[tuple[str, str], float] = {}
+        for round_ in range(arguments.rounds + 1):  # the first fills caches and does not count
+            for backend in arguments.backends:
+                common = [arguments.model, backend, str(arguments.size)]
+                for what, command in _commands(video, Path(folder), common).items():
+                    seconds, peak = _measure(command)
+                    if round_:
+                        times.setdefault((backend, what), []).append(seconds)
+                        peaks[backend, what] = max(peaks.get((backend, what), 0), peak)
+        for (backend, what), seconds in times.items():
+            if what == "first mask":
+                _row(backend, "first mask, s", seconds, peaks[backend, what])
+            else:  # all included: Python's start, loading, the first frame
+                _row(backend, f"{what}, frames/s", [frames / s for s in seconds], peaks[backend, what])
+
+
+def _commands(video: Path, folder: Path, common: list[str]) -> dict[str, list[str]]:
+    model, backend, size = common
+    segment = [sys.executable, "-m", "isomer.cli.main", "segment", str(video), "-q", "--model", model]
+    segment += ["--backend", backend, "--size", size]
+    return {
+        "first mask": [sys.executable, "-c", FIRST_MASK, str(video), *common],
+        "overlay": [*segment, "-o", str(folder / "overlay.mp4")],
+        "masks": [*segment, "--output", "mask", "-o", str(folder / "mask.mp4")],
+    }
+
+
+def _measure(command: list[str]) -> tuple[float, float]:
+    """Run a command and return its seconds and its peak memory in MB."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        sys.exit(f"failed: {' '.join(command)}")
+    return seconds, usage.ru_maxrss / 1024
+
+
+def _row(backend: str, what: str, values: list[float], peak: float) -> None:
+    each = ", ".join(f"{value:.2f}" for value in values)
+    print(f"| {backend} | {what} | {statistics.median(values):.2f} | {each} | {peak:.0f} |")
+
+
+def _rendered(path: Path, frames: int) -> Path:
+    import numpy as np
+
+    from isomer.data.clip import SceneFrames, write_clip
+    from isomer.data.drawing import draw_scene
+
+    write_clip(SceneFrames(draw_scene(np.random.default_rng(0)), frames), path)
+    return path
+
+
+def _count(video: Path) -> int:
+    from isomer.media import open_frames
+
+    return sum(1 for _ in open_frames(video))
+
+
+if __name__ == "__main__":
+    main()

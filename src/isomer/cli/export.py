@@ -1,0 +1,38 @@
+"""Export a model to ONNX, OpenVINO IR or a torch.export program.
+
+The file takes frames and their flow images, `frames` and `flows`, uint8 [B, H, W, 3] in RGB, and gives
+`probabilities`, float32 [B, H, W]; B is free, H and W are multiples of 32. It is checked against PyTorch.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+_SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("model", metavar="MODEL", help="a model's name or a checkpoint file")
+    parser.add_argument(
+        "-o", dest="out", type=Path, metavar="OUT", help="file to write (default: MODEL with the suffix)"
+    )
+    parser.add_argument("--format", choices=_SUFFIXES, default="onnx", help="(default: %(default)s)")
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="no pre- and post-processing: normalised float32 [B, 3, H, W] in, logits [B, 1, H, W] out",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Export and say how close the file is to PyTorch."""
+    from isomer.model.zoo import create_model
+    from isomer.segment.export import export_network
+
+    network = create_model(arguments.model)
+    out = arguments.out or Path(Path(arguments.model).name).with_suffix(_SUFFIXES[arguments.format])
+    difference = export_network(network, out, arguments.format, processing=not arguments.raw)
+    print(f"wrote {out}: probabilities differ from PyTorch's by at most {difference:.1g}")
+    return 0

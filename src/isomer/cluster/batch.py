@@ -1,0 +1,253 @@
+"""Many videos over Ray: on this machine with no set-up, or on a cluster."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import secrets
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isomer.cluster.inputs import Video, find_videos
+from isomer.cluster.manifest import Manifest, Record, State
+from isomer.cluster.settings import Settings
+from isomer.cluster.shards import Seams, split
+from isomer.cluster.worker import Done, Failed, Outcome, PartDone, TooLong, Worker
+from isomer.errors import InputError
+
+if TYPE_CHECKING:
+    import ray
+
+_MANIFEST = "manifest.json"
+_PARTS = ".isomer-parts"
+
+_OBJECT_STORE = 80 * 2**20  # bytes: next to the least Ray accepts, because paths and counts is all that is sent
+
+Progress = Callable[[Video, Record], None]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the workers run on.
+
+    Attributes:
+        address: of a Ray cluster, such as `auto`; None is this machine alone.
+        workers: how many; None is as many as there is room for.
+        cpus: cores a worker: frames are read, paired and segmented at the same time.
+        retries: how often a task is begun again whose worker died.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+    cpus: int = 2
+    retries: int = 2
+
+    def __post_init__(self) -> None:
+        if (self.workers is not None and self.workers < 1) or self.cpus < 1 or self.retries < 0:
+            raise InputError("--workers and --cpus must be 1 or more, --retries 0 or more")
+
+
+@dataclass(frozen=True)
+class BatchSummary:
+    """What became of a batch.
+
+    Attributes:
+        done: videos segmented by this run.
+        failed: videos that failed, in this run or, if they were not tried again, before.
+        skipped: videos that an earlier run had segmented.
+        frames: segmented by this run.
+        manifest: the file that tells of each video.
+    """
+
+    done: int
+    failed: int
+    skipped: int
+    frames: int
+    manifest: Path
+
+
+def segment_batch(
+    inputs: Sequence[str | Path],
+    output: str | Path,
+    settings: Settings | None = None,
+    resources: Resources | None = None,
+    *,
+    retry_failed: bool = False,
+    progress: Progress = lambda video, record: None,
+) -> BatchSummary:
+    """Segment many videos; run again, it goes on where it stopped.
+
+    A video that cannot be segmented fails by itself. One whose worker dies is begun again, a bounded number of
+    times. On a cluster all paths mean the same on all machines.
+
+    Args:
+        inputs: see `isomer.cluster.inputs.find_videos`.
+        output: folder of the outputs and of `manifest.json`.
+        settings: what to make of each video.
+        resources: what to run on.
+        retry_failed: take up again what failed in an earlier run.
+        progress: is called when a video is done or has failed.
+
+    Raises:
+        InputError: Ray is not installed or the cluster not there, or an input, a setting or the output is no good.
+    """
+    settings, resources = settings or Settings(), resources or Resources()
+    _import_ray()
+    videos = find_videos(inputs, output)
+    output = Path(output).absolute()
+    made_with = asdict(settings) | {"outputs": list(settings.outputs)}
+    for where in ("backend", "device", "shard"):  # outputs do not depend on these
+        del made_with[where]
+    manifest = Manifest(output / _MANIFEST, made_with)
+    pending = manifest.open(videos, retry_failed=retry_failed)
+    if pending:
+        try:
+            with _ray_running(resources) as cores:
+                _Batch(settings, resources, manifest, output / _PARTS, cores, progress).run(pending)
+        finally:
+            manifest.save()
+    states = [manifest[video].state for video in videos]
+    tried = [manifest[video] for video in pending]
+    done = [record for record in tried if record.state is State.done]
+    return BatchSummary(
+        done=len(done),
+        failed=states.count(State.failed),
+        skipped=states.count(State.done) - len(done),
+        frames=sum(record.frames for record in done),
+        manifest=manifest.path,
+    )
+
+
+@dataclass
+class _Task:
+    """A call of a worker's method for a video, and how many workers it has cost."""
+
+    video: Video
+    method: str
+    arguments: tuple[object, ...] = ()
+    deaths: int = 0
+
+
+@dataclass(frozen=True)
+class _Actor:
+    """A worker, and the number of its place on this machine."""
+
+    place: int
+    handle: Any
+
+
+class _Batch:
+    """One run: hands tasks to workers that are ready, takes in outcomes, replaces workers that died."""
+
+    def __init__(
+        self, settings: Settings, resources: Resources, manifest: Manifest, parts: Path, progress: Progress
+    ) -> None:
+        self._settings = settings
+        self._resources = resources
+        self._manifest = manifest
+        self._parts = parts
+        self._progress = progress
+        self._tasks: deque[_Task] = deque()
+        self._ready: list[_Actor] = []
+        self._calls: dict[Any, tuple[_Actor, _Task | None]] = {}  # without a task: loads the model
+        self._seams: dict[Video, Seams] = {}
+        self._deaths_in_loading = 0
+
+    def run(self, videos: Sequence[Video]) -> None:
+        """Segment the videos; the manifest then says what became of each."""
+        import ray
+
+        self._tasks.extend(_Task(video, "segment") for video in videos)
+        self._gpus, workers = _room(self._resources, self._settings.device)
+        for place in range(workers if self._settings.shard else min(workers, len(videos))):
+            self._start(place)
+        while self._tasks or any(task for _, task in self._calls.values()):
+            while self._tasks and self._ready:
+                self._hand_out(self._tasks.popleft(), self._ready.pop())
+            (call,), _ = ray.wait(list(self._calls), num_returns=1)
+            actor, task = self._calls.pop(call)
+            try:
+                answer = ray.get(call)
+            except ray.exceptions.RayError as error:
+                self._after_death(task, error)
+                self._start(actor.place)
+                continue
+            self._ready.append(actor)
+            if task is not None:
+                self._take_in(task, answer)
+            elif answer is not None:
+                raise InputError(answer)
+            else:
+                self._deaths_in_loading = 0
+
+    def _start(self, place: int) -> None:
+        """Start a worker, which is handed tasks when it has loaded the model: it may have to wait for room."""
+        import ray
+
+        cpus = self._resources.cpus
+        cores = _cores()[place * cpus : (place + 1) * cpus] if self._resources.address is None else []
+        handle = (
+            ray.remote(Worker)
+            .options(num_cpus=cpus, num_gpus=self._gpus)
+            .remote(self._settings, cores if len(cores) == cpus else [])
+        )
+        self._calls[handle.load.remote()] = (_Actor(place, handle), None)
+
+    def _hand_out(self, task: _Task, actor: _Actor) -> None:
+        record = self._manifest[task.video]
+        if task.method == "segment":
+            self._manifest.update(task.video, attempts=record.attempts + 1)
+        call = actor.handle.run.remote(task.method, task.video, *task.arguments)
+        self._calls[call] = (actor, task)
+
+    def _after_death(self, task: _Task | None, error: Exception) -> None:
+        """Begin the task again, if it has not cost too many workers."""
+        _log.info("a worker died: %s", error)
+        most = self._resources.retries
+        if task is None:
+            self._deaths_in_loading += 1
+            if self._deaths_in_loading > most and not self._ready and not any(self._calls.values()):
+                raise InputError(f"workers die while they load the model ({error}); try fewer --workers")
+            return
+        task.deaths += 1
+        if task.deaths > most:
+            died = f"its worker died {task.deaths} times: out of memory, or a codec crashed on it"
+            self._take_in(task, Outcome(Failed(f"{task.video.path}: {died}"), 0.0, None))
+        else:
+            self._tasks.appendleft(task)
+
+    def _take_in(self, task: _Task, outcome: Outcome) -> None:
+        video = task.video
+        record = self._manifest[video]
+        if record.state is State.failed:  # another part of it did
+            return
+        record = self._manifest.update(
+            video, seconds=record.seconds + outcome.seconds, warning=outcome.warning or record.warning
+        )
+        match outcome.result:
+            case Failed(error):
+                self._tasks = deque(other for other in self._tasks if other.video != video)
+                self._progress(video, self._manifest.update(video, state=State.failed, error=error))
+            case Done(outputs, frames):
+                done = self._manifest.update(
+                    video, state=State.done, outputs=list(outputs), frames=frames
+                )
+                self._progress(video, done)
+            case TooLong(frames):
+                seams = self._seams[video] = Seams(split(frames, self._settings.shard))
+                self._tasks.extendleft(self._part(video, shard) for shard in reversed(seams.shards))
+            case PartDone(pairs):
+                seams = self._seams[video]
+                (_, shard) = task.arguments
+                seams.add(shard, pairs)
+                if seams.complete:
+                    repairs = seams.begin_repairs()
+                    ...
+
+

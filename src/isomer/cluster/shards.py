@@ -1,0 +1,128 @@
+"""Parts of a long video, segmented apart and joined to exactly what segmenting it whole gives.
+
+A map depends on its frame and on its flow, and the flow on the temporal step, which `isomer.flow.frames_with_flow`
+adapts to the motion from frame to frame: the only thing a part inherits from all that came before it. So a part
+
+1. begins `WARM_UP` frames early, with an unknown step, and goes on `LOOK_AHEAD` frames beyond its end, to have the
+   frames that flows of its last frames lead to and to learn its successor's first step;
+2. notes the pair of frames of each flow. A part and its predecessor that pair the frame at their seam alike have
+   the same step there: the step is the pair's distance, because `WARM_UP` frames of the same shot lie before
+   it (if a shot began since, the step began anew with it in both);
+3. is repaired if they do not: from its first frame on with its predecessor's step, up to the frame from which
+   on the pairs are those it had, or its end.
+
+The first part is right. Where all seams agree, so is each next one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.flow import DISFlow
+from isomer.media import Frame
+
+MAX_STEP = 4
+"""The largest temporal step; that of `isomer.segment.Segmenter`."""
+
+WARM_UP = 24
+"""Frames before a part. At least `MAX_STEP`; more make a repair less likely."""
+
+LOOK_AHEAD = MAX_STEP + 1
+"""Frames after a part: its successor's first, and those the flow of that one may lead to."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of a video; positions count the frames that are segmented, every `stride`-th.
+
+    Attributes:
+        start: position of its first frame.
+        stop: position after its last; None is the end of the video.
+        step: the temporal step at `start`, if it is known: then the part is to be repaired.
+    """
+
+    start: int
+    stop: int | None
+    step: int | None = None
+
+
+def split(frames: int, most: int) -> list[Shard]:
+    """Split a video of about so many frames into parts of equal length, each `most` frames or fewer."""
+    parts = math.ceil(frames / most)
+    starts = [part * frames // parts for part in range(parts)]
+    return [Shard(start, stop) for start, stop in zip(starts, [*starts[1:], None], strict=True)]
+
+
+class Seams:
+    """The parts of one video, and what they paired.
+
+    Args:
+        shards: in order, without gaps.
+    """
+
+    def __init__(self, shards: list[Shard]) -> None:
+        self.shards = shards
+        self._pairs: dict[int, list[int]] = {}
+
+    def add(self, shard: Shard, pairs: list[int]) -> None:
+        """Take in what a part paired: `PairedFlow.pair` from its first frame to its successor's first."""
+        self._pairs[shard.start] = pairs
+
+    @property
+    def complete(self) -> bool:
+        """Whether all parts are in."""
+        return len(self._pairs) == len(self.shards)
+
+    def repairs(self) -> list[Shard]:
+        """Return the parts that do not continue their predecessors, with their right step; none: all are joined."""
+        repairs = []
+        for before, after in pairwise(self.shards):
+            left = _at(self._pairs[before.start], after.start - before.start)
+            right = _at(self._pairs[after.start], 0)
+            if left != right:
+                repairs.append(replace(after, step=abs(left)))
+        return repairs
+
+
+def _at(pairs: list[int], index: int) -> int:
+    return pairs[index] if index < len(pairs) else 0
+
+
+class PairedFlow:
+    """DIS flow that notes which frames it was asked to pair and can bring about a temporal step; a `FlowEstimator`."""
+
+    def __init__(self) -> None:
+        self._estimate = DISFlow()
+        self.begin()
+
+    def begin(self, start: int = 0, step: int | None = None, stride: int = 1) -> None:
+        """Begin a video or a part of one.
+
+        Args:
+            start: index of the first frame that counts.
+            step: if given, the frames before `start` get no flow of their own, but one that leads to this step.
+            stride: distance of the frames.
+        """
+        self._targets: dict[int, int] = {}
+        self._start = start
+        self._step = step
+        self._stride = stride
+
+    def __call__(self, source: Frame, target: Frame) -> NDArray[np.float32]:
+        """Return the flow from `source` to `target`; see `FlowEstimator`."""
+        if self._step is not None and source.index < self._start:
+            # The step halves, to no less than 1, where everything moves, and doubles where nothing does.
+            doublings = math.ceil(math.log2(self._step))
+            still = source.index >= self._start - doublings * self._stride
+            return np.full((16, 16, 2), 0 if still else 16, np.float32)
+        self._targets[source.index] = target.index
+        return self._estimate(source, target)
+
+    def pair(self, frame: Frame) -> int:
+        """Return how far, in positions, and to which side the flow of a frame leads; 0 if it has none."""
+        return (self._targets.get(frame.index, frame.index) - frame.index) // self._stride

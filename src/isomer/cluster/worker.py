@@ -1,0 +1,218 @@
+"""What a worker does: it loads the model once and segments videos and parts of videos."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import shutil
+import time
+import traceback
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.cluster.inputs import Video
+from isomer.cluster.settings import KEPT, Settings
+from isomer.cluster.shards import LOOK_AHEAD, MAX_STEP, WARM_UP, PairedFlow, Shard
+from isomer.errors import InputError
+from isomer.files import atomic_path
+from isomer.media import OUTPUTS, Frame, FrameSource, Writer, create_writer, open_frames
+from isomer.media.image import decode_stored, read_bytes
+from isomer.segment import Segmenter
+
+
+@dataclass(frozen=True)
+class Done:
+    """A video is segmented, or joined from its parts."""
+
+    outputs: tuple[str, ...]
+    frames: int
+
+
+@dataclass(frozen=True)
+class TooLong:
+    """A video is to be segmented in parts: it has about so many frames."""
+
+    frames: int
+
+
+@dataclass(frozen=True)
+class PartDone:
+    """A part of a video is segmented; what it paired from its first frame to its successor's first."""
+
+    pairs: list[int]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """It cannot be done, and trying again would not help."""
+
+    error: str
+
+
+Result = Done | TooLong | PartDone | Failed
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of a task, the seconds it took, and what was wrong with the video all the same."""
+
+    result: Result
+    seconds: float
+    warning: str | None
+
+
+class Worker:
+    """Segments videos one by one; an actor of Ray.
+
+    Args:
+        settings: of the batch.
+        cores: numbers of the processor cores to keep to, if any.
+    """
+
+    def __init__(self, settings: Settings, cores: Sequence[int] = ()) -> None:
+        if cores:
+            os.sched_setaffinity(0, cores)
+        self._settings = settings
+        self._flow = PairedFlow()
+
+    def load(self) -> str | None:
+        """Load the model; return what is wrong with the settings, if anything is."""
+        settings = self._settings
+        try:
+            self._segmenter = Segmenter(
+                settings.model,
+                size=settings.size,
+                backend=settings.backend,
+                device=settings.device,
+                flow=self._flow,
+                max_step=MAX_STEP,
+            )
+        except InputError as error:
+            return str(error)
+        return None
+
+    def run(self, task: str, *arguments: object) -> Outcome:
+        """Do a task: the name of a method and its arguments."""
+        start = time.perf_counter()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                result: Result = getattr(self, task)(*arguments)
+            except InputError as error:
+                result = Failed(str(error))
+            except Exception as error:  # a video that breaks a library must not end the batch
+                traceback.print_exc()
+                result = Failed(f"{type(error).__name__}: {error}")
+        warning = next((str(w.message) for w in caught if issubclass(w.category, UserWarning)), None)
+        return Outcome(result, time.perf_counter() - start, warning)
+
+    def segment(self, video: Video) -> Done | TooLong:
+        """Segment a video, unless it is too long."""
+        settings = self._settings
+        source = open_frames(video.path)
+        taken = 0 if source.count is None else -(-source.count // settings.stride)
+        if 0 < settings.shard < taken:
+            return TooLong(taken)
+        self._flow.begin()
+        frames = _at_least_two(islice(source, 0, None, settings.stride), source)
+        count = 0
+        with self._writers(video, source) as writers, closing(self._segmenter.predict(frames)) as maps:
+            for frame, probability in maps:
+                for writer in writers.values():
+                    writer.write(frame, probability)
+                count += 1
+        return Done(tuple(str(writer.path) for writer in writers.values()), count)
+
+    def segment_part(self, video: Video, folder: Path, shard: Shard) -> PartDone:
+        """Segment a part of a video into `folder`, or repair it there; what is there already is kept."""
+        stride = self._settings.stride
+        record = folder / f"{shard.start}.json"
+        had: list[int] = json.loads(record.read_text()) if record.exists() else []
+        if had and shard.step is None:
+            return PartDone(had)
+        folder.mkdir(parents=True, exist_ok=True)
+        source = open_frames(video.path)
+        last = None if shard.stop is None else (shard.stop + LOOK_AHEAD) * stride
+        frames = islice(source, max(0, shard.start - WARM_UP) * stride, last, stride)
+        self._flow.begin(shard.start * stride, shard.step, stride)
+        pairs: list[int] = []
+        with ExitStack() as stack:
+            writers = [
+                stack.enter_context(create_writer(kind, folder / kind, source, self._settings.threshold))
+                for kind in dict.fromkeys(KEPT[kind] for kind in self._settings.outputs)
+            ]
+            for frame, probability in stack.enter_context(closing(self._segmenter.predict(frames))):
+                position = frame.index // stride
+                if position < shard.start:
+                    continue
+                pair = self._flow.pair(frame)
+                if had[len(pairs) : len(pairs) + 1] == [pair]:  # a repair meets what was right
+                    pairs += had[len(pairs) :]
+                    break
+                pairs.append(pair)
+                if position == shard.stop:
+                    break
+                for writer in writers:
+                    writer.write(frame, probability)
+        with atomic_path(record) as temporary:
+            temporary.write_text(json.dumps(pairs))
+        return PartDone(pairs)
+
+    def join(self, video: Video, folder: Path) -> Done:
+        """Write the outputs of a video whose parts are all in `folder`, and remove that."""
+        settings = self._settings
+        source = open_frames(video.path)
+        count = 0
+        with self._writers(video, source) as writers:
+            for frame in _at_least_two(islice(source, 0, None, settings.stride), source):
+                for kind, writer in writers.items():
+                    kept = KEPT[kind]
+                    file = folder / kept / f"{frame.name}.png"
+                    writer.write(frame, _probability(kept, file, settings.threshold))
+                count += 1
+        shutil.rmtree(folder, ignore_errors=True)
+        return Done(tuple(str(writer.path) for writer in writers.values()), count)
+
+    @contextmanager
+    def _writers(self, video: Video, source: FrameSource) -> Iterator[dict[str, Writer]]:
+        with ExitStack() as stack:
+            writers = {}
+            for kind in self._settings.outputs:
+                path = video.target.with_name(video.target.name + OUTPUTS[kind].suffix)
+                _remove_unfinished(path)
+                writers[kind] = stack.enter_context(
+                    create_writer(kind, path, source, self._settings.threshold)
+                )
+            yield writers
+
+
+def _at_least_two(frames: Iterable[Frame], source: FrameSource) -> Iterator[Frame]:
+    iterator = iter(frames)
+    first = list(islice(iterator, 2))
+    if len(first) < 2:
+        raise InputError(f"{source.path}: has only one frame; motion needs at least two")
+    return chain(first, iterator)
+
+
+def _probability(kept: str, file: Path, threshold: float) -> NDArray[np.float32]:
+    """Return a map that any writer whose `KEPT` it is turns into the same picture as the one that was kept."""
+    levels = np.asarray(decode_stored(read_bytes(file), file), np.float32)
+    if kept == "cutouts":
+        return (levels[..., 3] - 127) / 510 + np.float32(threshold)  # the middle of what gives this opacity
+    return levels / 255
+
+
+def _remove_unfinished(path: Path) -> None:
+    """Remove what a worker that was killed left of an output; only one worker at a time writes it."""
+    for stem, suffix in {(path.stem, path.suffix), (path.name, "")}:
+        for folder in (path.parent, path):
+            for left in folder.glob(f".{glob.escape(stem)}-{'?' * 8}{suffix}"):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()

@@ -1,0 +1,216 @@
+"""Datasets as downloaded become one layout: frames, binary masks and optical flow, checked, folder by folder.
+
+A sequence becomes `<output>/<name>/{frames,masks,flow}`, a set of still images `<output>/{images,masks}`. A
+sequence appears under its name when it is complete, so what was interrupted goes on with what is missing.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from isomer.data.kitti import write_kitti_flow
+from isomer.data.sequences import UNKNOWN, VideoSequence, is_palette
+from isomer.data.stills import image_files
+from isomer.errors import InputError
+from isomer.files import atomic_path
+from isomer.flow import FlowEstimator
+from isomer.media import Frame
+from isomer.media.image import IMAGE_SUFFIXES, read_gray, read_image, write_image
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What became of a sequence, or of a still image.
+
+    Args:
+        name: of it.
+        frames, masks, flows: how many were written; all 0 where it was there before.
+        object_share: of the pixels in its masks.
+        odd_masks: how many masks have levels that are neither 0 nor 255 nor declared.
+        error: why it was left out.
+    """
+
+    name: str
+    frames: int = 0
+    masks: int = 0
+    flows: int = 0
+    object_share: float = 0.0
+    odd_masks: int = 0
+    error: str | None = None
+
+
+def prepare_sequences(
+    sequences: Sequence[VideoSequence],
+    output: Path,
+    estimator: Callable[[], FlowEstimator] | None,
+    jobs: int = 1,
+) -> Iterator[Prepared]:
+    """Write sequences that are not there yet, several at a time, and yield each as it is done.
+
+    Args:
+        sequences: what to write.
+        output: the folder they go to.
+        estimator: makes one that estimates the flow from each frame with a mask to the next; with None there
+            is no flow. It has to be picklable.
+        jobs: number of processes.
+    """
+    work = partial(_caught, partial(_prepare_sequence, output=output, estimator=estimator))
+    yield from _spread(work, sequences, jobs)
+
+
+def prepare_stills(images: Path, masks: Path, output: Path, jobs: int = 1) -> Iterator[Prepared]:
+    """Copy still images, and write their masks, of the same stems, as 0 and 255; yield each as it is done.
+
+    Raises:
+        InputError: a folder has no images, or an image no mask.
+    """
+    by_stem = {path.stem: path for path in image_files(masks)}
+    pairs = []
+    for image in image_files(images):
+        if image.stem not in by_stem:
+            raise InputError(f"{image}: has no mask in {masks}; add it or remove the image")
+        pairs.append((image, by_stem[image.stem]))
+    yield from _spread(partial(_caught, partial(_prepare_still, output=output)), pairs, jobs)
+
+
+def read_split(path: Path) -> list[str]:
+    """Read the names of a split's sequences, from a file with a name or with paths of frames on each line.
+
+    Raises:
+        InputError: the file cannot be read or names nothing.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: cannot be read as text; name a split such as ImageSets/2016/train.txt"
+        ) from error
+    first_columns = [Path(line.split()[0]) for line in lines if line.strip()]
+    names = dict.fromkeys(p.parent.name if p.suffix else p.name for p in first_columns)
+    if not names:
+        raise InputError(f"{path}: names no sequence; give another split")
+    return list(names)
+
+
+def _spread(work: Callable[[object], Prepared], items: Sequence[object], jobs: int) -> Iterator[Prepared]:
+    if jobs == 1:
+        yield from map(work, items)
+        return
+    # Spawned, because OpenCV's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        try:
+            for future in as_completed([pool.submit(work, item) for item in items]):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _caught(work: Callable[[object], Prepared], item: object) -> Prepared:
+    """Turn bad input into a result, so that it does not stop the others."""
+    try:
+        return work(item)
+    except InputError as error:
+        name = item.name if isinstance(item, VideoSequence) else str(item)
+        return Prepared(name, error=str(error))
+
+
+def _prepare_sequence(
+    sequence: VideoSequence, output: Path, estimator: Callable[[], FlowEstimator] | None
+) -> Prepared:
+    target = output / sequence.name
+    if target.exists():
+        return Prepared(sequence.name)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{sequence.name}-", dir=output))
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written ({error.strerror}); choose another output") from error
+    try:
+        size = read_image(sequence.frames[0]).shape[:2]
+        for path in sequence.frames:
+            _copy_image(path, temporary / "frames", size)
+        shares, odd = [], 0
+        for path in sequence.frames:
+            if path.stem not in sequence.masks:
+                continue
+            mask = sequence.mask(path)
+            if mask.shape != size:
+                raise InputError(f"{sequence.masks[path.stem][0]}: not of the size of its frame; replace it")
+            write_image(temporary / "masks" / f"{path.stem}.png", mask)
+            shares.append(float((mask == 255).mean()))
+            odd += any(_is_odd(file, sequence) for file in sequence.masks[path.stem])
+        flows = _write_flows(sequence, temporary / "flow", estimator()) if estimator else 0
+        temporary.chmod(0o777 & ~_umask())
+        temporary.rename(target)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror}); make room") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Prepared(sequence.name, len(sequence.frames), len(shares), flows, float(np.mean(shares)), odd)
+
+
+def _copy_image(path: Path, folder: Path, size: tuple[int, ...]) -> None:
+    """Copy a file that decodes, or turn it into a PNG where it is of another format."""
+    image = read_image(path)
+    if image.shape[:2] != size:
+        raise InputError(f"{path}: not of the size of the sequence's first frame; replace it")
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        folder.mkdir(exist_ok=True)
+        shutil.copyfile(path, folder / path.name)
+    else:
+        write_image(folder / f"{path.stem}.png", image)
+
+
+def _is_odd(path: Path, sequence: VideoSequence) -> bool:
+    if is_palette(path):
+        return False
+    known = {0, 255, *sequence.levels.background, *sequence.levels.unknown}
+    return not set(np.unique(read_gray(path)).tolist()) <= known
+
+
+def _write_flows(sequence: VideoSequence, folder: Path, estimator: FlowEstimator) -> int:
+    pairs = sequence.pairs(1)
+    for index, (first, second) in enumerate(pairs):
+        source, target = (
+            Frame(index + offset, read_image(path), float(index + offset), path.stem)
+            for offset, path in enumerate((first, second))
+        )
+        write_kitti_flow(folder / f"{first.stem}.png", estimator(source, target))
+    return len(pairs)
+
+
+def _prepare_still(pair: tuple[Path, Path], output: Path) -> Prepared:
+    image_path, mask_path = pair
+    target, mask_target = output / "images" / image_path.name, output / "masks" / f"{image_path.stem}.png"
+    if target.exists() and mask_target.exists():
+        return Prepared(image_path.stem)
+    mask = read_gray(mask_path)
+    if read_image(image_path).shape[:2] != mask.shape:
+        raise InputError(f"{mask_path}: not of the size of its image; replace it")
+    binary = np.where(mask > 127, 255, 0).astype(np.uint8)
+    if not binary.any():
+        raise InputError(f"{mask_path}: no object in this mask; remove it and its image")
+    write_image(mask_target, binary)
+    with atomic_path(target) as temporary:
+        shutil.copyfile(image_path, temporary)
+    odd = not set(np.unique(mask).tolist()) <= {0, UNKNOWN, 255}
+    return Prepared(image_path.stem, 1, 1, 0, float((binary == 255).mean()), int(odd))
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask

@@ -1,0 +1,137 @@
+"""Writing objects as JSON: COCO with run lengths or polygons, and YouTube-VIS."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.media.frame import Frame, Source
+from isomer.media.labels import Labels, object_numbers
+from isomer.media.polygons import mask_to_polygons
+from isomer.media.rle import encode_rle
+from isomer.media.writer import FileWriter
+
+_CATEGORIES = [{"id": 1, "name": "object", "supercategory": "object"}]
+
+
+class _JSONWriter(FileWriter):
+    """Frames' objects go to a spool file line by line; the document is made of it at the end, as a stream."""
+
+    suffixes = (".json",)
+
+    def _open(self, temporary: Path, source: Source, resources: ExitStack) -> None:
+        self._source = source
+        spool = tempfile.TemporaryFile("w+", encoding="utf-8", dir=temporary.parent)  # noqa: SIM115
+        self._spool = resources.enter_context(spool)
+        self._document = resources.enter_context(temporary.open("w", encoding="utf-8"))
+        resources.push(self._finish)
+        self._objects: set[int] = set()
+        self._count = 0
+
+    def _picture(
+        self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
+    ) -> NDArray[np.uint8]:
+        return self._labels(probability, labels)
+
+    def _put(self, frame: Frame, picture: NDArray[np.uint8]) -> None:
+        numbers = object_numbers(picture)
+        self._objects.update(numbers)
+        self._count += 1
+        objects = {number: self._object(np.asarray(picture == number, np.uint8)) for number in numbers}
+        self._spool.write(json.dumps({"name": frame.name, "objects": objects}) + "\n")
+
+    def _object(self, mask: NDArray[np.uint8]) -> dict[str, Any]:
+        return {
+            "segmentation": self._segmentation(mask),
+            "bbox": list(cv2.boundingRect(mask)),
+            "area": int(np.count_nonzero(mask)),
+        }
+
+    def _segmentation(self, mask: NDArray[np.uint8]) -> Any:
+        return encode_rle(mask)
+
+    def _frames(self) -> Iterator[dict[str, Any]]:
+        self._spool.seek(0)
+        return map(json.loads, self._spool)
+
+    def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            for part in self._parts():
+                self._document.write(part)
+
+    @abstractmethod
+    def _parts(self) -> Iterator[str]:
+        """Yield the document."""
+
+
+class COCOWriter(_JSONWriter):
+    """COCO: one image a frame, one annotation an object and frame, with compressed run lengths.
+
+    `track_id` is the object's number, the same over time.
+    """
+
+    def _parts(self) -> Iterator[str]:
+        yield '{"images": '
+        yield from _array(self._images())
+        yield ',\n"annotations": '
+        yield from _array(self._annotations())
+        yield f',\n"categories": {json.dumps(_CATEGORIES)}}}\n'
+
+    def _images(self) -> Iterator[dict[str, Any]]:
+        width, height = self._source.size
+        for number, frame in enumerate(self._frames(), start=1):
+            yield {"id": number, "file_name": f"{frame['name']}.png", "width": width, "height": height}
+
+    def _annotations(self) -> Iterator[dict[str, Any]]:
+        number = 0
+        for image, frame in enumerate(self._frames(), start=1):
+            for track, found in frame["objects"].items():
+                number += 1
+                identity = {"id": number, "image_id": image, "category_id": 1, "track_id": int(track)}
+                yield {**identity, **found, "iscrowd": 0}
+
+
+class PolygonWriter(COCOWriter):
+    """COCO with polygons, which annotation tools can edit; outlines are within a pixel of the mask's."""
+
+    def _segmentation(self, mask: NDArray[np.uint8]) -> Any:
+        return [polygon.ravel().tolist() for polygon in mask_to_polygons(mask)]
+
+
+class YouTubeVISWriter(_JSONWriter):
+    """YouTube-VIS: one annotation an object, with compressed run lengths, or null, for each frame."""
+
+    def _parts(self) -> Iterator[str]:
+        width, height = self._source.size
+        size = {"width": width, "height": height}
+        yield '{"videos": [' + json.dumps({"id": 1, **size, "length": self._count})[:-1] + ', "file_names": '
+        yield from _array(f"{frame['name']}.png" for frame in self._frames())
+        yield '}],\n"annotations": '
+        separator = "["
+        for number in sorted(self._objects):
+            identity = {"id": number, "video_id": 1, "category_id": 1, "iscrowd": 0, **size}
+            yield separator + "\n" + json.dumps(identity)[:-1]
+            for plural, key in (("segmentations", "segmentation"), ("bboxes", "bbox"), ("areas", "area")):
+                yield f', "{plural}": '
+                found = (frame["objects"].get(str(number)) for frame in self._frames())
+                yield from _array(one and one[key] for one in found)
+            yield "}"
+            separator = ","
+        yield f'{"[]" if separator == "[" else "]"},\n"categories": {json.dumps(_CATEGORIES)}}}\n'
+
+
+def _array(items: Iterable[Any]) -> Iterator[str]:
+    separator = "["
+    for item in items:
+        yield f"{separator}\n{json.dumps(item)}"
+        separator = ","
+    yield "[]" if separator == "[" else "\n]"

@@ -1,0 +1,268 @@
+"""Reading finished masks: folders and zips of PNGs, mask videos, COCO and YouTube-VIS JSON."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.errors import InputError
+from isomer.media import png
+from isomer.media.folder import DEFAULT_FPS, FolderSource, natural_order
+from isomer.media.frame import Frame, Source
+from isomer.media.image import IMAGE_SUFFIXES, decode_gray, decode_palette, read_bytes
+from isomer.media.labels import Labels
+from isomer.media.polygons import polygons_to_mask
+from isomer.media.rle import decode_rle
+from isomer.media.video import VideoSource
+
+_MOST_PIXELS = 1 << 28  # of a frame
+_MOST_BYTES = 1 << 30  # of an image in a zip
+
+Segmented = tuple[Frame, NDArray[np.float32], Labels | None]
+"""A frame, its probability map, and its objects where the format numbers them."""
+
+
+class MaskSource(Source, Protocol):
+    """Finished masks as a stream of frames, whose pictures are black: there are none."""
+
+    def __iter__(self) -> Iterator[Segmented]: ...
+
+
+def open_masks(path: str | Path, fps: Fraction = DEFAULT_FPS) -> MaskSource:
+    """Open masks of any of the formats; what the file is decides, not its name, but for `.json` and `.zip`.
+
+    Palette images are maps of objects, the levels of all others probabilities.
+
+    Args:
+        path: a folder of images, a zip of images, COCO or YouTube-VIS JSON, or a video.
+        fps: frame rate of what states none, all but videos.
+
+    Raises:
+        InputError: the path is missing or none of these.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = {file.stem: file for file in FolderSource(path).files}
+        return _ImageMasks(path, list(files), lambda name: read_bytes(files[name]), fps)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file or folder; check the path")
+    suffix = path.suffix.lower()
+    if suffix == ".zip":
+        return _open_zip(path, fps)
+    if suffix == ".json":
+        return _open_json(path, fps)
+    return _VideoMasks(path)
+
+
+class _VideoMasks:
+    """White on black; the levels are probabilities."""
+
+    def __init__(self, path: Path) -> None:
+        self._video = VideoSource(path)
+        self.path = path
+        self.size, self.fps, self.count = self._video.size, self._video.fps, self._video.count
+
+    def __iter__(self) -> Iterator[Segmented]:
+        for frame in self._video:
+            levels = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
+            yield _frame(frame.index, frame.name, frame.time, self.size), _probability(levels), None
+
+
+class _ImageMasks:
+    """Images by name, whose bytes `read` gives."""
+
+    def __init__(self, path: Path, names: Sequence[str], read: Callable[[str], bytes], fps: Fraction) -> None:
+        self.path = path
+        self.fps = fps
+        self.count: int | None = len(names)
+        self._names = names
+        self._read = read
+        _, first, _ = next(iter(self._frames()))
+        self.size = (first.shape[1], first.shape[0])
+
+    def __iter__(self) -> Iterator[Segmented]:
+        for index, (name, probability, labels) in enumerate(self._frames()):
+            size = (probability.shape[1], probability.shape[0])
+            if size != self.size:
+                other, first = (f"{width}x{height}" for width, height in (size, self.size))
+                raise InputError(f"{self.path}: {name} is {other}, the first {first}; give masks of one size")
+            yield _frame(index, name, float(index / self.fps), size), probability, labels
+
+    def _frames(self) -> Iterator[tuple[str, NDArray[np.float32], Labels | None]]:
+        for name in self._names:
+            data, place = self._read(name), f"{self.path}: {name}"
+            kind = png.peek_kind(data)
+            try:
+                if kind is not None and kind.colour_type == png.PALETTE:
+                    labels = decode_palette(data, place)
+                    yield name, (labels != 0).astype(np.float32), labels
+                else:
+                    yield name, _probability(decode_gray(data, place)), None
+            except cv2.error as error:  # more pixels than OpenCV allows
+                raise InputError(f"{place}: cannot be decoded; make it smaller") from error
+
+
+def _open_zip(path: Path, fps: Fraction) -> MaskSource:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: not a zip that can be read ({error}); give a whole one") from error
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for entry in sorted(archive.infolist(), key=lambda entry: natural_order(entry.filename)):
+        place = PurePosixPath(entry.filename)
+        if place.suffix.lower() not in IMAGE_SUFFIXES or place.name.startswith("."):  # as macOS adds
+            continue
+        if place.stem in entries:
+            raise InputError(f"{path}: two images are named {place.stem}; give one sequence")
+        entries[place.stem] = entry
+    if not entries:
+        raise InputError(f"{path}: no images in this zip; give one of masks")
+
+    def read(name: str) -> bytes:
+        entry = entries[name]
+        if entry.file_size > _MOST_BYTES:
+            raise InputError(f"{path}: {entry.filename} is larger than {_MOST_BYTES >> 30} GiB; leave it out")
+        try:
+            return archive.read(entry)
+        except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+            raise InputError(f"{path}: {entry.filename} cannot be read ({error}); zip it again") from error
+
+    return _ImageMasks(path, list(entries), read, fps)
+
+
+class _JSONMasks:
+    """Objects of each frame, as run lengths or polygons.
+
+    Args:
+        path: the file.
+        size: (width, height).
+        names: of the frames.
+        objects: by frame, (number of the object, its segmentation) in the order they are drawn.
+        fps: frames a second.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        size: tuple[int, int],
+        names: Sequence[str],
+        objects: Sequence[Sequence[tuple[int, Any]]],
+        fps: Fraction,
+    ) -> None:
+        self.path, self.size, self.fps = path, size, fps
+        self.count: int | None = len(names)
+        self._names = names
+        self._objects = objects
+
+    def __iter__(self) -> Iterator[Segmented]:
+        width, height = self.size
+        for index, (name, objects) in enumerate(zip(self._names, self._objects, strict=True)):
+            labels = np.zeros((height, width), np.uint8)
+            for number, segmentation in objects:
+                try:
+                    mask = _decode(segmentation, (height, width))
+                except (KeyError, OverflowError, TypeError, ValueError) as error:
+                    raise InputError(
+                        f"{self.path}: object {number} of {name}: {error}; export it again"
+                    ) from error
+                labels[mask != 0] = number
+            probability = (labels != 0).astype(np.float32)
+            yield _frame(index, name, float(index / self.fps), self.size), probability, labels
+
+
+def _open_json(path: Path, fps: Fraction) -> MaskSource:
+    try:
+        document = json.loads(read_bytes(path))
+        size, names, objects = _youtube_vis(document) if "videos" in document else _coco(document)
+        if min(size) < 1 or size[0] * size[1] > _MOST_PIXELS:
+            raise ValueError(f"frames of {size[0]}x{size[1]} pixels")
+        if not names or len(set(names)) < len(names):
+            raise ValueError("no frames, or two of one name")
+    except KeyError as error:
+        raise InputError(f"{path}: not COCO or YouTube-VIS ({error} is missing); export it again") from error
+    except (AttributeError, IndexError, TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not COCO or YouTube-VIS JSON ({error}); export it again") from error
+    return _JSONMasks(path, size, names, objects, fps)
+
+
+_Document = tuple[tuple[int, int], list[str], list[list[tuple[int, Any]]]]
+
+
+def _youtube_vis(document: Any) -> _Document:
+    if len(document["videos"]) != 1:
+        raise ValueError(f"it holds {len(document['videos'])} videos, not one")
+    (video,) = document["videos"]
+    names = [_stem(name) for name in video["file_names"]]
+    objects: list[list[tuple[int, Any]]] = [[] for _ in names]
+    tracks = document["annotations"]
+    numbers = _numbers(track["id"] for track in tracks)
+    for track in tracks:
+        for found, segmentation in zip(objects, track["segmentations"], strict=True):
+            if segmentation is not None:
+                found.append((numbers[track["id"]], segmentation))
+    return (int(video["width"]), int(video["height"])), names, objects
+
+
+def _coco(document: Any) -> _Document:
+    """Read COCO, where `track_id` tells objects over time; without, all annotations are of one object."""
+    images = sorted(document["images"], key=lambda image: natural_order(image["file_name"]))
+    sizes = {(int(image["width"]), int(image["height"])) for image in images}
+    if len(sizes) != 1:
+        raise ValueError(f"its images have {len(sizes)} sizes, not one")
+    objects: dict[Any, list[tuple[int, Any]]] = {image["id"]: [] for image in images}
+    numbers = _numbers(_track(annotation) for annotation in document["annotations"])
+    for annotation in document["annotations"]:
+        objects[annotation["image_id"]].append((numbers[_track(annotation)], annotation["segmentation"]))
+    names = [_stem(image["file_name"]) for image in images]
+    return sizes.pop(), names, [objects[image["id"]] for image in images]
+
+
+def _track(annotation: Any) -> int:
+    attributes = annotation.get("attributes") or {}  # where CVAT puts it
+    return int(annotation.get("track_id", attributes.get("track_id", 1)))
+
+
+def _numbers(tracks: Iterator[int]) -> dict[int, int]:
+    """Number the tracks: as they are where they are small enough, else in order."""
+    known = sorted(set(tracks))
+    if len(known) > 255:
+        raise ValueError(f"it holds {len(known)} objects, more than 255")
+    if all(1 <= track <= 255 for track in known):
+        return {track: track for track in known}
+    return {track: number for number, track in enumerate(known, start=1)}
+
+
+def _decode(segmentation: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
+    if isinstance(segmentation, dict):
+        if tuple(segmentation["size"]) != size:
+            raise ValueError(f"a mask of {segmentation['size']}, not {list(size)}")
+        return decode_rle(size, segmentation["counts"])
+    polygons = [np.asarray(polygon, np.float64).reshape(-1, 2) for polygon in segmentation]
+    if not all(np.isfinite(polygon).all() for polygon in polygons):
+        raise ValueError("a polygon with a corner at infinity")
+    return polygons_to_mask(polygons, size)
+
+
+def _stem(name: str) -> str:
+    stem = PurePosixPath(name.replace("\\", "/")).stem
+    if not stem or stem in (".", "..") or "\0" in stem:
+        raise ValueError(f"an image named {name!r}")
+    return stem
+
+
+def _frame(index: int, name: str, time: float, size: tuple[int, int]) -> Frame:
+    black = np.broadcast_to(np.uint8(0), (size[1], size[0], 3))
+    return Frame(index, black, time, name)
+
+
+def _probability(levels: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(levels / np.float32(255), np.float32)

@@ -1,0 +1,71 @@
+"""The back end by its name, or the fastest one here."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from ctypes.util import find_library
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isomer.errors import InputError
+from isomer.segment.backends.backend import Backend
+
+if TYPE_CHECKING:
+    from isomer.model.network import Isomer
+
+BACKENDS = ("auto", "torch", "openvino", "onnx")
+
+_PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}
+
+_log = logging.getLogger(__name__)
+
+
+def create_backend(model: str | Path | Isomer, name: str = "auto", device: str = "auto") -> Backend:
+    """Load a model into what runs it.
+
+    Args:
+        model: a model's name, a checkpoint's path, or a network.
+        name: one of BACKENDS. `auto` takes PyTorch for a GPU and for a network that is in memory already, and
+            otherwise OpenVINO if it is installed: on a CPU it is the fastest.
+        device: a torch device, or `auto`. OpenVINO and ONNX Runtime run on the CPU.
+
+    Raises:
+        InputError: no such model, back end or device, or the back end is not installed.
+    """
+    if name not in BACKENDS:
+        raise InputError(f"--backend {name}: unknown; choose from {', '.join(BACKENDS)}")
+    if name == "auto":
+        name = _fastest(model, device)
+        _log.info("the network runs in %s; --backend (backend=) chooses another", name)
+    if name == "torch":
+        from isomer.segment.backends.pytorch import TorchBackend
+
+        return TorchBackend(model, device)
+    if device not in ("auto", "cpu"):
+        raise InputError(f"--device {device}: {name} runs on the CPU; use --backend torch for other devices")
+    if find_spec(_PACKAGES[name]) is None:
+        raise InputError(f"--backend {name}: not installed; pip install 'isomer-vos[{name}]'")
+    if name == "openvino":
+        from isomer.segment.backends.openvino import OpenVINOBackend
+
+        return OpenVINOBackend(model)
+    from isomer.segment.backends.onnx import OnnxBackend
+
+    return OnnxBackend(model)
+
+
+def _fastest(model: str | Path | Isomer, device: str) -> str:
+    on_cpu = device == "cpu" or (device == "auto" and not _gpu_is_there())
+    is_file = isinstance(model, (str, Path))
+    return "openvino" if on_cpu and is_file and find_spec("openvino") else "torch"
+
+
+def _gpu_is_there() -> bool:
+    """Ask PyTorch only where there is a GPU driver: importing it takes seconds."""
+    if sys.platform != "darwin" and not any(map(find_library, ("cuda", "nvcuda", "amdhip64"))):
+        return False
+    from isomer.segment.backends.pytorch import best_device
+
+    return best_device() != "cpu"

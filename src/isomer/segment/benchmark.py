@@ -1,0 +1,253 @@
+"""How long each stage of the path takes, and the whole of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from isomer.flow import DISFlow, flow_to_image
+from isomer.media import Frame, OverlayVideoWriter, open_frames
+from isomer.model.network import Isomer
+from isomer.model.zoo import create_model
+from isomer.segment.backends import create_backend
+from isomer.segment.backends.pytorch import TorchBackend
+from isomer.segment.segmenter import network_size, resize_image, resize_map
+from isomer.segment.video import segment_video
+
+T = TypeVar("T")
+
+STAGES = ("decode", "flow", "flow colours", "resize", "network", "upsample", "overlay and encode")
+"""Stages of the path, in order. They overlap, so the whole takes less than their sum."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What is measured; the fields are those of `Segmenter`."""
+
+    model: str = "isomer_mobilenet_v2"
+    size: int = 384
+    backend: str = "auto"
+    device: str = "auto"
+    batch: int = 1
+
+
+@dataclass
+class Measurement:
+    """What was found; times are in seconds, one a repeat.
+
+    Attributes:
+        configuration: what was measured.
+        input_size: (width, height) that the network sees.
+        parameters: of the network.
+        flops: of the network for one frame; a multiplication and an addition are two.
+        stages: times of a frame by stage, see STAGES; of the network, those of a batch divided by its frames.
+        parts: times of a batch by part of the network; only PyTorch tells.
+        path: times of a frame by the whole path, video in and overlay out.
+        peak_memory: bytes of the process so far, and of the GPU.
+    """
+
+    configuration: Configuration
+    input_size: tuple[int, int]
+    parameters: int
+    flops: int
+    stages: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    parts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    path: list[float] = field(default_factory=list)
+    peak_memory: dict[str, int] = field(default_factory=dict)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures as plain types: medians and 95th percentiles in milliseconds."""
+        return {
+            "configuration": vars(self.configuration),
+            "input_size": list(self.input_size),
+            "parameters": self.parameters,
+            "flops": self.flops,
+            "stages_ms": {name: percentiles(times) for name, times in self.stages.items()},
+            "parts_ms": {name: percentiles(times) for name, times in self.parts.items()},
+            "path_ms": percentiles(self.path),
+            "frames_per_second": 1 / float(np.median(self.path)),
+            "peak_memory_bytes": self.peak_memory,
+        }
+
+
+def benchmark(
+    configurations: Sequence[Configuration], video: str | Path, repeats: int = 30, rounds: int = 3
+) -> list[Measurement]:
+    """Measure configurations in turn, so that what else the machine does meets all of them alike.
+
+    Args:
+        configurations: one or several.
+        video: what the path is measured on; its first `repeats` + 1 frames are for the stages.
+        repeats: of every stage, after a warm-up.
+        rounds: of the whole path.
+
+    Raises:
+        InputError: a configuration or the video is no good.
+    """
+    frames = [frame for _, frame in zip(range(repeats + 1), open_frames(video), strict=False)]
+    width, height = open_frames(video).size
+    runs = [_Run(configuration, (width, height)) for configuration in configurations]
+    for source, target in pairwise(frames):
+        for run in runs:
+            run.stages(source, target)
+    for run in runs:
+        run.decode(video, repeats)
+        run.encode(video, frames)
+    for _ in range(rounds):
+        for run in runs:
+            run.path(video)
+    return [run.result for run in runs]
+
+
+def machine() -> dict[str, Any]:
+    """Describe what the figures were measured on."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+    }
+
+
+def percentiles(times: Sequence[float]) -> dict[str, float]:
+    """Return the median and the 95th percentile of seconds, in milliseconds."""
+    median, p95 = np.percentile(times, (50, 95)) * 1000
+    return {"median": round(float(median), 3), "p95": round(float(p95), 3)}
+
+
+class _Run:
+    """One configuration, warmed up."""
+
+    def __init__(self, configuration: Configuration, frame_size: tuple[int, int]):
+        network = create_model(configuration.model)
+        self._size = network_size(*frame_size, configuration.size, network.stride)
+        parameters = sum(p.numel() for p in network.parameters())
+        self.result = Measurement(configuration, self._size, parameters, _flops(network, self._size))
+        self._backend = create_backend(configuration.model, configuration.backend, configuration.device)
+        self._flow = DISFlow()
+        blank = np.zeros((configuration.batch, self._size[1], self._size[0], 3), np.uint8)
+        for _ in range(3):
+            self._backend(blank, blank)
+
+    def stages(self, source: Frame, target: Frame) -> None:
+        flow = self._timed("flow", partial(self._flow, source, target))
+        colours = self._timed("flow colours", partial(flow_to_image, flow))
+        image, flow_image = self._timed(
+            "resize", lambda: (resize_image(source.image, self._size), resize_image(colours, self._size))
+        )
+        batch = self.result.configuration.batch
+        inputs = np.stack([image] * batch), np.stack([flow_image] * batch)
+        start = time.perf_counter()
+        with _timed_parts(self._backend, self.result.parts):
+            maps = self._backend(*inputs)
+        self.result.stages["network"].append((time.perf_counter() - start) / batch)
+        self._timed("upsample", partial(resize_map, maps[0], source.image.shape[1], source.image.shape[0]))
+
+    def decode(self, video: str | Path, repeats: int) -> None:
+        frames = iter(open_frames(video))
+        for _ in range(repeats):
+            self._timed("decode", partial(next, frames, None))
+
+    def encode(self, video: str | Path, frames: Sequence[Frame]) -> None:
+        probability = _disc(*open_frames(video).size)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            OverlayVideoWriter(Path(folder) / "overlay.mp4", open_frames(video)) as writer,
+        ):
+            for frame in frames:
+                self._timed("overlay and encode", partial(writer.write, frame, probability))
+
+    def path(self, video: str | Path) -> None:
+        settings = vars(self.result.configuration)
+        with tempfile.TemporaryDirectory() as folder:
+            summary = segment_video(video, Path(folder) / "overlay.mp4", **settings)
+        self.result.path.append(summary.seconds / summary.frames)
+        self.result.peak_memory = _peak_memory()
+
+    def _timed(self, stage: str, work: Callable[[], T]) -> T:
+        start = time.perf_counter()
+        result = work()
+        self.result.stages[stage].append(time.perf_counter() - start)
+        return result
+
+
+def _disc(width: int, height: int) -> NDArray[np.float32]:
+    """A map whose object is a disc: overlays draw its outline."""
+    y, x = np.ogrid[:height, :width]
+    return np.asarray(np.hypot(x - width / 2, y - height / 2) < height / 4, np.float32)
+
+
+def _flops(network: Isomer, size: tuple[int, int]) -> int:
+    image = torch.zeros(1, 3, size[1], size[0])
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(image, image)
+    return int(counter.get_total_flops())
+
+
+@contextmanager
+def _timed_parts(backend: object, times: Mapping[str, list[float]]) -> Iterator[None]:
+    """Time the network's children by hooks, where PyTorch runs it."""
+    if not isinstance(backend, TorchBackend):
+        yield
+        return
+    started: dict[str, float] = {}
+
+    def now() -> float:
+        if backend.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def start(name: str, *_: object) -> None:
+        started[name] = now()
+
+    def stop(name: str, *_: object) -> None:
+        times[name].append(now() - started[name])
+
+    hooks = []
+    for name, part in backend.network.named_children():
+        assert isinstance(part, nn.Module)
+        hooks.append(part.register_forward_pre_hook(partial(start, name)))
+        hooks.append(part.register_forward_hook(partial(stop, name)))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _peak_memory() -> dict[str, int]:
+    peak = {}
+    if sys.platform != "win32":
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak["process"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    if torch.cuda.is_available():
+        peak["gpu"] = torch.cuda.max_memory_allocated()
+    return peak
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = [line for line in info.read_text().splitlines() if "model name" in line] if info.is_file() else []
+    return names[0].partition(":")[2].strip() if names else platform.processor()

@@ -1,0 +1,52 @@
+"""A picture of where the time goes, with matplotlib (the extra `plots`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from isomer.errors import InputError
+from isomer.files import atomic_path
+
+
+def check_matplotlib() -> None:
+    """Raise InputError if matplotlib is not installed; cheap enough to ask before a long benchmark."""
+    if find_spec("matplotlib") is None:
+        raise InputError("--plot: needs matplotlib; run pip install 'isomer-vos[plots]'")
+
+
+def plot_stages(summaries: Sequence[dict[str, Any]], path: str | Path) -> None:
+    """Draw the stages of each summary (`Measurement.summary`) as one stacked bar, milliseconds a frame.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(9, 1.6 + 0.7 * len(summaries)), layout="constrained")
+    names = list(summaries[0]["stages_ms"])
+    left = [0.0] * len(summaries)
+    labels = ["\n".join(str(v) for v in (s["configuration"]["model"], _backend(s))) for s in summaries]
+    for name in names:
+        widths = [summary["stages_ms"][name]["median"] for summary in summaries]
+        axes.barh(range(len(summaries)), widths, left=left, label=name)
+        left = [start + width for start, width in zip(left, widths, strict=True)]
+    paths = [summary["path_ms"]["median"] for summary in summaries]
+    axes.plot(paths, range(len(summaries)), "k|", markersize=24, label="whole path, overlapped")
+    axes.set_yticks(range(len(summaries)), labels)
+    axes.invert_yaxis()
+    axes.set_xlabel("ms a frame (median)")
+    axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.35), frameon=False)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+    plt.close(figure)
+
+
+def _backend(summary: dict[str, Any]) -> str:
+    configuration = summary["configuration"]
+    return f"{configuration['backend']}, size {configuration['size']}, batch {configuration['batch']}"

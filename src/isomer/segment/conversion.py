@@ -1,0 +1,122 @@
+"""From PyTorch to OpenVINO, ONNX and `torch.export`, for any batch and any size in whole strides."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from isomer.model.network import Isomer
+from isomer.segment.uint8_network import Uint8Network
+
+if TYPE_CHECKING:
+    import openvino as ov
+    from torch.onnx import ONNXProgram
+
+INPUTS = ["frames", "flows"]
+
+OPSET = 20
+"""Version of the ONNX operators in what `to_onnx` writes."""
+
+_LARGEST = 4096  # pixels a side
+
+
+class Graph(NamedTuple):
+    """A network as converters take it.
+
+    Attributes:
+        module: takes two tensors, as in `examples`.
+        examples: both inputs, not one tensor twice: exporting would take them for one input. Their dimensions
+            all differ and none is a special case.
+        height: the dimension of the height; that of the width comes next.
+        output: what the module returns.
+        stride: height and width are multiples of it.
+    """
+
+    module: nn.Module
+    examples: tuple[Tensor, Tensor]
+    height: int
+    output: str
+    stride: int
+
+
+def graph_of(network: Isomer, *, processing: bool = True) -> Graph:
+    """Return what is to be converted.
+
+    Args:
+        network: to convert.
+        processing: with the pre- and post-processing: uint8 [B, H, W, 3] in, probabilities [B, H, W] out.
+            Otherwise float32 [B, 3, H, W], normalised, in, and logits [B, 1, H, W] out.
+    """
+    height, width = 2 * network.stride, 3 * network.stride
+    if processing:
+        images = torch.zeros(2, 2, height, width, 3, dtype=torch.uint8)
+        return Graph(Uint8Network(network).eval(), (images[0], images[1]), 1, "probabilities", network.stride)
+    images = torch.zeros(2, 2, 3, height, width)
+    return Graph(network.eval(), (images[0], images[1]), 2, "logits", network.stride)
+
+
+def to_openvino(graph: Graph) -> ov.Model:
+    """Convert to OpenVINO, by tracing: an order of magnitude quicker than from an exported program."""
+    import openvino as ov
+
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the padding to whole strides is traced as none, as it should be
+        traced = torch.jit.trace(graph.module, graph.examples, check_trace=False)  # type: ignore[no-untyped-call]
+    shape = ov.PartialShape(list(graph.examples[0].shape))
+    for dimension in (0, graph.height, graph.height + 1):
+        shape[dimension] = -1
+    model = ov.convert_model(traced, input=[shape, shape])
+    for port, name in zip([*model.inputs, *model.outputs], [*INPUTS, graph.output], strict=True):
+        port.get_tensor().set_names({name})
+    model.set_rt_info(str(graph.stride), ["isomer", "stride"])
+    return model
+
+
+def to_exported_program(graph: Graph) -> ExportedProgram:
+    """Capture as a program of `torch.export`."""
+    most = _LARGEST // graph.stride
+    dimensions = {
+        0: Dim("batch"),
+        graph.height: graph.stride * Dim("rows", min=1, max=most),
+        graph.height + 1: graph.stride * Dim("columns", min=1, max=most),
+    }
+    with torch.no_grad():
+        return torch.export.export(graph.module, graph.examples, dynamic_shapes=(dimensions, dimensions))
+
+
+def to_onnx(graph: Graph) -> ONNXProgram:
+    """Convert to ONNX, through `to_exported_program`."""
+    with _quiet():
+        program = torch.onnx.export(
+            to_exported_program(graph),
+            input_names=INPUTS,
+            output_names=[graph.output],
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    program.model.metadata_props["stride"] = str(graph.stride)
+    return program
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what the exporter says about packages it could use and constants it does not fold."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

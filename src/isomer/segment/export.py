@@ -1,0 +1,143 @@
+"""Networks as files for other runtimes, checked against PyTorch before they are put in their place."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from isomer.errors import InputError
+from isomer.files import atomic_path
+from isomer.model.network import Isomer
+from isomer.segment.conversion import INPUTS, Graph, graph_of, to_exported_program, to_onnx, to_openvino
+
+_TOLERANCE = 1e-3
+_Runner = Callable[[NDArray[np.generic], NDArray[np.generic]], NDArray[np.float32]]
+
+
+class Format(NamedTuple):
+    """How a network is written, and read again to be checked.
+
+    Attributes:
+        suffix: of the file.
+        packages: needed beside PyTorch; the extra has the name of the format.
+        write: writes a graph to a path.
+        load: reads it in its runtime.
+    """
+
+    suffix: str
+    packages: tuple[str, ...]
+    write: Callable[[Graph, Path], None]
+    load: Callable[[Path], _Runner]
+
+
+def export_network(network: Isomer, path: str | Path, kind: str, *, processing: bool = True) -> float:
+    """Write a network as a file that other runtimes run, for any batch and any size in whole strides.
+
+    Args:
+        network: to export.
+        path: the file; OpenVINO puts its weights beside it, in `.bin`.
+        kind: one of FORMATS.
+        processing: whether the file takes uint8 images [B, H, W, 3] and gives probabilities [B, H, W], or
+            takes normalised float32 [B, 3, H, W] and gives logits [B, 1, H, W].
+
+    Returns:
+        The largest difference between the file's probabilities, or sigmoids of its logits, and PyTorch's over
+        images of two sizes.
+
+    Raises:
+        InputError: the path has another suffix or cannot be written, or a package is missing.
+        RuntimeError: the file does not compute what PyTorch does; it is not kept.
+    """
+    path = Path(path)
+    suffix, packages, write, load = FORMATS[kind]
+    if path.suffix != suffix:
+        raise InputError(f"{path}: not a name for this format; end it in {suffix}")
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise InputError(f"--format {kind}: needs {missing[0]}; pip install 'isomer-vos[{kind}]'")
+    graph = graph_of(network, processing=processing)
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / path.name
+        write(graph, made)
+        difference = _difference(graph, load(made))
+        if difference > _TOLERANCE:
+            raise RuntimeError(f"the exported network differs from PyTorch's by {difference:.2g}")
+        for file in sorted(made.parent.iterdir(), reverse=True):  # .xml after its .bin
+            with atomic_path(path.with_name(file.name)) as temporary:
+                temporary.write_bytes(file.read_bytes())
+    return difference
+
+
+def _difference(graph: Graph, run: _Runner) -> float:
+    generator = torch.Generator().manual_seed(0)
+    largest = 0.0
+    for batch, rows, columns in ((1, 5, 3), (3, 2, 4)):
+        shape = list(graph.examples[0].shape)
+        shape[0] = batch
+        shape[graph.height : graph.height + 2] = rows * graph.stride, columns * graph.stride
+        images = torch.rand(2, *shape, generator=generator)
+        if graph.examples[0].dtype == torch.uint8:
+            images = (images * 255).to(torch.uint8)
+        with torch.no_grad():
+            expected = graph.module(images[0], images[1])
+        found = torch.from_numpy(run(images[0].numpy(), images[1].numpy()))
+        if graph.output == "logits":
+            expected, found = expected.sigmoid(), found.sigmoid()
+        largest = max(largest, float((expected - found).abs().max()))
+    return largest
+
+
+def _write_onnx(graph: Graph, path: Path) -> None:
+    to_onnx(graph).save(path)
+
+
+def _load_onnx(path: Path) -> _Runner:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda frames, flows: np.asarray(
+        session.run(None, dict(zip(INPUTS, (frames, flows), strict=True)))[0]
+    )
+
+
+def _write_openvino(graph: Graph, path: Path) -> None:
+    import openvino as ov
+
+    ov.save_model(to_openvino(graph), path, compress_to_fp16=False)
+
+
+def _load_openvino(path: Path) -> _Runner:
+    import openvino as ov
+
+    compiled = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda frames, flows: np.asarray(compiled([frames, flows])[0])
+
+
+def _write_torch(graph: Graph, path: Path) -> None:
+    torch.export.save(to_exported_program(graph), path)
+
+
+def _load_torch(path: Path) -> _Runner:
+    module = torch.export.load(path).module()
+
+    def run(frames: NDArray[np.generic], flows: NDArray[np.generic]) -> NDArray[np.float32]:
+        with torch.no_grad():
+            output: NDArray[np.float32] = module(torch.from_numpy(frames), torch.from_numpy(flows)).numpy()
+        return output
+
+    return run
+
+
+FORMATS = {
+    "onnx": Format(".onnx", ("onnx", "onnxscript", "onnxruntime"), _write_onnx, _load_onnx),
+    "openvino": Format(".xml", ("openvino",), _write_openvino, _load_openvino),
+    "torch": Format(".pt2", (), _write_torch, _load_torch),
+}
+"""Formats by name."""

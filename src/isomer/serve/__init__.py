@@ -1,0 +1,1 @@
+"""The local web page and the HTTP API: one application, one queue, one process that segments."""

@@ -1,0 +1,274 @@
+"""The application: the HTTP API under /v1, the page, health and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from enum import Enum
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response, status
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi.security import HTTPBearer
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from isomer.errors import InputError
+from isomer.media import OUTPUTS
+from isomer.serve.jobs import Job, State
+from isomer.serve.queue import JobQueue, QueueFullError, StorageFullError, result_suffix
+from isomer.serve.upload import receive
+
+PAGE = Path(__file__).parent / "page"
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+_RETRY_SECONDS = 5
+_EVENT_SECONDS = 0.25
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; img-src 'self' blob: data:; "
+    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_UPLOAD_SCHEMA = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "description": "Either one `video`, or the `frames` of one in order, all of one size.",
+                    "properties": {
+                        "video": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "MP4, MOV, WebM, MKV, AVI, MPEG, Ogg, FLV or ASF",
+                        },
+                        "frames": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "two or more PNGs or JPEGs",
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+
+Kind = Enum("Kind", {kind: kind for kind in OUTPUTS}, type=str)  # type: ignore[misc]
+
+
+def create_app(
+    queue: JobQueue, *, token: str | None = None, is_local: bool = True, names: Sequence[str] = ()
+) -> FastAPI:
+    """Make the application.
+
+    Args:
+        queue: does the work; it is started and stopped with the application.
+        token: what clients must send as `Authorization: Bearer <token>`, everywhere but for the page and
+            `/health`; None asks for nothing.
+        is_local: answer only under this machine's own names, which keeps foreign web pages from reaching the
+            server through a name of theirs.
+        names: further host names to answer under, such as that of a proxy.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await queue.start()
+        try:
+            yield
+        finally:
+            await queue.stop()
+
+    app = FastAPI(
+        title="Isomer",
+        description="Zero-shot video object segmentation: submit a video, get the primary object's mask.",
+        version=metadata.version("isomer-vos"),
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's own pages load scripts from elsewhere
+        redoc_url=None,
+    )
+    app.add_middleware(_Around, queue=queue)
+    app.add_exception_handler(InputError, _refuse)
+    app.add_exception_handler(QueueFullError, _refuse_full)
+    app.add_exception_handler(StorageFullError, _refuse_storage)
+    bearer = HTTPBearer(auto_error=False, description="Only where the server was given a token.")
+    guarded = APIRouter(dependencies=[Depends(bearer), Depends(_guard(token, is_local, names))])
+
+    def found(job_id: str) -> Job:
+        job = queue.get(job_id)
+        if job is None:
+            raise HTTPException(status.HTTP_404_NOT_FOUND, "no such job; it may have expired")
+        return job
+
+    def finished(job_id: str) -> Job:
+        job = found(job_id)
+        if job.state is not State.done:
+            raise HTTPException(status.HTTP_409_CONFLICT, f"the job is {job.state.value}, not done")
+        return job
+
+    @guarded.post(
+        "/v1/jobs",
+        status_code=status.HTTP_202_ACCEPTED,
+        openapi_extra=_UPLOAD_SCHEMA,
+        responses={
+            400: {"description": "the form is broken"},
+            408: {"description": "the upload took too long"},
+            413: {"description": "the upload is too large"},
+            415: {"description": "not a form"},
+            422: {"description": "nothing that can be segmented, or beyond the limits"},
+            429: {"description": "the queue is full; try again after `Retry-After` seconds"},
+            507: {"description": "the storage is full"},
+        },
+    )
+    async def submit(request: Request, response: Response) -> Job:
+        """Submit a video, or the frames of one, and get its job."""
+        async with queue.upload() as (job, folder):
+            job.name = await receive(request, folder, queue.limits)
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return found(job.id)
+
+    @guarded.get("/v1/jobs/{job_id}")
+    async def poll(job_id: str) -> Job:
+        """Say how a job stands."""
+        return found(job_id)
+
+    @guarded.get(
+        "/v1/jobs/{job_id}/events",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {}}, "description": "the job, at every change"}},
+    )
+    async def events(job_id: str) -> StreamingResponse:
+        """Stream a job as server-sent events, one at every change, until its state is final."""
+        return StreamingResponse(_events(queue, found(job_id)), media_type="text/event-stream")
+
+    @guarded.delete("/v1/jobs/{job_id}", status_code=status.HTTP_204_NO_CONTENT)
+    async def remove(job_id: str) -> None:
+        """Stop a job, if it is not done, and remove it with all its files."""
+        await queue.remove(found(job_id).id)
+
+    @guarded.get("/v1/jobs/{job_id}/preview", response_class=FileResponse)
+    async def preview(job_id: str) -> FileResponse:
+        """Fetch the video behind the page: each frame above its probability map, H.264."""
+        return FileResponse(queue.preview(finished(job_id)), media_type="video/mp4")
+
+    @guarded.get(
+        "/v1/jobs/{job_id}/results/{kind}",
+        response_class=FileResponse,
+        responses={
+            409: {"description": "the job is not done"},
+            429: {"description": "too many results are being written"},
+            507: {"description": "the storage is full"},
+        },
+    )
+    async def result(
+        job_id: str,
+        kind: Kind,
+        threshold: Annotated[float, Query(ge=0.01, le=0.99, description="rounded to hundredths")] = 0.5,
+    ) -> FileResponse:
+        """Fetch a result, a video or a zip of PNGs; the first call for it waits until it is written."""
+        job = finished(job_id)
+        path = await queue.result(job, kind.value, round(threshold, 2))
+        stem = job.name.rpartition(".")[0] or job.name
+        return FileResponse(path, filename=f"{stem}_{kind.value}{result_suffix(kind.value)}")
+
+    @app.get("/health", responses={503: {"description": "jobs are not worked on"}})
+    async def health() -> JSONResponse:
+        """Say whether the server works."""
+        if queue.is_alive:
+            return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "stopped"}, status.HTTP_503_SERVICE_UNAVAILABLE)
+
+    @guarded.get("/metrics")
+    async def metrics() -> Response:
+        """Say the figures of the server in the text format of Prometheus."""
+        return Response(queue.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @guarded.get("/example.mp4", response_class=FileResponse)
+    async def example() -> FileResponse:
+        """Fetch a video to try."""
+        return FileResponse(await queue.example(), media_type="video/mp4")
+
+    app.include_router(guarded)
+    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    return app
+
+
+def _guard(token: str | None, is_local: bool, names: Sequence[str]) -> Callable[[Request], None]:
+    def guard(request: Request) -> None:
+        if token is not None:
+            sent = request.headers.get("authorization", "")
+            if not hmac.compare_digest(sent.encode(), f"Bearer {token}".encode()):
+                raise HTTPException(
+                    status.HTTP_401_UNAUTHORIZED, "a token is needed", {"WWW-Authenticate": "Bearer"}
+                )
+        host = request.headers.get("host", "")
+        if is_local and urlsplit(f"//{host}").hostname not in (*LOOPBACK, *names):
+            raise HTTPException(status.HTTP_403_FORBIDDEN, "not a name of this server; see --name")
+        # A page from elsewhere may send forms to a server on this machine; browsers say where it is from.
+        origin = urlsplit(request.headers.get("origin", f"//{host}"))
+        if origin.netloc != host and origin.hostname not in names:
+            raise HTTPException(status.HTTP_403_FORBIDDEN, "requests of other sites' pages are refused")
+
+    return guard
+
+
+async def _events(queue: JobQueue, job: Job | None) -> AsyncIterator[str]:
+    said = None
+    while job is not None:
+        text = json.dumps(asdict(job))
+        if text != said:
+            said = text
+            yield f"data: {text}\n\n"
+        if job.state.is_final:
+            return
+        await asyncio.sleep(_EVENT_SECONDS)
+        job = queue.get(job.id)
+
+
+class _Around:
+    """Counts answers and adds the headers that keep browsers careful."""
+
+    def __init__(self, app: ASGIApp, queue: JobQueue) -> None:
+        self._app = app
+        self._requests = queue.metrics.requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_more(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "page")
+                self._requests.labels(scope["method"], route, message["status"]).inc()
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, send_more if scope["type"] == "http" else send)
+
+
+async def _refuse(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status.HTTP_422_UNPROCESSABLE_CONTENT)
+
+
+async def _refuse_full(*_: object) -> JSONResponse:
+    return JSONResponse(
+        {"detail": "the queue is full; try again in a while"},
+        status.HTTP_429_TOO_MANY_REQUESTS,
+        {"Retry-After": str(_RETRY_SECONDS)},
+    )
+
+
+async def _refuse_storage(*_: object) -> JSONResponse:
+    return JSONResponse(
+        {"detail": "the storage is full; try again when old jobs have expired"},
+        status.HTTP_507_INSUFFICIENT_STORAGE,
+    )

@@ -1,0 +1,245 @@
+"""What the worker processes do with a client's media: check it, segment it, write a result of it.
+
+The server process itself never parses media. A job's folder holds
+
+    video or frames/   what was uploaded
+    probabilities/     one 8-bit PNG a frame, round(255 p)
+    preview.mp4        each frame above its map, for the page
+    results/           what was asked for, `<kind>-<threshold>.<suffix>`
+
+Every task takes a `report(done, total)` for its progress, in frames; total is None where it is not known.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isomer.errors import InputError
+from isomer.files import atomic_path
+from isomer.serve.limits import Limits
+
+if TYPE_CHECKING:
+    from isomer.media import Frame, FrameSource
+    from isomer.segment import Segmenter
+
+Report = Callable[[int, "int | None"], None]
+
+CONTAINERS = "asf,avi,flv,matroska,mov,mpeg,mpegts,ogg"
+"""Demuxers of FFmpeg that uploads may use: each whole in its file. `isomer.media` itself takes a few more."""
+
+EXAMPLE_SIZE, EXAMPLE_FRAMES = (854, 480), 72
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What segments: see `isomer.segment.Segmenter`."""
+
+    model: str = "isomer_mobilenet_v2"
+    size: int = 384
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """What is known of a job once it is done.
+
+    Attributes:
+        frames: number of frames.
+        width, height: of every frame, in pixels.
+        fps: frames per second.
+        warning: what was wrong with the video, if it could be segmented all the same.
+    """
+
+    frames: int
+    width: int
+    height: int
+    fps: float
+    warning: str | None
+
+
+def load(options: ModelOptions, report: Report) -> None:
+    """Load the model, so that a bad option is known at the start and the first job does not wait.
+
+    Raises:
+        InputError: no such model or device.
+    """
+    _segmenter(options)
+
+
+def check(folder: Path, limits: Limits, report: Report) -> None:
+    """Refuse an upload by its header alone, before any frame is decoded.
+
+    Raises:
+        InputError: not a video or images that can be read, or beyond the limits.
+    """
+    with _relative_to(folder):
+        if (folder / "video").exists():
+            _check_header(folder / "video", limits)
+        _check_source(_open(folder, limits), limits)
+
+
+def segment(folder: Path, options: ModelOptions, limits: Limits, report: Report) -> Segmented:
+    """Segment what was uploaded: write its `probabilities` and its `preview.mp4`.
+
+    Raises:
+        InputError: as `check`, or a limit is met on the way; nothing is left written.
+    """
+    from isomer.media import create_writer
+    from isomer.serve.preview import PreviewWriter
+
+    with _relative_to(folder), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        source = _open(folder, limits)
+        _check_source(source, limits)
+        total = source.count and min(source.count, limits.frames)
+        report(0, total)
+        frames = _bounded(source, limits.frames)
+        done = 0
+        with (
+            create_writer("probabilities", folder / "probabilities", source) as maps,
+            PreviewWriter(folder / "preview.mp4", source) as preview,
+            closing(_segmenter(options).predict(frames)) as predicted,
+        ):
+            for frame, probability in predicted:
+                maps.write(frame, probability)
+                preview.write(frame, probability)
+                done += 1
+                report(done, total)
+    width, height = source.size
+    warning = next((str(w.message) for w in caught if issubclass(w.category, UserWarning)), None)
+    return Segmented(done, width, height, float(source.fps), warning)
+
+
+def write_result(
+    folder: Path, kind: str, threshold: float, path: Path, limits: Limits, report: Report
+) -> None:
+    """Write one kind of `isomer.media.OUTPUTS` from the stored maps; a folder of PNGs becomes a zip.
+
+    Raises:
+        InputError: the result cannot be written.
+    """
+    import numpy as np
+
+    from isomer.media import OUTPUTS, create_writer
+    from isomer.media.image import read_gray
+
+    is_folder = not Path(OUTPUTS[kind].suffix).suffix
+    with _relative_to(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
+        source = _open(folder, limits)
+        target = Path(scratch) / "pngs" if is_folder else path
+        with create_writer(kind, target, source, threshold) as writer, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the job said it already
+            for frame in source:
+                levels = read_gray(folder / "probabilities" / f"{frame.name}.png")
+                writer.write(frame, np.divide(levels, 255, dtype=np.float32))
+                report(frame.index + 1, source.count)
+        if is_folder:
+            _zip(target, path)
+
+
+def draw_example(path: Path, report: Report) -> None:
+    """Draw a video to try: a scene in motion, always the same."""
+    import numpy as np
+
+    from isomer.data.clip import SceneFrames, write_clip
+    from isomer.data.drawing import draw_scene
+
+    write_clip(SceneFrames(draw_scene(np.random.default_rng(0), EXAMPLE_SIZE), EXAMPLE_FRAMES), path, None)
+
+
+@lru_cache(maxsize=1)
+def _segmenter(options: ModelOptions) -> Segmenter:
+    from isomer.segment import Segmenter
+
+    return Segmenter(options.model, size=options.size, device=options.device)
+
+
+def _open(folder: Path, limits: Limits) -> FrameSource:
+    import cv2
+
+    from isomer.media import open_frames
+
+    frames = folder / "frames"
+    try:
+        return open_frames(frames if frames.is_dir() else folder / "video")
+    except cv2.error as error:  # by OPENCV_IO_MAX_IMAGE_PIXELS, which the queue sets
+        raise InputError(f"frames: one has more than {limits.pixels} pixels; make them smaller") from error
+
+
+def _check_header(video: Path, limits: Limits) -> None:
+    import av
+
+    try:
+        container = av.open(
+            str(video),
+            container_options={"protocol_whitelist": "file", "format_whitelist": CONTAINERS},
+            # Makes decoders refuse larger pictures before they make room for one.
+            options={"max_pixels": str(limits.pixels)},
+            metadata_errors="replace",
+        )
+    except (av.error.FFmpegError, OSError) as error:
+        raise InputError("video: not a video that can be read; give an MP4, WebM, MOV, MKV or AVI") from error
+    with container:
+        for stream in container.streams.video:
+            context = stream.codec_context
+            if not 0 < context.width * context.height <= limits.pixels:
+                raise InputError(
+                    f"video: pictures of more than {limits.pixels} pixels, or without a size; make it smaller"
+                )
+
+
+def _check_source(source: FrameSource, limits: Limits) -> None:
+    width, height = source.size
+    if width * height > limits.pixels:
+        raise InputError(
+            f"{source.path}: frames of {width}x{height}; make them {limits.pixels} pixels or less"
+        )
+    if source.count is not None and source.count > limits.frames:
+        raise InputError(
+            f"{source.path}: {source.count} frames; at most {limits.frames} are taken, give a shorter one"
+        )
+
+
+def _bounded(source: FrameSource, most: int) -> Iterator[Frame]:
+    """Yield the frames, at least 2 and not more than `most`: containers may state any number."""
+    frames = iter(source)
+    first = list(islice(frames, 2))
+    if len(first) < 2:
+        raise InputError(f"{source.path}: has only one frame; motion needs at least two")
+    for frame in chain(first, frames):
+        if frame.index >= most:
+            raise InputError(f"{source.path}: more than {most} frames; give a shorter one")
+        yield frame
+
+
+class _relative_to:  # noqa: N801, reads as the context manager it is
+    """Say paths in errors as the client knows them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._prefix = f"{folder}{os.sep}"
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, InputError):
+            raise InputError(str(error).replace(self._prefix, "")) from error
+
+
+def _zip(folder: Path, path: Path) -> None:
+    """Pack the files of a folder; they are PNGs, which do not compress further."""
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(folder.iterdir()):
+            # A fixed date: the same masks give the same bytes.
+            with archive.open(zipfile.ZipInfo(file.name), "w") as entry, file.open("rb") as content:
+                shutil.copyfileobj(content, entry)

@@ -1,0 +1,276 @@
+"""The configuration of a training run: one typed YAML file, with overrides."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from isomer.errors import InputError
+from isomer.model.network import EncoderName, FusionName
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Level = Annotated[int, Field(ge=0, le=255)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ModelConfig(_Section):
+    """The network, and where its weights start.
+
+    Args:
+        encoder, fusion, head_width: see `isomer.model.network.IsomerConfig`.
+        encoder_weights: ImageNet weights of both encoders.
+        init: a checkpoint of the whole network, of the same architecture, such as the stage before.
+        freeze: parts of both encoders that stay as they are, by the names of their modules.
+    """
+
+    encoder: EncoderName = "mobilenet_v2"
+    fusion: FusionName = "isomer"
+    head_width: Positive = 64
+    encoder_weights: Path | None = None
+    init: Path | None = None
+    freeze: tuple[str, ...] = ()
+
+
+class CutoutsConfig(_Section):
+    """A folder of `images` and `masks` of salient objects, drawn from in proportion to `weight`."""
+
+    path: Path
+    weight: Annotated[float, Field(gt=0)] = 1.0
+
+
+class VideosConfig(_Section):
+    """A folder of sequences with masks.
+
+    Args:
+        path: the folder; a single sequence's is fine too.
+        weight: how often each of its sequences is drawn, relatively to those of other folders.
+        layout: see `isomer.data.sequences.find_sequences`; recognised by default.
+        background, unknown: levels of the masks with that meaning; all others are object.
+    """
+
+    path: Path
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    layout: str | None = None
+    background: tuple[Level, ...] = (0,)
+    unknown: tuple[Level, ...] = (128,)
+
+
+class DataConfig(_Section):
+    """What samples are made of. Paths are relative to `root`; see `SampleOptions` for the shares.
+
+    Args:
+        root: the data's folder, relative to the working directory.
+        cutouts, backgrounds: of the synthetic scenes.
+        videos: real sequences.
+        sizes: sides of the samples; one is drawn for every step.
+        real: share of samples from real videos.
+        max_step: real frames are paired up to so many frames apart.
+        drop_motion, motion_from_frame: shares of samples without motion, or with the frame in its place.
+        strict: stop at an unreadable image instead of leaving it out.
+        workers: processes that make samples; 0 makes them in the loop.
+    """
+
+    root: Path
+    cutouts: tuple[CutoutsConfig, ...] = ()
+    backgrounds: tuple[Path, ...] = ()
+    videos: tuple[VideosConfig, ...] = ()
+    sizes: Annotated[tuple[Annotated[int, Field(ge=32)], ...], Field(min_length=1)] = (224,)
+    real: Share = 0.15
+    max_step: Positive = 1
+    drop_motion: Share = 0.06
+    motion_from_frame: Share = 0.06
+    strict: bool = False
+    workers: Annotated[int, Field(ge=0)] = 1
+
+    @model_validator(mode="after")
+    def _sources(self) -> DataConfig:
+        if self.real < 1 and not (self.cutouts and self.backgrounds):
+            raise ValueError("cutouts and backgrounds are needed unless real is 1")
+        if self.real > 0 and not self.videos:
+            raise ValueError("videos are needed unless real is 0")
+        return self
+
+
+class OptimizerConfig(_Section):
+    """AdamW and its schedule.
+
+    Args:
+        steps: of the whole run.
+        batch: samples a step, over all processes.
+        accumulate: forward and backward passes a step and process; the batch is split among them.
+        learning_rate, encoder_learning_rate: peaks.
+        weight_decay: of kernels and matrices; biases and norms have none.
+        warmup: steps of linear growth.
+        schedule: after it.
+        final: share of the peak at which the cosine ends.
+        clip: largest norm of the gradient.
+        ema: decay of the average of the weights that is validated and kept; lower in the first steps.
+    """
+
+    steps: Positive
+    batch: Positive = 16
+    accumulate: Positive = 1
+    learning_rate: Annotated[float, Field(gt=0)] = 6e-4
+    encoder_learning_rate: Annotated[float, Field(gt=0)] = 1.2e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    warmup: Annotated[int, Field(ge=0)] = 150
+    schedule: Literal["cosine", "constant"] = "cosine"
+    final: Share = 0.02
+    clip: Annotated[float, Field(gt=0)] = 2.0
+    ema: Share = 0.998
+
+
+class LossConfig(_Section):
+    """Weights of the terms (see `isomer.train.loss`), cross-entropy having 1.
+
+    Args:
+        iou: of the soft IoU.
+        boundary: by how much cross-entropy and IoU count more at the object's boundary.
+        heat_map: of the supervision of the SGST heat maps.
+    """
+
+    iou: Annotated[float, Field(ge=0)] = 1.0
+    boundary: Annotated[float, Field(ge=0)] = 0.0
+    heat_map: Annotated[float, Field(ge=0)] = 0.4
+
+
+class ValidationConfig(_Section):
+    """Sequences to validate on, every n-th frame of each.
+
+    Args:
+        path: the folder, relative to the data's root.
+        layout, background, unknown: as for training videos; unknown pixels count as background.
+        every: steps between validations.
+        stride: n.
+        size: (width, height) that the network sees.
+        images: number of samples to show in TensorBoard.
+    """
+
+    path: Path
+    layout: str | None = None
+    background: tuple[Level, ...] = (0,)
+    unknown: tuple[Level, ...] = (128,)
+    every: Positive = 200
+    stride: Positive = 5
+    size: tuple[Positive, Positive] = (448, 256)
+    images: Annotated[int, Field(ge=0)] = 4
+
+
+class HardwareConfig(_Section):
+    """Where to run. Under `torchrun` or SLURM, `devices` is what one node has, or `auto`.
+
+    Args:
+        accelerator: `auto` takes a GPU where there is one.
+        devices: processes a node.
+        nodes: of the cluster.
+        precision: of the forward pass.
+        threads: of each process on the CPU.
+    """
+
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: Positive | Literal["auto"] = 1
+    nodes: Positive = 1
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    threads: Positive | None = None
+
+
+class TrainConfig(_Section):
+    """A training run.
+
+    Args:
+        output: folder of the run's checkpoints and logs.
+        seed: of weights, samples and regularisation.
+        log_every: steps between lines of the log.
+        save_every: steps between checkpoints to resume from.
+    """
+
+    output: Path
+    seed: Annotated[int, Field(ge=0)] = 0
+    log_every: Positive = 50
+    save_every: Positive = 200
+    model: ModelConfig
+    data: DataConfig
+    optimizer: OptimizerConfig
+    loss: LossConfig = LossConfig()
+    validation: ValidationConfig | None = None
+    hardware: HardwareConfig = HardwareConfig()
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read a YAML file and apply overrides such as `optimizer.steps=200` or `data.videos.0.weight=2`.
+
+    Raises:
+        InputError: the file is missing or no YAML; a key is unknown or missing, or a value of a wrong type.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); name a recipe in YAML") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: no valid YAML ({' '.join(str(error).split())}); correct it") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no configuration; start from a file of configs/")
+    for override in overrides:
+        _apply(content, override)
+    try:
+        # By way of JSON: there, strictness accepts a list for a tuple and text for a path, and no more.
+        return TrainConfig.model_validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        raise InputError(f"{path}: {_first(error)}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose floats need no point: 6e-4 is a number, as everyone expects."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    name, equals, value = override.partition("=")
+    if not equals:
+        raise InputError(f"{override}: no override; write KEY=VALUE, for instance optimizer.steps=200")
+    *parents, last = name.split(".")
+    place: Any = content
+    try:
+        for key in parents:
+            place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
+        place[int(last) if isinstance(place, list) else last] = yaml.load(value, _Loader)
+    except (ValueError, IndexError, TypeError, AttributeError):
+        raise InputError(f"{override}: there is no {name} in the configuration; check the key") from None
+    except yaml.YAMLError:
+        raise InputError(f"{override}: the value is no valid YAML; quote it") from None
+
+
+def _first(error: ValidationError) -> str:
+    """Say what is wrong first, by the key's name."""
+    problem = error.errors()[0]
+    name = ".".join(str(part) for part in problem["loc"]) or "configuration"
+    if problem["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(problem["loc"][-1]), _keys(TrainConfig), n=1)
+        return f"{name}: unknown key; " + (f"did you mean {close[0]}?" if close else "remove it")
+    if problem["type"] == "missing":
+        return f"{name}: missing; add it"
+    return f"{name}: {problem['msg']}, not {json.dumps(problem['input'], default=str)}; correct it"
+
+
+def _keys(section: type[BaseModel]) -> set[str]:
+    keys = set(section.model_fields)
+    for field in section.model_fields.values():
+        for inner in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                keys |= _keys(inner)
+    return keys

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from isomer.data.clip import SceneFrames, write_sequence
+from isomer.data.samples import SampleOptions, TrainingSamples, collate
+from isomer.data.sequences import find_sequences
+from isomer.data.synthetic import SceneSampler
+from isomer.errors import InputError
+from isomer.flow import flow_to_image
+
+
+@pytest.fixture(scope="session")
+def videos(stills: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("videos")
+    sampler = SceneSampler.from_folders([stills], [stills / "backgrounds"])
+    for number in range(2):
+        scene = sampler(np.random.default_rng(number + 20), (96, 72))
+        write_sequence(SceneFrames(scene, 4), root / f"{number}")
+    return root
+
+
+def stream(stills: Path, videos: Path | None = None, seed: int = 0, **options: object) -> TrainingSamples:
+    sampler = SceneSampler.from_folders([stills], [stills / "backgrounds"])
+    sequences = find_sequences(videos) if videos else []
+    chosen = SampleOptions(**{"sizes": (64,), "real": 0.5, **options})  # type: ignore[arg-type]
+    return TrainingSamples(sampler, sequences, [1.0] * len(sequences), chosen, 4, seed)
+
+
+def test_a_sample_is_a_function_of_seed_and_index(stills: Path, videos: Path) -> None:
+    first, second, other = stream(stills, videos), stream(stills, videos), stream(stills, videos, seed=1)
+    forwards = [first[i] for i in range(6)]
+    backwards = [second[i] for i in reversed(range(6))][::-1]
+    for a, b in zip(forwards, backwards, strict=True):
+        np.testing.assert_array_equal(a.frame, b.frame)
+        np.testing.assert_array_equal(a.flow, b.flow)
+        np.testing.assert_array_equal(a.mask, b.mask)
+        assert a.sources == b.sources
+    assert not np.array_equal(forwards[0].frame, other[0].frame)
+    assert len({sample.frame.tobytes() for sample in forwards}) == 6
+
+
+def test_batches_have_the_promised_shapes(stills: Path, videos: Path) -> None:
+    samples = stream(stills, videos)
+    batch = collate([samples[i] for i in range(4)])
+    assert batch.frame.shape == batch.flow.shape == (4, 3, 64, 64)
+    assert batch.mask.shape == (4, 1, 64, 64)
+    assert batch.frame.dtype == batch.flow.dtype == batch.mask.dtype == torch.uint8
+    np.testing.assert_array_equal(batch.frame[2].permute(1, 2, 0), samples[2].frame)
+    assert set(batch.mask.unique().tolist()) <= {0, 255}
+
+
+def test_samples_of_a_step_share_a_size_and_steps_differ(stills: Path) -> None:
+    samples = stream(stills, real=0.0, sizes=(48, 64, 80))
+    sizes = [samples[i].frame.shape[0] for i in range(40)]
+    steps = [sizes[i : i + 4] for i in range(0, 40, 4)]
+    assert all(len(set(step)) == 1 for step in steps)
+    assert set(sizes) == {48, 64, 80}
+
+
+def test_shares_of_real_and_motionless_samples(stills: Path, videos: Path) -> None:
+    samples = [
+        stream(stills, videos, real=0.25, drop_motion=0.3, motion_from_frame=0.2)[i] for i in range(120)
+    ]
+    real = sum(str(videos) in sample.sources[0] for sample in samples)
+    white = sum(bool((sample.flow == 255).all()) for sample in samples)
+    frame = sum(np.array_equal(sample.flow, sample.frame) for sample in samples)
+    assert 15 <= real <= 45
+    assert 22 <= white <= 55
+    assert 12 <= frame <= 38
+
+
+def test_stored_vectors_are_used_and_transformed(stills: Path, videos: Path, tmp_path: Path) -> None:
+    """With a constant flow stored, the flow image shows that vector, turned, scaled and mirrored."""
+    folder = tmp_path / "one"
+    shutil.copytree(videos / "0", folder / "0")
+    samples = stream(stills, folder, real=1.0, drop_motion=0.0, motion_from_frame=0.0)
+    levels = np.full((72, 96, 3), 2**15, np.uint16)
+    levels[..., 0], levels[..., 2] = 1, 2**15 + 20 * 64  # 20 pixels to the right everywhere
+    for path in (folder / "0/flow").iterdir():
+        cv2.imwrite(str(path), levels)
+    right, left = (flow_to_image(np.full((8, 8, 2), (x, 0), np.float32))[0, 0].astype(int) for x in (20, -20))
+    directions = []
+    for i in range(16):
+        colour = np.median(samples[i].flow.reshape(-1, 3), axis=0)
+        distances = [np.abs(colour - wanted).max() for wanted in (right, left)]
+        assert min(distances) < 75  # the crop turns by some degrees, and the camera moves
+        directions.append(int(np.argmin(distances)))
+    assert set(directions) == {0, 1}
+
+
+def test_an_unreadable_image_is_left_out_by_name_or_stops(stills: Path, tmp_path: Path) -> None:
+    shutil.copytree(stills, tmp_path / "bad")
+    (tmp_path / "bad/images/2.png").write_bytes(b"\x89PNG broken")
+    samples = stream(tmp_path / "bad", real=0.0)
+    batch = collate([samples[i] for i in range(24)])
+    assert batch.skipped
+    assert all("images/2.png" in message for message in batch.skipped)
+    assert not any("images/2.png" in name for sources in batch.sources for name in sources)
+    strict = stream(tmp_path / "bad", real=0.0, strict=True)
+    with pytest.raises(InputError, match=r"images/2\.png"):
+        [strict[i] for i in range(24)]
+
+
+def test_data_without_a_readable_image_stop_in_the_end(stills: Path, tmp_path: Path) -> None:
+    shutil.copytree(stills, tmp_path / "bad")
+    for path in (tmp_path / "bad/images").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(InputError):
+        stream(tmp_path / "bad", real=0.0, max_step=2)[0]
+
+
+def test_pairs_further_apart_are_drawn_too(stills: Path, videos: Path) -> None:
+    samples = stream(stills, videos, real=1.0, max_step=3)
+    steps = set()
+    for i in range(30):
+        first, second = (int(Path(name).stem) for name in samples[i].sources)
+        steps.add(second - first)
+    assert steps == {1, 2, 3}

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from itertools import count, islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isomer.segment.prefetch import prefetch
+
+
+def workers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "isomer-prefetch"]
+
+
+@given(st.lists(st.integers()), st.integers(0, 3))
+def test_items_come_in_order_and_no_thread_stays(items: list[int], ahead: int) -> None:
+    assert list(prefetch(items, ahead)) == items
+    assert workers() == []
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 3])
+def test_works_ahead_as_far_as_asked_and_no_further(ahead: int) -> None:
+    taken = []
+
+    def source() -> Iterator[int]:
+        for number in count():
+            taken.append(number)
+            yield number
+
+    stream = prefetch(source(), ahead)
+    assert [next(stream) for _ in range(5)] == list(range(5))
+    time.sleep(0.05)
+    assert len(taken) == 5 + ahead
+    stream.close()
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_an_exception_comes_as_it_is_after_the_items_before_it(ahead: int) -> None:
+    failure = LookupError("the source's own")
+
+    def source() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise failure
+
+    stream = prefetch(prefetch(source(), ahead), ahead)
+    assert list(islice(stream, 2)) == [1, 2]
+    with pytest.raises(LookupError) as caught:
+        next(stream)
+    assert caught.value is failure
+    assert workers() == []
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_closing_early_ends_the_threads_and_closes_the_source(ahead: int) -> None:
+    closed = []
+
+    def source() -> Iterator[int]:
+        try:
+            yield from count()
+        finally:
+            closed.append(True)
+
+    stream = prefetch(source(), ahead)
+    next(stream)
+    stream.close()
+    assert closed == [True]
+    assert workers() == []
+
+
+def test_stages_overlap() -> None:
+    """Two stages that each wait for the other's progress would never end one after the other."""
+    met = threading.Barrier(2, timeout=5)
+
+    def source() -> Iterator[int]:
+        for number in range(5):
+            if number:
+                met.wait()
+            yield number
+
+    stream = prefetch(source(), 1)
+    next(stream)
+    for _ in range(4):
+        met.wait()
+        next(stream)
+    assert list(stream) == []

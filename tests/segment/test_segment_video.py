@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from isomer.data.clip import SceneFrames, write_clip
+from isomer.data.scene import Scene
+from isomer.errors import InputError
+from isomer.media import OUTPUTS, Frame, open_frames
+from isomer.media.image import read_gray, write_image
+from isomer.media.writer import Writer
+from isomer.segment import Segmenter, segment_video
+
+
+@pytest.fixture
+def clip(scene: Scene, tmp_path: Path) -> Path:
+    write_clip(SceneFrames(scene, 8, Fraction(25)), tmp_path / "clip.mp4")
+    return tmp_path / "clip.mp4"
+
+
+def segment(clip: Path, weights: Path, *arguments: object, **options: object) -> tuple[Path, ...]:
+    settings = {"model": weights, "size": 96, "backend": "torch", "device": "cpu"} | options
+    return segment_video(clip, *arguments, **settings).outputs  # type: ignore[arg-type]
+
+
+def pictures(path: Path) -> list[NDArray[np.uint8]]:
+    with av.open(str(path)) as file:
+        return [picture.to_ndarray(format="rgb24") for picture in file.decode(video=0)]
+
+
+def test_with_nothing_but_a_video_the_overlay_goes_next_to_it(clip: Path, weights: Path) -> None:
+    (overlay,) = segment(clip, weights)
+    assert overlay == clip.with_name("clip_overlay.mp4")
+    found = open_frames(overlay)
+    assert (found.size, found.fps, found.count) == ((256, 128), 25, 8)
+    assert sorted(path.name for path in clip.parent.iterdir()) == ["clip.mp4", "clip_overlay.mp4"]
+
+
+def test_masks_are_the_maps_at_the_threshold(clip: Path, weights: Path, tmp_path: Path) -> None:
+    (masks,) = segment(clip, weights, tmp_path / "here", outputs=["masks"], threshold=0.3)
+    assert masks == tmp_path / "here"
+    maps = dict(Segmenter(weights, size=96, backend="torch", device="cpu")(open_frames(clip)))
+    assert sorted(path.stem for path in masks.iterdir()) == [f"{index:05d}" for index in maps]
+    for index, probability in maps.items():
+        np.testing.assert_array_equal(
+            read_gray(masks / f"{index:05d}.png"), np.where(probability >= 0.3, 255, 0)
+        )
+
+
+def test_all_outputs_at_once_go_into_one_folder(clip: Path, weights: Path, tmp_path: Path) -> None:
+    outputs = segment(clip, weights, tmp_path / "all", outputs=list(OUTPUTS))
+    assert {path.parent for path in outputs} == {tmp_path / "all"}
+    for path in outputs:
+        assert (len(list(path.iterdir())) if path.is_dir() else len(pictures(path))) == 8
+
+
+def test_stride_takes_every_nth_frame_at_its_time(clip: Path, weights: Path, tmp_path: Path) -> None:
+    (masks,) = segment(clip, weights, tmp_path / "masks", outputs=["masks"], stride=3)
+    assert sorted(path.stem for path in masks.iterdir()) == ["00000", "00003", "00006"]
+    (overlay,) = segment(clip, weights, tmp_path / "overlay.mp4", stride=3)
+    with av.open(str(overlay)) as file:
+        assert [picture.time for picture in file.decode(video=0)] == pytest.approx([0, 0.12, 0.24])
+
+
+def test_a_folder_of_images_is_a_video(scene: Scene, weights: Path, tmp_path: Path) -> None:
+    for index in range(3):
+        write_image(tmp_path / "shots" / f"shot{index}.png", scene.render(index)[0])
+    (masks,) = segment(tmp_path / "shots", weights, outputs=["masks"])
+    assert masks == tmp_path / "shots_masks"
+    assert sorted(path.name for path in masks.iterdir()) == ["shot0.png", "shot1.png", "shot2.png"]
+
+
+def test_the_same_video_gives_the_same_bytes(clip: Path, weights: Path, tmp_path: Path) -> None:
+    files = [segment(clip, weights, tmp_path / f"{run}.mp4")[0] for run in range(2)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": 0.0}, "--threshold 0.0"),
+        ({"stride": 0}, "--stride 0"),
+        ({"stride": 8}, "only one frame with --stride 8"),
+        ({"outputs": ["mask", "gif"]}, "gif: no such output"),
+        ({"outputs": []}, "no output asked for"),
+        ({"model": "isomer_resnet"}, "unknown model"),
+        ({"size": 1}, "--size 1"),
+    ],
+)
+def test_bad_options_are_refused_and_nothing_is_written(
+    clip: Path, weights: Path, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        segment(clip, weights, **options)
+    assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+
+
+def test_one_frame_is_no_video(scene: Scene, weights: Path, tmp_path: Path) -> None:
+    write_clip(SceneFrames(scene, 1), tmp_path / "one.mp4")
+    with pytest.raises(InputError, match=r"one\.mp4: has only one frame; motion needs at least two"):
+        segment(tmp_path / "one.mp4", weights)
+    assert [path.name for path in tmp_path.iterdir()] == ["one.mp4"]
+
+
+def test_a_failure_midway_leaves_neither_files_nor_threads(
+    clip: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Writer.write
+
+    def failing(self: Writer, frame: Frame, probability: NDArray[np.float32]) -> None:
+        if frame.index == 3:
+            raise OSError("disk full")
+        write(self, frame, probability)
+
+    monkeypatch.setattr(Writer, "write", failing)
+    with pytest.raises(OSError, match="disk full") as caught:
+        segment(clip, weights, outputs=["overlay", "masks"])
+    assert (
+        caught.value.__traceback__ is not None
+    )  # which holds the frames of the functions, and these the stages
+    assert not any(thread.name == "isomer-prefetch" for thread in threading.enumerate())
+    assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]

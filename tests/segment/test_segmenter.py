@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Iterator
+from itertools import count, islice
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from isomer.errors import InputError
+from isomer.flow import DISFlow, flow_to_image, frames_with_flow
+from isomer.media import Frame
+from isomer.model.network import Isomer
+from isomer.segment import Segmenter
+from isomer.segment.segmenter import network_size
+
+Image = NDArray[np.uint8]
+
+
+def frames(images: list[Image]) -> list[Frame]:
+    return [Frame(index, image, index / 24, f"{index:05d}") for index, image in enumerate(images)]
+
+
+def segmenter(network: Isomer, **options: object) -> Segmenter:
+    return Segmenter(network, size=96, device="cpu", **options)  # type: ignore[arg-type]
+
+
+def no_threads() -> bool:
+    return not any(thread.name == "isomer-prefetch" for thread in threading.enumerate())
+
+
+def test_maps_are_the_networks_own(network: Isomer, images: list[Image]) -> None:
+    """The oracle: each frame alone, resized by PyTorch and normalised by hand."""
+    results = dict(segmenter(network)(images))
+    assert list(results) == list(range(len(images)))
+    mean, std = (torch.tensor(values)[:, None, None] for values in (network.mean, network.std))
+    for frame, flow in frames_with_flow(frames(images), DISFlow()):
+        inputs = []
+        for image in (frame.image, flow_to_image(flow)):
+            pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+            small = (F.interpolate(pixels, (64, 128), mode="area") + 0.5).floor()
+            inputs.append((small / 255 - mean) / std)
+        with torch.inference_mode():
+            expected = F.interpolate(network(*inputs).sigmoid(), frame.image.shape[:2], mode="bilinear")[0, 0]
+        found = results[frame.index]
+        assert found.dtype == np.float32
+        assert found.shape == frame.image.shape[:2]
+        np.testing.assert_allclose(found, expected.numpy(), atol=1e-3)
+
+
+@pytest.mark.parametrize(("batch", "ahead"), [(1, 0), (5, 2), (5, 0), (32, 1)])
+def test_batches_and_threads_change_nothing(
+    network: Isomer, images: list[Image], batch: int, ahead: int
+) -> None:
+    expected = list(segmenter(network)(images))
+    found = list(segmenter(network, batch=batch, ahead=ahead)(images))
+    assert [index for index, _ in found] == [index for index, _ in expected]
+    for (_, one), (_, other) in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_the_same_input_gives_the_same_bytes(network: Isomer, images: list[Image]) -> None:
+    first, second = (
+        b"".join(probability.tobytes() for _, probability in segmenter(network)(images)) for _ in range(2)
+    )
+    assert first == second
+
+
+def test_memory_does_not_grow_with_the_length(network: Isomer, images: list[Image]) -> None:
+    made: list[weakref.ref[Frame]] = []
+    alive = []
+
+    def endless() -> Iterator[Frame]:
+        for index in count():
+            frame = Frame(index, images[index % len(images)].copy(), index / 24, str(index))
+            made.append(weakref.ref(frame))
+            yield frame
+
+    stream = segmenter(network).predict(endless())
+    for _ in islice(stream, 60):
+        gc.collect()
+        alive.append(sum(frame() is not None for frame in made))
+    stream.close()
+    assert max(alive[30:]) <= max(alive[:30]) + 1 <= 20
+
+
+def test_stopping_early_leaves_no_thread(network: Isomer, images: list[Image]) -> None:
+    stream = segmenter(network)(images)
+    next(stream)
+    stream.close()
+    assert no_threads()
+
+
+@pytest.mark.parametrize("stage", ["frames", "flow", "network"])
+def test_a_failure_of_any_stage_comes_as_it_is(network: Isomer, images: list[Image], stage: str) -> None:
+    class OwnError(Exception):
+        pass
+
+    def failing(*_: object) -> NDArray[np.float32]:
+        raise OwnError
+
+    def source() -> Iterator[Frame]:
+        yield from frames(images)
+        if stage == "frames":
+            raise OwnError
+
+    this = segmenter(network, **{"flow": failing} if stage == "flow" else {})
+    if stage == "network":
+        failing.stride = 32  # type: ignore[attr-defined]
+        this._backend = failing  # type: ignore[assignment]
+    with pytest.raises(OwnError):
+        list(this.predict(source()))
+    assert no_threads()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 32}, "--size 32"),
+        ({"batch": 0}, "batch 0"),
+        ({"backend": "tensorrt"}, "--backend tensorrt: unknown; choose from auto, torch, openvino, onnx"),
+        ({"device": "cuda:99", "backend": "torch"}, "--device cuda:99: not available here"),
+        ({"device": "cuda", "backend": "openvino"}, "--device cuda: openvino runs on the CPU"),
+        ({"model": "isomer_resnet"}, "isomer_resnet: unknown model"),
+        ({"model": "missing.safetensors"}, "missing.safetensors: cannot be read"),
+    ],
+)
+def test_impossible_options_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        Segmenter(**options)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("frame", "size", "expected"),
+    [
+        ((854, 480), 384, (512, 288)),
+        ((480, 854), 384, (288, 512)),
+        ((64, 64), 384, (384, 384)),
+        ((4000, 16), 64, (1024, 32)),
+    ],
+)
+def test_network_size_keeps_area_and_aspect(
+    frame: tuple[int, int], size: int, expected: tuple[int, int]
+) -> None:
+    assert network_size(*frame, size, 32) == expected

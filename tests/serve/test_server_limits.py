@@ -1,0 +1,369 @@
+"""What is refused, bounded or reported, and that nothing of it harms the server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import socket
+import struct
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import stand_ins
+from conftest import Start, listening, moving_square, submit, wait
+
+from isomer.errors import InputError
+from isomer.media.image import encode_image
+from isomer.serve import server, tasks
+from isomer.serve.jobs import JobStore
+from isomer.serve.limits import Limits
+from isomer.serve.queue import JobQueue
+from isomer.serve.tasks import ModelOptions
+
+HOME = {"frames": ("a.png", b"\x89PNG\r\n\x1a\n")}
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size, with next to no data: what decodes it makes room for all of it."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I4s", len(content), kind) + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = zlib.compress(bytes(10_000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def jobs_in(folder: Path) -> list[str]:
+    return [entry.name for entry in (folder / "jobs").iterdir() if entry.is_dir()]
+
+
+@pytest.mark.parametrize(
+    ("files", "status", "reason"),
+    [
+        ({"video": b"just text"}, 422, "not a video"),
+        ({"video": b""}, 422, "not a video"),
+        ({"video": b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n"}, 422, "not a video"),
+        ({"video": b"ffconcat version 1.0\nfile /etc/passwd\n"}, 422, "not a video"),
+        (
+            {"video": b"<?xml version='1.0'?><MPD><BaseURL>http://10.0.0.1/</BaseURL></MPD>"},
+            422,
+            "not a video",
+        ),
+        ({"video": png_header(64, 64)}, 422, "not a video"),
+        ({"frames": b"GIF89a and so on"}, 422, "neither PNG nor JPEG"),
+        ({"frames": b""}, 422, "empty"),
+        ({"frames": png_header(100_000, 100_000)}, 422, "pixels"),
+        ({"other": b"x"}, 422, "another field"),
+        ([("video", b"x"), ("video", b"y")], 422, "another field"),
+        ([("frames", png_header(64, 64)), ("frames", png_header(64, 65))], 422, "64x65"),
+    ],
+)
+def test_bad_uploads_are_refused(start: Start, tmp_path: Path, files, status: int, reason: str) -> None:  # type: ignore[no-untyped-def]
+    client = start(stand_ins.quick)
+    response = client.post("/v1/jobs", files=files)
+    assert response.status_code == status
+    assert reason in response.json()["detail"]
+    assert str(tmp_path) not in response.text
+    assert jobs_in(tmp_path) == []
+
+
+def test_broken_forms_are_refused(start: Start, tmp_path: Path, clip: Path) -> None:
+    client = start(stand_ins.quick)
+    boundary = {"content-type": "multipart/form-data; boundary=b"}
+    part = b'--b\r\ncontent-disposition: form-data; name="video"; filename="v"\r\n\r\n' + clip.read_bytes()
+    for content, headers, status in (
+        (part, boundary, 400),  # no end
+        (b"nonsense", boundary, 400),
+        (b"--b--\r\n", boundary, 422),
+        (clip.read_bytes(), {"content-type": "video/mp4"}, 415),
+        (clip.read_bytes(), {"content-type": "multipart/form-data"}, 415),
+        (part, {**boundary, "content-length": "many"}, 400),
+    ):
+        response = client.post("/v1/jobs", content=content, headers=headers)
+        assert (response.status_code, content[:20]) == (status, content[:20])
+    assert jobs_in(tmp_path) == []
+
+
+def test_frames_and_pixels_are_limited(start: Start, tmp_path: Path, clip: Path) -> None:
+    few = start(stand_ins.quick, frames=9)
+    response = few.post("/v1/jobs", files={"video": clip.read_bytes()})
+    assert (response.status_code, response.json()["detail"]) == (
+        422,
+        "video: 10 frames; at most 9 are taken, give a shorter one",
+    )
+    frames = [("frames", encode_image(image)) for image in moving_square(10)]
+    assert few.post("/v1/jobs", files=frames).status_code == 422
+    assert few.post("/v1/jobs", files=frames[:9]).status_code == 202
+    small = start(stand_ins.quick, folder=tmp_path / "small", pixels=96 * 64 - 1)
+    response = small.post("/v1/jobs", files={"video": clip.read_bytes()})
+    assert (response.status_code, "pixels" in response.text) == (422, True)
+
+
+def test_a_container_that_lies_about_its_length_is_stopped(tmp_path: Path, clip: Path) -> None:
+    class Lying:
+        path, size, fps, count = tmp_path / "video", (96, 64), 25, 3
+
+        def __iter__(self) -> Iterator[object]:
+            for index in range(10**9):
+                yield type("Frame", (), {"index": index})
+
+    with pytest.raises(InputError, match="more than 5 frames"):
+        for _ in tasks._bounded(Lying(), 5):  # type: ignore[arg-type]
+            pass
+
+
+def test_large_uploads_are_refused(start: Start, tmp_path: Path) -> None:
+    client = start(stand_ins.quick, upload_mib=1)
+    assert client.post("/v1/jobs", files={"video": bytes(2**20)}).status_code == 413
+
+    def unannounced() -> Iterator[bytes]:
+        yield b'--b\r\ncontent-disposition: form-data; name="video"\r\n\r\n'
+        for _ in range(17):
+            yield bytes(2**16)
+
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    assert client.post("/v1/jobs", content=unannounced(), headers=headers).status_code == 413
+    assert jobs_in(tmp_path) == []
+
+
+def test_a_slow_upload_is_ended_and_leaves_its_place(tmp_path: Path, clip: Path) -> None:
+    queue = JobQueue(tmp_path / "jobs", Limits(queue=1, upload_seconds=1), ModelOptions(), stand_ins.quick)
+    with (
+        listening(queue) as address,
+        socket.create_connection((urlsplit(address).hostname, urlsplit(address).port)) as slow,
+    ):
+        slow.settimeout(20)
+        slow.sendall(
+            b"POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n"
+            b"content-type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+        )
+        began = time.monotonic()
+        assert slow.recv(64).startswith(b"HTTP/1.1 408 ")
+        assert 0.9 < time.monotonic() - began < 10
+    assert jobs_in(tmp_path) == []
+    assert queue._uploads == 0
+
+
+def test_a_full_queue_says_so(start: Start, clip: Path) -> None:
+    client = start(stand_ins.endless, queue=2)
+    running = submit(client, clip)
+    wait(client, running, "running")
+    first, second = submit(client, clip), submit(client, clip)
+    assert [client.get(f"/v1/jobs/{job['id']}").json()["position"] for job in (first, second)] == [1, 2]
+    response = client.post("/v1/jobs", files={"video": clip.read_bytes()})
+    assert response.status_code == 429
+    assert int(response.headers["retry-after"]) > 0
+    assert client.delete(f"/v1/jobs/{first['id']}").status_code == 204
+    assert client.get(f"/v1/jobs/{second['id']}").json()["position"] == 1
+    submit(client, clip)
+
+
+def test_a_running_job_can_be_stopped(start: Start, tmp_path: Path, clip: Path) -> None:
+    client = start(stand_ins.endless)
+    stopped, following = submit(client, clip), submit(client, clip)
+    wait(client, stopped, "running")
+    assert client.get(f"/v1/jobs/{stopped['id']}/results/mask").status_code == 409
+    assert client.delete(f"/v1/jobs/{stopped['id']}").status_code == 204
+    wait(client, following, "running")
+    assert jobs_in(tmp_path) == [following["id"]]
+
+
+def test_storage_is_limited(start: Start, clip: Path) -> None:
+    client = start(stand_ins.quick, upload_mib=1, storage_mib=1)
+    wait(client, submit(client, clip))  # there is room for one upload of the largest size, but not for two
+    assert client.post("/v1/jobs", files={"video": clip.read_bytes()}).status_code == 507
+
+
+def test_a_crash_costs_one_job(start: Start, clip: Path) -> None:
+    client = start(stand_ins.dying_at_first)
+    died = wait(client, submit(client, clip))
+    assert died["state"] == "failed"
+    assert "died (exit code 9)" in died["error"]
+    assert wait(client, submit(client, clip))["state"] == "done"
+    assert client.get("/health").json() == {"status": "ok"}
+
+
+def test_an_error_of_ours_is_not_shown(start: Start, clip: Path, caplog: pytest.LogCaptureFixture) -> None:
+    client = start(stand_ins.faulty)
+    job = wait(client, submit(client, clip))
+    assert (job["state"], "secret" in job["error"]) == ("failed", False)
+    assert "a secret of the server" in caplog.text
+
+
+def test_a_job_takes_only_so_long(start: Start, clip: Path) -> None:
+    client = start(stand_ins.endless, job_seconds=1)
+    job = wait(client, submit(client, clip))
+    assert (job["state"], job["error"]) == ("failed", "took longer than 1 s; give a shorter or smaller video")
+
+
+def test_jobs_expire(start: Start, tmp_path: Path, clip: Path) -> None:
+    client = start(stand_ins.quick, retention_seconds=1)
+    job = wait(client, submit(client, clip))
+    assert job["expires"] == pytest.approx(job["finished"] + 1)
+    deadline = time.monotonic() + 10
+    while client.get(f"/v1/jobs/{job['id']}").status_code != 404:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert jobs_in(tmp_path) == []
+
+
+def test_jobs_survive_a_restart(start: Start, tmp_path: Path, clip: Path) -> None:
+    client = start(stand_ins.endless)
+    running, queued = submit(client, clip), submit(client, clip)
+    wait(client, running, "running")
+    client.__exit__(None, None, None)
+    again = start(stand_ins.quick)
+    for job in (running, queued):
+        finished = wait(again, job)
+        assert (finished["state"], finished["attempts"]) == ("done", 1)
+    assert not (tmp_path / "jobs" / running["id"] / "half-done").exists()
+
+
+def test_jobs_survive_a_crash_once(start: Start, tmp_path: Path, clip: Path) -> None:
+    client = start(stand_ins.endless)
+    job = submit(client, clip)
+    wait(client, job, "running")
+    upload = tmp_path / "jobs" / ("u" * 22)  # an upload that never ended
+    upload.mkdir()
+    # What lies on the disk at this moment is what a crash would leave.
+    for attempt, state in ((1, "done"), (2, "lost")):
+        folder = tmp_path / f"after-{attempt}"
+        shutil.copytree(tmp_path / "jobs", folder)
+        record = folder / job["id"] / "job.json"
+        said = json.loads(record.read_text())
+        assert (said["state"], said["attempts"]) == ("running", 1)
+        record.write_text(json.dumps({**said, "attempts": attempt}))
+        after = wait(start(stand_ins.quick, folder=folder), job)
+        assert after["state"] == state
+        assert (after["error"] is None) == (state == "done")
+        assert not (folder / job["id"] / "half-done").exists()
+        assert not (folder / upload.name).exists()
+
+
+def test_one_server_a_folder(tmp_path: Path) -> None:
+    first = JobStore(tmp_path)
+    with pytest.raises(InputError, match="another server"):
+        JobStore(tmp_path)
+    first.close()
+    JobStore(tmp_path).close()
+
+
+def test_a_token_is_asked_for(start: Start, clip: Path) -> None:
+    client = start(stand_ins.quick, token="sesame")
+    for headers in ({}, {"authorization": "Bearer other"}, {"authorization": "Basic sesame"}):
+        assert client.post("/v1/jobs", files=HOME, headers=headers).status_code == 401
+        assert client.get("/v1/jobs/x", headers=headers).status_code == 401
+        assert client.get("/metrics", headers=headers).status_code == 401
+    assert client.get("/health").status_code == 200
+    assert client.get("/").status_code == 200
+    client.headers["authorization"] = "Bearer sesame"
+    assert wait(client, submit(client, clip))["state"] == "done"
+
+
+def test_pages_from_elsewhere_are_refused(start: Start) -> None:
+    client = start(stand_ins.quick)
+    for headers, status in (
+        ({"origin": "http://localhost"}, 404),
+        ({"host": "127.0.0.1:8000", "origin": "http://127.0.0.1:8000"}, 404),
+        ({"host": "[::1]:8000"}, 404),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://localhost:3000"}, 403),
+        ({"host": "evil.example"}, 403),
+    ):
+        assert (client.get("/v1/jobs/x", headers=headers).status_code, headers) == (status, headers)
+
+
+def test_paths_of_clients_reach_no_file(start: Start, tmp_path: Path, clip: Path) -> None:
+    client = start(stand_ins.quick)
+    job = wait(client, submit(client, clip))
+    secret = tmp_path / "jobs" / job["id"] / "job.json"
+    assert secret.exists()
+    for path in (
+        f"/v1/jobs/{job['id']}%2Fjob.json",
+        f"/v1/jobs/{job['id']}/results/..%2F..%2Fjob.json",
+        f"/v1/jobs/..%2F{job['id']}",
+        "/..%2Fapp.py",
+        "/%2e%2e/app.py",
+        "/..%5Capp.py",
+    ):
+        assert client.get(path).status_code in (404, 422)
+
+
+def test_the_page_loads_nothing_from_elsewhere(start: Start) -> None:
+    client = start(stand_ins.quick)
+    page = client.get("/")
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    for name in ("", "page.css", "page.js", "blend.js", "icon.svg"):
+        text = client.get(f"/{name}").text.replace("http://www.w3.org/2000/svg", "")
+        assert "http:" not in text
+        assert "https:" not in text
+
+
+def test_metrics_count(start: Start, clip: Path) -> None:
+    client = start(stand_ins.quick)
+    wait(client, submit(client, clip))
+    client.get("/v1/jobs/unknown")
+    text = client.get("/metrics").text
+    for line in (
+        'isomer_jobs_total{state="done"} 1.0',
+        "isomer_frames_total 3.0",
+        f"isomer_upload_bytes_total {clip.stat().st_size:.1f}",
+        "isomer_jobs_queued 0.0",
+        "isomer_job_running_seconds_count 1.0",
+        'isomer_http_requests_total{method="GET",route="/v1/jobs/{job_id}",status="404"} 1.0',
+    ):
+        assert line in text.splitlines()
+
+
+def test_the_api_is_described(start: Start) -> None:
+    described = start(stand_ins.quick).get("/openapi.json").json()
+    assert {"/v1/jobs", "/v1/jobs/{job_id}", "/v1/jobs/{job_id}/results/{kind}"} <= described["paths"].keys()
+    for path in described["paths"].values():
+        for operation in path.values():
+            assert operation["description"]
+    assert "429" in described["paths"]["/v1/jobs"]["post"]["responses"]
+
+
+def test_what_keeps_a_server_from_starting_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = {"limits": Limits(), "options": ModelOptions("no_such_model"), "port": 0}
+    with pytest.raises(InputError, match="no_such_model"):
+        server.serve(tmp_path / "jobs", **start)
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InputError, match="choose another"):
+        server.serve(tmp_path / "jobs", **{**start, "port": taken.getsockname()[1]})
+    monkeypatch.setattr(server, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'isomer-vos\[serve\]'"):
+        server.serve(tmp_path / "jobs", **start)
+
+
+def test_an_abandoned_result_is_still_written(tmp_path: Path) -> None:
+    """Two wait for one file; that one of them goes must not take it from the other."""
+
+    async def scenario() -> bool:
+        queue = JobQueue(tmp_path, Limits(), ModelOptions())
+        written = asyncio.Event()
+        starts = 0
+
+        async def write() -> None:
+            nonlocal starts
+            starts += 1
+            await asyncio.sleep(0.1)
+            written.set()
+
+        first = asyncio.create_task(queue._once(tmp_path / "file", write))
+        second = asyncio.create_task(queue._once(tmp_path / "file", write))
+        await asyncio.sleep(0.02)
+        first.cancel()
+        await second
+        await queue.stop()
+        return written.is_set() and starts == 1
+
+    assert asyncio.run(scenario())

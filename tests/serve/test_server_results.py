@@ -1,0 +1,150 @@
+"""What comes out, with the real model: it must be what the command line gives."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from conftest import encode, moving_square, submit, wait
+from fastapi.testclient import TestClient
+from numpy.typing import NDArray
+
+from isomer.media.image import encode_image
+from isomer.segment import segment_video
+from isomer.serve.app import create_app
+from isomer.serve.limits import Limits
+from isomer.serve.queue import JobQueue
+from isomer.serve.tasks import ModelOptions
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    queue = JobQueue(tmp_path_factory.mktemp("server") / "jobs", Limits(), ModelOptions(size=64))
+    with TestClient(create_app(queue), base_url="http://localhost") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def job(client: TestClient, clip: Path) -> dict[str, object]:
+    return wait(client, submit(client, clip))
+
+
+@pytest.fixture(scope="module")
+def expected(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Probability PNGs by name, as the one call writes them."""
+    folder = tmp_path_factory.mktemp("expected")
+    segment_video(clip, folder / "maps", outputs=["probabilities"], size=64)
+    return {file.name: file.read_bytes() for file in (folder / "maps").iterdir()}
+
+
+def unzipped(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def gray(data: bytes) -> NDArray[np.uint8]:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def decoded(data: bytes, pixel_format: str = "rgb24") -> list[NDArray[np.uint8]]:
+    with av.open(io.BytesIO(data)) as container:
+        return [frame.to_ndarray(format=pixel_format) for frame in container.decode(video=0)]
+
+
+def test_a_job_says_what_it_is(job: dict[str, object]) -> None:
+    assert (job["state"], job["error"], job["warning"]) == ("done", None, None)
+    assert (job["name"], job["frames_done"], job["frames_total"]) == ("square.mp4", 10, 10)
+    assert (job["width"], job["height"], job["fps"]) == (96, 64, 25.0)
+    assert job["frames_per_second"] > 0
+
+
+def test_probabilities_are_those_of_the_one_call(
+    client: TestClient, job: dict[str, object], expected: dict[str, bytes]
+) -> None:
+    response = client.get(f"/v1/jobs/{job['id']}/results/probabilities")
+    assert response.headers["content-type"] == "application/zip"
+    assert response.headers["content-disposition"] == 'attachment; filename="square_probabilities.zip"'
+    assert unzipped(response.content) == expected
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5])
+def test_masks_are_the_maps_at_the_threshold(
+    client: TestClient, job: dict[str, object], expected: dict[str, bytes], threshold: float
+) -> None:
+    response = client.get(f"/v1/jobs/{job['id']}/results/masks", params={"threshold": threshold})
+    masks = unzipped(response.content)
+    assert masks.keys() == expected.keys()
+    for name, levels in expected.items():
+        np.testing.assert_array_equal(gray(masks[name]) == 255, gray(levels) / 255 >= threshold)
+
+
+def test_videos_have_every_frame(client: TestClient, job: dict[str, object]) -> None:
+    for kind, media_type in (("overlay", "video/mp4"), ("mask", "video/mp4"), ("cutout", "video/webm")):
+        response = client.get(f"/v1/jobs/{job['id']}/results/{kind}")
+        assert response.headers["content-type"] == media_type
+        pictures = decoded(response.content)
+        assert (len(pictures), pictures[0].shape) == (10, (64, 96, 3))
+
+
+def test_the_preview_has_frame_above_map(
+    client: TestClient, job: dict[str, object], expected: dict[str, bytes], clip: Path
+) -> None:
+    pictures = decoded(client.get(f"/v1/jobs/{job['id']}/preview").content)
+    originals = decoded(clip.read_bytes())
+    assert len(pictures) == len(originals) == len(expected)
+    for picture, original, name in zip(pictures, originals, sorted(expected), strict=True):
+        assert picture.shape == (128, 96, 3)
+        assert np.abs(picture[:64].astype(int) - original).mean() < 8
+        assert np.abs(picture[64:, :, 0].astype(int) - gray(expected[name])).mean() < 4
+
+
+def test_events_end_with_the_result(client: TestClient, clip: Path) -> None:
+    job = submit(client, clip)
+    with client.stream("GET", f"/v1/jobs/{job['id']}/events") as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        events = [json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: ")]
+    assert events[-1]["state"] == "done"
+    counts = [event["frames_done"] for event in events]
+    assert counts == sorted(counts)
+
+
+def test_frames_are_taken_in_the_order_they_come(
+    client: TestClient, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    images = moving_square(6)
+    names = ["../../../b.png", "/etc/a.png", "b.png", "b.png", "..", "C:\\z.png"]
+    parts = [
+        ("frames", (name, encode_image(image, (".png", ".jpg")[index % 2])))
+        for index, (name, image) in enumerate(zip(names, images, strict=True))
+    ]
+    job = wait(client, client.post("/v1/jobs", files=parts).json())
+    assert (job["state"], job["frames_total"], job["error"]) == ("done", 6, None)
+    maps = unzipped(client.get(f"/v1/jobs/{job['id']}/results/probabilities").content)
+    assert sorted(maps) == [f"{index:05d}.png" for index in range(6)]
+    pictures = decoded(client.get(f"/v1/jobs/{job['id']}/preview").content)
+    for picture, image in zip(pictures, images, strict=True):
+        assert np.abs(picture[:64].astype(int) - image).mean() < 10
+
+
+def test_a_removed_job_is_gone(client: TestClient, clip: Path) -> None:
+    job = wait(client, submit(client, clip))
+    assert client.delete(f"/v1/jobs/{job['id']}").status_code == 204
+    for path in ("", "/events", "/preview", "/results/mask"):
+        assert client.get(f"/v1/jobs/{job['id']}{path}").status_code == 404
+
+
+def test_a_damaged_video_is_done_with_a_warning(client: TestClient, tmp_path: Path) -> None:
+    cut = encode(tmp_path / "cut.mkv", fps=2)
+    cut.write_bytes(cut.read_bytes()[: -cut.stat().st_size // 6])
+    job = wait(client, submit(client, cut))
+    assert job["state"] == "done"
+    assert 2 <= job["frames_done"] < 10
+    assert job["warning"].startswith("video: damaged after ")

@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+
+from isomer.cli.main import main
+from isomer.data.samples import collate
+from isomer.errors import InputError
+from isomer.model.checkpoint import load_checkpoint, save_model
+from isomer.model.network import Isomer, IsomerConfig
+from isomer.train import loop
+from isomer.train.build import MicroBatches, build_model, build_optimizer, build_samples
+from isomer.train.config import OptimizerConfig, load_config
+from isomer.train.log import Log
+from isomer.train.loop import train
+from isomer.train.validation import Validator
+
+
+def curve(output: Path, name: str = "loss/total") -> dict[int, float]:
+    events = EventAccumulator(str(output / "tensorboard"))
+    events.Reload()
+    return {event.step: event.value for event in events.Scalars(name)}
+
+
+def weights(output: Path) -> bytes:
+    return (output / "last.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("encoder", ["mobilenet_v2", "mit_b0", "swin_tiny"])
+def test_every_weight_receives_a_gradient(recipe: Path, encoder: str) -> None:
+    torch.manual_seed(0)
+    config = load_config(recipe, [f"model.encoder={encoder}"])
+    model = build_model(config.model).train()
+    samples = build_samples(config)
+    loop._losses(model, model, collate([samples[i] for i in range(4)]), config.loss).sum().backward()
+    without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+
+
+def test_frozen_parts_stay_and_all_others_are_trained(recipe: Path) -> None:
+    config = load_config(recipe, ["model.freeze=[stem, blocks.1]", "optimizer.steps=3"])
+    before = build_model(config.model)
+    frozen = {name for name, p in before.named_parameters() if not p.requires_grad}
+    assert frozen
+    assert all(name.split(".", 1)[1].startswith(("stem.", "blocks.1.")) for name in frozen)
+    grouped = {
+        id(p) for group in build_optimizer(before, config.optimizer).param_groups for p in group["params"]
+    }
+    assert grouped == {id(p) for name, p in before.named_parameters() if name not in frozen}
+    torch.manual_seed(config.seed)
+    start = dict(build_model(config.model).named_parameters())
+    assert train(config)
+    end = dict(load_checkpoint(config.output / "last.safetensors").named_parameters())
+    same = {name for name in start if torch.equal(start[name], end[name])}
+    assert same == frozen
+
+
+def test_optimizer_groups_are_the_published_ones(recipe: Path) -> None:
+    config = load_config(recipe)
+    model = build_model(config.model)
+    names = {id(p): name for name, p in model.named_parameters()}
+    for group in build_optimizer(model, config.optimizer).param_groups:
+        for p in group["params"]:
+            encoder = names[id(p)].startswith("backbone")
+            assert group["peak"] == (1.2e-4 if encoder else 6e-4)
+            assert group["weight_decay"] == (0.01 if p.ndim > 1 else 0)
+
+
+class Killed(BaseException):
+    """Stands for a process that dies: nothing in the loop may catch it."""
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_a_killed_run_resumes_exactly(
+    recipe: Path, step: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """MiT-B0 has drop path, so random numbers count too; workers and the saved step are not in step."""
+    recipe_options = ["model.encoder=mit_b0", "save_every=2", "optimizer.steps=5", "data.workers=0"]
+    whole = load_config(recipe, [*recipe_options, f"output={tmp_path / 'whole'}"])
+    assert train(whole)
+
+    config = load_config(recipe, recipe_options)
+    note = Log.step
+
+    def die(self: Log, now: int, *arguments: object) -> None:
+        note(self, now, *arguments)  # type: ignore[arg-type]
+        if now == step:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "step", die)
+        with pytest.raises(Killed):
+            train(config)
+    resumable = (config.output / "last.pt").exists()
+    assert resumable == (step > 1)
+    assert train(config, resume=resumable)
+    assert weights(config.output) == weights(whole.output)
+    assert curve(config.output) == curve(whole.output)
+
+
+def test_ctrl_c_writes_a_checkpoint_and_resumes_exactly(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["save_every=100", "data.workers=1"]
+    assert main(["train", str(recipe), f"output={tmp_path / 'whole'}", *options]) == 0
+    note = Log.step
+
+    def interrupt(self: Log, now: int, *arguments: object) -> None:
+        note(self, now, *arguments)  # type: ignore[arg-type]
+        if now == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "step", interrupt)
+        assert main(["train", str(recipe), *options]) == 130
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert "--resume" in capsys.readouterr().out
+    assert max(curve(tmp_path / "run")) < 4
+    assert main(["train", str(recipe), *options]) == 2  # a run is there
+    assert main(["train", "--resume", str(recipe), "optimizer.learning_rate=1e-3", *options]) == 2
+    assert "optimizer.learning_rate was different" in capsys.readouterr().err
+    assert main(["train", "--resume", str(recipe), *options]) == 0
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+    assert main(["train", "--resume", str(recipe), *options]) == 0  # nothing left to do
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_names_of_the_files(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_config(recipe)
+    honest = loop._losses
+    calls = []
+
+    def spoiled(*arguments: object) -> torch.Tensor:
+        calls.append(1)
+        return honest(*arguments) * (float("nan") if len(calls) == 3 else 1)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "_losses", spoiled)
+    with pytest.raises(InputError, match=r"not_finite_0\.json: .*step 2"):
+        train(config)
+    report = json.loads((config.output / "not_finite_0.json").read_text())
+    samples = build_samples(config)
+    assert report["sources"] == [list(samples[i].sources) for i in range(8, 12)]
+    kept = load_checkpoint(config.output / "last.safetensors")
+    assert all(p.isfinite().all() for p in kept.parameters())
+
+
+def test_a_full_disk_loses_no_earlier_checkpoint(recipe: Path) -> None:
+    config = load_config(recipe, ["optimizer.steps=1"])
+    assert train(config)
+    before = (config.output / "last.pt").read_bytes()
+    longer = load_config(recipe, ["optimizer.steps=1", "seed=5"])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    (config.output / "last.pt").rename(config.output / "kept.pt")
+    checkpoint = config.output / "last.pt"
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+        with pytest.raises(InputError, match="cannot be written"):
+            train(longer)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not checkpoint.exists()
+    assert (config.output / "kept.pt").read_bytes() == before
+    assert not [path for path in config.output.iterdir() if path.name.startswith(".")]
+
+
+def test_two_processes_are_one_with_twice_the_batch(recipe: Path, tmp_path: Path) -> None:
+    options = ["optimizer.steps=4", "model.fusion=isomer", "optimizer.warmup=0"]
+    alone = load_config(recipe, [*options, f"output={tmp_path / 'alone'}"])
+    assert train(alone)
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "--no-python",
+    ]
+    isomer = str(Path(sys.executable).with_name("isomer"))
+    command = [*launch, isomer, "train", str(recipe), *options, "hardware.devices=2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert result.returncode == 0, result.stderr
+    shared, single = curve(tmp_path / "run"), curve(alone.output)
+    assert shared.keys() == single.keys() == {1, 2, 3, 4}
+    for step, value in single.items():
+        assert shared[step] == pytest.approx(value, rel=2e-4)
+    assert curve(tmp_path / "run", "gradient_norm")[4] == pytest.approx(
+        curve(alone.output, "gradient_norm")[4], rel=5e-3
+    )
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch statistics aside, which belong to each pass: they are fixed here."""
+    monkeypatch.setattr(nn.BatchNorm2d, "train", lambda self, mode=True: nn.Module.train(self, False))
+    norms = {}
+    for passes in (1, 4):
+        config = load_config(
+            recipe, [f"optimizer.accumulate={passes}", f"output={recipe.parent / str(passes)}"]
+        )
+        assert train(config)
+        norms[passes] = curve(config.output, "gradient_norm")
+    assert norms[4] == pytest.approx(norms[1], rel=2e-3)
+
+
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(0, 3))
+def test_processes_share_each_sample_once(processes: int, accumulate: int, size: int, start: int) -> None:
+    batch = processes * accumulate * size
+    config = OptimizerConfig(steps=4, batch=batch, accumulate=accumulate)
+    lists = [list(MicroBatches(config, start, rank, processes)) for rank in range(processes)]
+    assert all(len(part) == size for parts in lists for part in parts)
+    for step in range(4 - start):
+        seen = [
+            i for parts in lists for part in parts[step * accumulate : (step + 1) * accumulate] for i in part
+        ]
+        assert sorted(seen) == list(range((start + step) * batch, (start + step + 1) * batch))
+
+
+def test_a_batch_that_cannot_be_shared_is_refused() -> None:
+    with pytest.raises(InputError, match=r"optimizer\.batch"):
+        MicroBatches(OptimizerConfig(steps=1, batch=6), 0, 0, 4)
+
+
+def test_the_dry_run_counts_and_writes_nothing(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--dry-run", str(recipe), "validation.path=videos", "model.freeze=[stem]"]) == 0
+    out = capsys.readouterr().out
+    model = Isomer(IsomerConfig("mobilenet_v2", head_width=16))
+    frozen = 2 * sum(p.numel() for p in model.backbone_x.stem.parameters())  # type: ignore[union-attr]
+    trained = sum(p.numel() for p in model.parameters()) - frozen
+    for text in (f"{trained:,} trained, {frozen:,} frozen", "12 from stills", "backgrounds 12",
+                 "6 sequences, 18 pairs", "4 of 4 samples: 16"):  # fmt: skip
+        assert text in out
+    assert not (recipe.parent / "run").exists()
+
+
+def test_a_stage_starts_from_the_one_before(recipe: Path, tmp_path: Path) -> None:
+    torch.manual_seed(9)
+    start = Isomer(IsomerConfig(head_width=16))
+    save_model(start, tmp_path / "start.safetensors")
+    built = build_model(load_config(recipe, [f"model.init={tmp_path / 'start.safetensors'}"]).model)
+    for name, value in built.state_dict().items():
+        assert torch.equal(value, start.state_dict()[name])
+    with pytest.raises(InputError, match="head_width"):
+        build_model(
+            load_config(recipe, [f"model.init={tmp_path / 'start.safetensors'}", "model.head_width=8"]).model
+        )
+
+
+def test_200_steps_lower_the_validation_error(recipe: Path) -> None:
+    options = ["optimizer.steps=200", "optimizer.batch=8", "optimizer.ema=0.95", "optimizer.warmup=20",
+               "optimizer.encoder_learning_rate=6e-4", "optimizer.learning_rate=2e-3", "data.real=0",
+               "log_every=50", "save_every=200", "validation.path=videos", "validation.every=100",
+               "validation.stride=1", "validation.size=[64, 64]"]  # fmt: skip
+    config = load_config(recipe, options)
+    assert config.validation is not None
+    torch.manual_seed(config.seed)
+    start = Validator(config.validation, config.data.root)(build_model(config.model).eval())
+    assert train(config)
+    scores = curve(config.output, "validation/J&F")
+    assert set(scores) == {100, 200}
+    assert 1 - scores[200] < 0.8 * (1 - start["J&F"])
+    losses = curve(config.output)
+    assert losses[200] < 0.8 * losses[50]
+    best = load_checkpoint(config.output / "best.safetensors")
+    again = Validator(config.validation, config.data.root)(best)
+    assert again["J&F"] == pytest.approx(max(scores.values()), abs=2e-3)
