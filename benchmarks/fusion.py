@@ -1,7 +1,7 @@
 """CST and SGST against vanilla Transformers in all four stages: latency, memory and FLOPs, by input size.
 
-The paper's headline (13 times faster at 512x512) is with plain attention, which writes every map of attention to
-memory; fused attention never does. Each measurement has a process of its own, so that its peak memory is its own.
+The paper's headline (13 times faster at 512x512) is with plain attention, which writes every map of attention
+to memory; fused attention never does. Each measurement has a process, and so a peak of memory, of its own.
 """
 
 from __future__ import annotations

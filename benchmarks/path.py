@@ -1,6 +1,6 @@
-"""The goals of the whole path: frames a second with the overlay and with masks only, first mask, peak memory.
+"""The goals of the whole path: frames a second with overlay and with masks only, first mask, peak memory.
 
-Each run is the `isomer` command in a process of its own, from its start to its end, on a rendered 854x480 video.
+Each run is the `isomer` command in a process of its own, start to end, on a rendered 854x480 video.
 The time to the first mask is that of a process that starts, segments the first frame and stops.
 """
 

@@ -29,7 +29,7 @@ from isomer.data.motion import Motion
 from isomer.data.scene import Scene
 from isomer.flow import DISFlow, Flow, flow_to_image, frames_with_flow
 from isomer.media import Frame, open_frames
-from isomer.media.image import encode_image, read_gray, write_image
+from isomer.media.image import encode_image, read_gray, read_image, write_image
 from isomer.media.overlay import overlay
 from isomer.model.cst import ContextSharing
 from isomer.model.network import Isomer
@@ -117,14 +117,15 @@ def with_parked_car(scene: Scene, other: Scene) -> Scene:
 def draw_outputs(model: str) -> None:
     """Show the example's overlay as a film strip, every output of one frame, and what the threshold does."""
     with tempfile.TemporaryDirectory() as folder:
-        kinds = ("overlay", "masks", "probabilities", "cutouts")
+        kinds = ("overlay", "masks", "probabilities", "cutouts", "palette")
         summary = segment_video(_CLIP, folder, outputs=kinds, model=model, backend="torch", device="cpu")
-        video, masks, probabilities, cutouts = summary.outputs
+        video, masks, probabilities, cutouts, palette = summary.outputs
         frames = [_resized(frame.image) for frame in open_frames(_CLIP)]
         overlays = [_resized(frame.image) for frame in open_frames(video)]
         name = f"{_INDEX:05d}.png"
         mask, probability = read_gray(masks / name), read_gray(probabilities / name)
         cutout = cv2.imread(str(cutouts / name), cv2.IMREAD_UNCHANGED)
+        objects = read_image(palette / name)
     gap = np.full((_SMALL[1], 6, 3), 255, np.uint8)
     _save("overlay.jpg", np.hstack([overlays[8], gap, overlays[28], gap, overlays[48], gap, overlays[68]]))
     _save("output_input.jpg", frames[_INDEX])
@@ -132,6 +133,7 @@ def draw_outputs(model: str) -> None:
     _save("output_masks.png", _resized(mask))
     _save("output_probabilities.png", _resized(probability))
     _save("output_cutouts.png", _resized(cv2.cvtColor(cutout, cv2.COLOR_BGRA2RGBA)))
+    _save("output_palette.png", cv2.resize(objects, _SMALL, interpolation=cv2.INTER_NEAREST))
     thresholds = (0.1, 0.5, 0.9)
     masks_at = [np.where(_resized(probability) >= 255 * t, np.uint8(255), np.uint8(0)) for t in thresholds]
     pictures = [overlay(frames[_INDEX], mask) for mask in masks_at]
@@ -216,7 +218,7 @@ def _grid(
     for axis, label in zip(axes[:, 0], labels, strict=False):
         axis.set_ylabel(label, fontsize=9)
     figure.canvas.draw()
-    picture = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
+    picture = np.asarray(figure.canvas.buffer_rgba())[..., :3]
     plt.close(figure)
     _save(name, np.ascontiguousarray(picture))
 

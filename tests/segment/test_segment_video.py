@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from isomer.data.clip import SceneFrames, write_clip
 from isomer.data.scene import Scene
 from isomer.errors import InputError
-from isomer.media import OUTPUTS, Frame, open_frames
-from isomer.media.image import read_gray, write_image
+from isomer.media import Frame, open_frames
+from isomer.media.image import read_gray, read_palette, write_image
 from isomer.media.writer import Writer
 from isomer.segment import Segmenter, segment_video
+from isomer.segment.objects import track_objects
 
 
 @pytest.fixture
@@ -53,11 +54,15 @@ def test_masks_are_the_maps_at_the_threshold(clip: Path, weights: Path, tmp_path
         )
 
 
-def test_all_outputs_at_once_go_into_one_folder(clip: Path, weights: Path, tmp_path: Path) -> None:
-    outputs = segment(clip, weights, tmp_path / "all", outputs=list(OUTPUTS))
+def test_several_outputs_at_once_go_into_one_folder(clip: Path, weights: Path, tmp_path: Path) -> None:
+    kinds = ["overlay", "mask", "cutout", "masks", "probabilities", "cutouts"]
+    outputs = segment(clip, weights, tmp_path / "all", outputs=kinds)
     assert {path.parent for path in outputs} == {tmp_path / "all"}
     for path in outputs:
-        assert (len(list(path.iterdir())) if path.is_dir() else len(pictures(path))) == 8
+        if path.is_dir():
+            assert len(list(path.iterdir())) == 8
+        elif path.suffix in (".mp4", ".mov", ".webm"):
+            assert len(pictures(path)) == 8
 
 
 def test_stride_takes_every_nth_frame_at_its_time(clip: Path, weights: Path, tmp_path: Path) -> None:
@@ -87,7 +92,7 @@ def test_the_same_video_gives_the_same_bytes(clip: Path, weights: Path, tmp_path
         ({"threshold": 0.0}, "--threshold 0.0"),
         ({"stride": 0}, "--stride 0"),
         ({"stride": 8}, "only one frame with --stride 8"),
-        ({"outputs": ["mask", "gif"]}, "gif: no such output"),
+        ({"outputs": ["mask", "hologram"]}, "hologram: no such output"),
         ({"outputs": []}, "no output asked for"),
         ({"model": "isomer_resnet"}, "unknown model"),
         ({"size": 1}, "--size 1"),
@@ -126,3 +131,15 @@ def test_a_failure_midway_leaves_neither_files_nor_threads(
     )  # which holds the frames of the functions, and these the stages
     assert not any(thread.name == "isomer-prefetch" for thread in threading.enumerate())
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+
+
+def test_objects_are_told_apart_in_the_outputs_that_can_hold_them(
+    clip: Path, weights: Path, tmp_path: Path
+) -> None:
+    kinds = ["palette", "masks", "overlay"]
+    numbered, masks, overlay = segment(clip, weights, tmp_path, outputs=kinds, objects=True, threshold=0.3)
+    maps = Segmenter(weights, size=96, backend="torch", device="cpu").predict(open_frames(clip))
+    for frame, _, labels in track_objects(maps, threshold=0.3):
+        np.testing.assert_array_equal(read_palette(numbered / f"{frame.name}.png"), labels)
+        assert not labels[read_gray(masks / f"{frame.name}.png") == 0].any()
+    assert len(pictures(overlay)) == 8

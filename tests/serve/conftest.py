@@ -1,64 +1,30 @@
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import av
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-for module in ("python_multipart", "prometheus_client", "httpx"):
-    pytest.importorskip(module, reason="the extra `serve` is not installed")
-uvicorn = pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
-TestClient = pytest.importorskip("fastapi.testclient", reason="the extra `serve` is not installed").TestClient
+from isomer.serve.options import Limits, ModelOptions
+from isomer.serve.tasks import segment
 
-from isomer.serve.app import create_app
-from isomer.serve.limits import Limits
-from isomer.serve.queue import JobQueue
-from isomer.serve.tasks import ModelOptions, segment
-
-
-def moving_square(count: int = 10, size: tuple[int, int] = (96, 64)) -> list[NDArray[np.uint8]]:
-    """A bright square that crosses dim noise."""
-    width, height = size
-    noise = np.random.default_rng(0).integers(40, 90, (height, width, 3), np.uint8)
-    images = []
-    for index in range(count):
-        image = noise.copy()
-        left = 8 + 4 * index
-        image[20:44, left : left + 24] = (220, 180, 60)
-        images.append(image)
-    return images
+if TYPE_CHECKING:
+    from serving import Start, TestClient
 
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from serving import encode
+
     return encode(tmp_path_factory.mktemp("clip") / "square.mp4")
-
-
-def encode(path: Path, fps: int = 25) -> Path:
-    """Encode the moving square, of 10 frames."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "12"})
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        for image in moving_square():
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
-        container.mux(stream.encode(None))
-    return path
-
-
-Start = Callable[..., "TestClient"]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start servers; every one stops at the test's end."""
+    from serving import JobQueue, TestClient, create_app
+
     clients: list[TestClient] = []
 
     def started(
@@ -76,39 +42,3 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield started
     for client in clients:
         client.__exit__(None, None, None)
-
-
-@contextmanager
-def listening(queue: JobQueue) -> Iterator[str]:
-    """Serve on a real socket, for what a test client does not do; yields the address."""
-    bound = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(queue), log_level="warning", timeout_graceful_shutdown=1)
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-def submit(client: TestClient, video: Path) -> dict[str, Any]:
-    with video.open("rb") as content:
-        response = client.post("/v1/jobs", files={"video": (video.name, content)})
-    assert response.status_code == 202, response.text
-    return response.json()
-
-
-def wait(
-    client: TestClient, job: dict[str, Any], state: str = "final", seconds: float = 90
-) -> dict[str, Any]:
-    """Poll until a job is in a state."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        job = client.get(f"/v1/jobs/{job['id']}").json()
-        if job["state"] == state or (state == "final" and job["state"] in ("done", "failed", "lost")):
-            return job
-        time.sleep(0.05)
-    raise AssertionError(f"not {state}: {job}")

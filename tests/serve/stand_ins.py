@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from isomer.serve.limits import Limits
-from isomer.serve.tasks import ModelOptions, Segmented
+from isomer.serve.options import Limits, ModelOptions
+from isomer.serve.tasks import Segmented
 
 Report = Callable[[int, "int | None"], None]
 

@@ -13,17 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import av
 import pytest
 import stand_ins
-from conftest import Start, listening, moving_square, submit, wait
+from serving import JobQueue, Start, listening, moving_square, submit, wait
 
 from isomer.errors import InputError
 from isomer.media.image import encode_image
 from isomer.serve import server, tasks
 from isomer.serve.jobs import JobStore
-from isomer.serve.limits import Limits
-from isomer.serve.queue import JobQueue
-from isomer.serve.tasks import ModelOptions
+from isomer.serve.options import Limits, ModelOptions
 
 HOME = {"frames": ("a.png", b"\x89PNG\r\n\x1a\n")}
 
@@ -104,6 +103,22 @@ def test_frames_and_pixels_are_limited(start: Start, tmp_path: Path, clip: Path)
     assert few.post("/v1/jobs", files=frames[:9]).status_code == 202
     small = start(stand_ins.quick, folder=tmp_path / "small", pixels=96 * 64 - 1)
     response = small.post("/v1/jobs", files={"video": clip.read_bytes()})
+    assert (response.status_code, "pixels" in response.text) == (422, True)
+
+
+def test_a_header_that_lies_about_the_size_is_refused(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "lying.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuvj420p"
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame(640, 480, "yuvj420p")))
+        container.mux(stream.encode(None))
+    true, stated = struct.pack("<II", 640, 480), struct.pack("<II", 64, 48)
+    assert path.read_bytes().count(true) == 2
+    path.write_bytes(path.read_bytes().replace(true, stated))
+    client = start(stand_ins.quick, pixels=100_000)
+    response = client.post("/v1/jobs", files={"video": path.read_bytes()})
     assert (response.status_code, "pixels" in response.text) == (422, True)
 
 

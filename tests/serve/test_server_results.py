@@ -12,16 +12,12 @@ import av
 import cv2
 import numpy as np
 import pytest
-from conftest import encode, moving_square, submit, wait
-from fastapi.testclient import TestClient
 from numpy.typing import NDArray
+from serving import JobQueue, TestClient, create_app, encode, moving_square, submit, wait
 
 from isomer.media.image import encode_image
 from isomer.segment import segment_video
-from isomer.serve.app import create_app
-from isomer.serve.limits import Limits
-from isomer.serve.queue import JobQueue
-from isomer.serve.tasks import ModelOptions
+from isomer.serve.options import Limits, ModelOptions
 
 
 @pytest.fixture(scope="module")

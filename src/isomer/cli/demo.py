@@ -10,41 +10,28 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from isomer.serve.limits import add_limit_arguments, limits_from
+from isomer.serve.options import Limits, ModelOptions, add_limit_arguments, add_model_arguments, chosen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("--port", type=int, default=0, help="port of the page (default: any that is free)")
     parser.add_argument("--no-browser", action="store_true", help="only say the page's address")
-    parser.add_argument(
-        "--model",
-        default="isomer_mobilenet_v2",
-        help="a model's name or a checkpoint file (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--size",
-        type=int,
-        default=384,
-        help="the network sees about SIZE x SIZE pixels (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)"
-    )
+    add_model_arguments(parser)
     add_limit_arguments(parser)
+    parser.set_defaults(retention_seconds=86_400)  # the page may stay open for a day
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve the page until interrupted."""
     from isomer.serve.server import serve
-    from isomer.serve.tasks import ModelOptions
 
     with tempfile.TemporaryDirectory(prefix="isomer-demo-") as folder:
         serve(
             Path(folder),
             port=arguments.port,
-            limits=limits_from(arguments),
-            options=ModelOptions(arguments.model, arguments.size, arguments.device),
+            limits=chosen(Limits, arguments),
+            options=chosen(ModelOptions, arguments),
             opens_browser=not arguments.no_browser,
         )
     return 0

@@ -8,7 +8,22 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-_OUTPUTS = ("overlay", "mask", "masks", "probabilities", "cutout", "cutouts")
+_OUTPUTS = (
+    "overlay",
+    "mask",
+    "masks",
+    "probabilities",
+    "cutout",
+    "cutouts",
+    "prores",
+    "gif",
+    "webp",
+    "zip",
+    "palette",
+    "coco",
+    "youtube-vis",
+    "polygons",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stride", type=int, default=1, metavar="N", help="take every N-th frame (default: %(default)s)"
     )
+    parser.add_argument(
+        "--objects",
+        action="store_true",
+        help="tell objects apart in overlays, previews, palette, coco, youtube-vis and polygons",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar and no last line")
 
 
@@ -68,6 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         threshold=arguments.threshold,
         stride=arguments.stride,
+        objects=arguments.objects,
         progress=not arguments.quiet,
     )
     if not arguments.quiet:

@@ -11,7 +11,7 @@ import argparse
 import os
 from pathlib import Path
 
-from isomer.serve.limits import add_limit_arguments, limits_from
+from isomer.serve.options import Limits, ModelOptions, add_limit_arguments, add_model_arguments, chosen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,27 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name", nargs="+", default=[], metavar="HOST", help="names to answer under, such as that of a proxy"
     )
-    parser.add_argument(
-        "--model",
-        default="isomer_mobilenet_v2",
-        help="a model's name or a checkpoint file (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--size",
-        type=int,
-        default=384,
-        help="the network sees about SIZE x SIZE pixels (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)"
-    )
+    add_model_arguments(parser)
     add_limit_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from isomer.serve.server import serve
-    from isomer.serve.tasks import ModelOptions
 
     serve(
         arguments.data,
@@ -62,8 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
         port=arguments.port,
         token=_token(arguments.token_file),
         names=arguments.name,
-        limits=limits_from(arguments),
-        options=ModelOptions(arguments.model, arguments.size, arguments.device),
+        limits=chosen(Limits, arguments),
+        options=chosen(ModelOptions, arguments),
     )
     return 0
 

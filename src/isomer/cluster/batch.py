@@ -6,28 +6,30 @@ import hashlib
 import logging
 import os
 import secrets
+import shutil
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from isomer.cluster.inputs import Video, find_videos
 from isomer.cluster.manifest import Manifest, Record, State
 from isomer.cluster.settings import Settings
-from isomer.cluster.shards import Seams, split
+from isomer.cluster.shards import Seams, Shard, split
 from isomer.cluster.worker import Done, Failed, Outcome, PartDone, TooLong, Worker
 from isomer.errors import InputError
-
-if TYPE_CHECKING:
-    import ray
 
 _MANIFEST = "manifest.json"
 _PARTS = ".isomer-parts"
 
-_OBJECT_STORE = 80 * 2**20  # bytes: next to the least Ray accepts, because paths and counts is all that is sent
+_log = logging.getLogger(__name__)
+
+_OBJECT_STORE = (
+    80 * 2**20
+)  # bytes: next to the least Ray accepts, because paths and counts is all that is sent
 
 Progress = Callable[[Video, Record], None]
 
@@ -83,8 +85,8 @@ def segment_batch(
 ) -> BatchSummary:
     """Segment many videos; run again, it goes on where it stopped.
 
-    A video that cannot be segmented fails by itself. One whose worker dies is begun again, a bounded number of
-    times. On a cluster all paths mean the same on all machines.
+    A video that cannot be segmented fails by itself. One whose worker dies is begun again, `retries` times.
+    On a cluster all paths must mean the same on all machines.
 
     Args:
         inputs: see `isomer.cluster.inputs.find_videos`.
@@ -95,10 +97,10 @@ def segment_batch(
         progress: is called when a video is done or has failed.
 
     Raises:
-        InputError: Ray is not installed or the cluster not there, or an input, a setting or the output is no good.
+        InputError: Ray is not installed, the cluster is not there, or an input, setting or output is no good.
     """
     settings, resources = settings or Settings(), resources or Resources()
-    _import_ray()
+    _import_ray(resources)
     videos = find_videos(inputs, output)
     output = Path(output).absolute()
     made_with = asdict(settings) | {"outputs": list(settings.outputs)}
@@ -108,8 +110,8 @@ def segment_batch(
     pending = manifest.open(videos, retry_failed=retry_failed)
     if pending:
         try:
-            with _ray_running(resources) as cores:
-                _Batch(settings, resources, manifest, output / _PARTS, cores, progress).run(pending)
+            with _ray_running(resources):
+                _Batch(settings, resources, manifest, output / _PARTS, progress).run(pending)
         finally:
             manifest.save()
     states = [manifest[video].state for video in videos]
@@ -185,24 +187,19 @@ class _Batch:
                 raise InputError(answer)
             else:
                 self._deaths_in_loading = 0
+        shutil.rmtree(self._parts, ignore_errors=True)
 
     def _start(self, place: int) -> None:
-        """Start a worker, which is handed tasks when it has loaded the model: it may have to wait for room."""
+        """Start a worker. It gets tasks once it has loaded the model: it may have to wait for room."""
         import ray
 
         cpus = self._resources.cpus
         cores = _cores()[place * cpus : (place + 1) * cpus] if self._resources.address is None else []
-        handle = (
-            ray.remote(Worker)
-            .options(num_cpus=cpus, num_gpus=self._gpus)
-            .remote(self._settings, cores if len(cores) == cpus else [])
-        )
+        actor: Any = ray.remote(Worker).options(num_cpus=cpus, num_gpus=self._gpus)
+        handle = actor.remote(self._settings, cores if len(cores) == cpus else [])
         self._calls[handle.load.remote()] = (_Actor(place, handle), None)
 
     def _hand_out(self, task: _Task, actor: _Actor) -> None:
-        record = self._manifest[task.video]
-        if task.method == "segment":
-            self._manifest.update(task.video, attempts=record.attempts + 1)
         call = actor.handle.run.remote(task.method, task.video, *task.arguments)
         self._calls[call] = (actor, task)
 
@@ -216,8 +213,9 @@ class _Batch:
                 raise InputError(f"workers die while they load the model ({error}); try fewer --workers")
             return
         task.deaths += 1
+        self._manifest.update(task.video, deaths=self._manifest[task.video].deaths + 1)
         if task.deaths > most:
-            died = f"its worker died {task.deaths} times: out of memory, or a codec crashed on it"
+            died = f"its worker died, {task.deaths} times: out of memory, or a codec crashed on it"
             self._take_in(task, Outcome(Failed(f"{task.video.path}: {died}"), 0.0, None))
         else:
             self._tasks.appendleft(task)
@@ -235,19 +233,95 @@ class _Batch:
                 self._tasks = deque(other for other in self._tasks if other.video != video)
                 self._progress(video, self._manifest.update(video, state=State.failed, error=error))
             case Done(outputs, frames):
-                done = self._manifest.update(
-                    video, state=State.done, outputs=list(outputs), frames=frames
-                )
+                done = self._manifest.update(video, state=State.done, outputs=list(outputs), frames=frames)
                 self._progress(video, done)
             case TooLong(frames):
                 seams = self._seams[video] = Seams(split(frames, self._settings.shard))
                 self._tasks.extendleft(self._part(video, shard) for shard in reversed(seams.shards))
             case PartDone(pairs):
-                seams = self._seams[video]
-                (_, shard) = task.arguments
-                seams.add(shard, pairs)
-                if seams.complete:
-                    repairs = seams.begin_repairs()
-                    ...
+                self._continue_parts(video, cast(Shard, task.arguments[1]), pairs)
+
+    def _continue_parts(self, video: Video, shard: Shard, pairs: list[int]) -> None:
+        seams = self._seams[video]
+        seams.add(shard, pairs)
+        if not seams.complete:
+            return
+        repairs = seams.repairs()
+        self._tasks.extendleft(self._part(video, repair) for repair in reversed(repairs))
+        if not repairs:
+            self._tasks.appendleft(_Task(video, "join", (self._folder(video),)))
+
+    def _part(self, video: Video, shard: Shard) -> _Task:
+        return _Task(video, "segment_part", (self._folder(video), shard))
+
+    def _folder(self, video: Video) -> Path:
+        """Where the parts of a video are kept: those of the same video, unchanged, split the same way."""
+        key = f"{video.path}\n{self._manifest[video].modified}\n{self._settings.shard}"
+        return self._parts / hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
+def _import_ray(resources: Resources) -> None:
+    """Import Ray, which reads its environment at once, such that it tells nobody and obeys nobody else.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if resources.address is None and "ray" not in sys.modules:
+        # It listens on every interface and runs what it is sent: let it ask for a token that only we know.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    try:
+        import ray  # noqa: F401
+    except ImportError as error:
+        raise InputError("isomer batch: needs Ray; pip install 'isomer-vos[cluster]'") from error
+
+
+@contextmanager
+def _ray_running(resources: Resources) -> Iterator[None]:
+    """Start Ray on this machine, or join a cluster."""
+    import ray
+
+    if resources.address is None:
+        where: dict[str, Any] = {
+            "num_cpus": max(os.cpu_count() or 1, (resources.workers or 1) * resources.cpus),
+            "include_dashboard": False,
+            "object_store_memory": _OBJECT_STORE,
+        }
+    else:
+        where = {"address": resources.address}
+    try:
+        ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--address {resources.address}: Ray cannot be reached ({reason})") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _room(resources: Resources, device: str) -> tuple[int, int]:
+    """Return GPUs a worker and the number of workers.
+
+    Raises:
+        InputError: there is no room for one.
+    """
+    import ray
+
+    there = ray.cluster_resources()
+    gpus = int(device.startswith("cuda") or (device == "auto" and there.get("GPU", 0) >= 1))
+    most = int(there.get("CPU", 0)) // resources.cpus
+    if gpus:
+        most = min(most, int(there.get("GPU", 0)))
+    if most < 1:
+        raise InputError(
+            f"--cpus {resources.cpus}, --device {device}: no room for a worker; "
+            f"there are {there.get('CPU', 0):g} cores and {there.get('GPU', 0):g} GPUs"
+        )
+    return gpus, min(most, resources.workers or most)
+
+
+def _cores() -> list[int]:
+    """Return the numbers of this machine's cores that we may use, where the system tells them."""
+    return sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []

@@ -12,7 +12,11 @@ from isomer.errors import InputError
 from isomer.media.image import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset(
-    ".3gp .asf .avi .flv .ivf .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .webm .wmv .y4m".split()
+    f".{name}"
+    for name in (
+        *("3gp", "asf", "avi", "flv", "ivf", "m2ts", "m4v", "mkv", "mov", "mp4"),
+        *("mpeg", "mpg", "mts", "mxf", "ogv", "ts", "webm", "wmv", "y4m"),
+    )
 )
 """What counts as a video inside a folder; a file that is named itself may have any suffix."""
 
@@ -79,7 +83,7 @@ def _entries(inputs: Sequence[str | Path]) -> list[Path]:
             entries += _lines(path)  # one that is missing fails by itself, the others are segmented
         elif path.exists():
             entries.append(path.absolute())
-        elif matches := sorted(glob.glob(entry, recursive=True)):
+        elif matches := sorted(glob.glob(entry, recursive=True)):  # noqa: PTH207 (may be absolute)
             entries += [Path(match).absolute() for match in matches]
         else:
             raise InputError(f"{entry}: no such file or folder, and no pattern that matches; check the path")
@@ -98,7 +102,7 @@ def _lines(path: Path) -> list[Path]:
 
 
 def _search(folder: Path, output: Path) -> list[Path]:
-    """Return all videos below, in order of their names; a folder with images is one, its subfolders are not."""
+    """Return all videos below, in order of their names; a folder with images is one, with all below it."""
     videos: list[Path] = []
     for parent, folders, files in os.walk(folder):
         here = Path(parent)
@@ -107,9 +111,7 @@ def _search(folder: Path, output: Path) -> list[Path]:
             videos.append(here)
             folders.clear()
             continue
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and (here / name) != output
-        )
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and (here / name) != output)
         videos += [
             here / name
             for name in sorted(files)

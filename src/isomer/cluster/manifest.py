@@ -34,7 +34,7 @@ class Record:
         outputs: files and folders written.
         frames: how many were segmented.
         seconds: of work on it, summed over workers.
-        attempts: how often work on it began; more than once after a worker's death.
+        deaths: of workers that were at it.
         error: why it failed.
         warning: what was wrong with the video, if it could be segmented all the same.
     """
@@ -44,7 +44,7 @@ class Record:
     outputs: list[str] = field(default_factory=list)
     frames: int = 0
     seconds: float = 0.0
-    attempts: int = 0
+    deaths: int = 0
     error: str | None = None
     warning: str | None = None
 
@@ -75,7 +75,7 @@ class Manifest:
     def open(self, videos: Iterable[Video], *, retry_failed: bool) -> list[Video]:
         """Enter the videos and return those that are to be segmented.
 
-        A video is done for good while it is unchanged and its outputs exist, and failed while it is unchanged.
+        A video that is unchanged stays done while its outputs exist, and stays failed.
 
         Args:
             videos: of this run.

@@ -8,18 +8,20 @@ from isomer.cluster.shards import WARM_UP
 from isomer.errors import InputError
 from isomer.media import OUTPUTS
 
-KEPT = {
-    "overlay": "masks",
-    "mask": "masks",
-    "masks": "masks",
+_KEPT = {
     "probabilities": "probabilities",
     "cutout": "cutouts",
     "cutouts": "cutouts",
+    "prores": "cutouts",
 }
-"""For an output, the kind of output that keeps its maps until the parts of a video are joined.
 
-Eight bits a pixel that tell all it needs: from these the output is written as from the maps themselves.
-"""
+
+def kept(kind: str) -> str:
+    """Return the kind of output that keeps the maps for another one until the parts of a video are joined.
+
+    It has eight bits a pixel that tell all the other needs: levels, opacity, or else only the mask.
+    """
+    return _KEPT.get(kind, "masks")
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,6 @@ class Settings:
         for kind in self.outputs:
             if kind not in OUTPUTS:
                 raise InputError(f"--output {kind}: no such output; choose from {', '.join(OUTPUTS)}")
-            if self.shard and kind not in KEPT:
-                raise InputError(f"--shard: cannot join {kind}; leave it out, or ask for {', '.join(KEPT)}")
         if not self.outputs:
             raise InputError("no output asked for; name at least one, such as overlay")
         if not 0 < self.threshold < 1:

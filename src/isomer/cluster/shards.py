@@ -1,15 +1,16 @@
 """Parts of a long video, segmented apart and joined to exactly what segmenting it whole gives.
 
-A map depends on its frame and on its flow, and the flow on the temporal step, which `isomer.flow.frames_with_flow`
-adapts to the motion from frame to frame: the only thing a part inherits from all that came before it. So a part
+A map depends on its frame and on its flow, and the flow on the temporal step, which
+`isomer.flow.frames_with_flow` adapts to the motion from frame to frame. The step is all that a part inherits
+from what came before it. So a part
 
-1. begins `WARM_UP` frames early, with an unknown step, and goes on `LOOK_AHEAD` frames beyond its end, to have the
-   frames that flows of its last frames lead to and to learn its successor's first step;
-2. notes the pair of frames of each flow. A part and its predecessor that pair the frame at their seam alike have
-   the same step there: the step is the pair's distance, because `WARM_UP` frames of the same shot lie before
-   it (if a shot began since, the step began anew with it in both);
-3. is repaired if they do not: from its first frame on with its predecessor's step, up to the frame from which
-   on the pairs are those it had, or its end.
+1. begins `WARM_UP` frames early, with an unknown step, and goes on `LOOK_AHEAD` frames beyond its end, where
+   flows of its last frames lead and where it learns its successor's first step;
+2. notes which frames each flow pairs. If a part and its predecessor pair the frame at their seam alike, they
+   have the same step there. For either a shot began since the warm-up did, and the step with it in both; or
+   enough of the shot lies before the seam for the step to be the distance of the pair;
+3. is repaired if they do not: done again with its predecessor's step, up to the frame from which on its flows
+   pair as they did before.
 
 The first part is right. Where all seams agree, so is each next one.
 """
@@ -68,24 +69,27 @@ class Seams:
     def __init__(self, shards: list[Shard]) -> None:
         self.shards = shards
         self._pairs: dict[int, list[int]] = {}
+        self._missing = {shard.start for shard in shards}
 
     def add(self, shard: Shard, pairs: list[int]) -> None:
         """Take in what a part paired: `PairedFlow.pair` from its first frame to its successor's first."""
         self._pairs[shard.start] = pairs
+        self._missing.discard(shard.start)
 
     @property
     def complete(self) -> bool:
         """Whether all parts are in."""
-        return len(self._pairs) == len(self.shards)
+        return not self._missing
 
     def repairs(self) -> list[Shard]:
-        """Return the parts that do not continue their predecessors, with their right step; none: all are joined."""
+        """Return the parts that do not continue their predecessors, to be added anew; none: all are right."""
         repairs = []
         for before, after in pairwise(self.shards):
             left = _at(self._pairs[before.start], after.start - before.start)
             right = _at(self._pairs[after.start], 0)
             if left != right:
                 repairs.append(replace(after, step=abs(left)))
+        self._missing = {shard.start for shard in repairs}
         return repairs
 
 
@@ -94,7 +98,7 @@ def _at(pairs: list[int], index: int) -> int:
 
 
 class PairedFlow:
-    """DIS flow that notes which frames it was asked to pair and can bring about a temporal step; a `FlowEstimator`."""
+    """DIS flow that notes which frames it pairs, and can bring about a temporal step; a `FlowEstimator`."""
 
     def __init__(self) -> None:
         self._estimate = DISFlow()
@@ -105,7 +109,7 @@ class PairedFlow:
 
         Args:
             start: index of the first frame that counts.
-            step: if given, the frames before `start` get no flow of their own, but one that leads to this step.
+            step: if given, frames before `start` get not their own flow but one that leads to this step.
             stride: distance of the frames.
         """
         self._targets: dict[int, int] = {}

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isomer.cluster.inputs import Video
-from isomer.cluster.settings import KEPT, Settings
+from isomer.cluster.settings import Settings, kept
 from isomer.cluster.shards import LOOK_AHEAD, MAX_STEP, WARM_UP, PairedFlow, Shard
 from isomer.errors import InputError
 from isomer.files import atomic_path
@@ -147,7 +147,7 @@ class Worker:
         with ExitStack() as stack:
             writers = [
                 stack.enter_context(create_writer(kind, folder / kind, source, self._settings.threshold))
-                for kind in dict.fromkeys(KEPT[kind] for kind in self._settings.outputs)
+                for kind in dict.fromkeys(map(kept, self._settings.outputs))
             ]
             for frame, probability in stack.enter_context(closing(self._segmenter.predict(frames))):
                 position = frame.index // stride
@@ -174,9 +174,8 @@ class Worker:
         with self._writers(video, source) as writers:
             for frame in _at_least_two(islice(source, 0, None, settings.stride), source):
                 for kind, writer in writers.items():
-                    kept = KEPT[kind]
-                    file = folder / kept / f"{frame.name}.png"
-                    writer.write(frame, _probability(kept, file, settings.threshold))
+                    file = folder / kept(kind) / f"{frame.name}.png"
+                    writer.write(frame, _probability(kind, file, settings.threshold))
                 count += 1
         shutil.rmtree(folder, ignore_errors=True)
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
@@ -202,12 +201,12 @@ def _at_least_two(frames: Iterable[Frame], source: FrameSource) -> Iterator[Fram
     return chain(first, iterator)
 
 
-def _probability(kept: str, file: Path, threshold: float) -> NDArray[np.float32]:
-    """Return a map that any writer whose `KEPT` it is turns into the same picture as the one that was kept."""
-    levels = np.asarray(decode_stored(read_bytes(file), file), np.float32)
-    if kept == "cutouts":
-        return (levels[..., 3] - 127) / 510 + np.float32(threshold)  # the middle of what gives this opacity
-    return levels / 255
+def _probability(kind: str, file: Path, threshold: float) -> NDArray[np.float32]:
+    """Return a map from which the writer makes the same picture as from that of which the file was kept."""
+    levels = decode_stored(read_bytes(file), file).astype(np.float32)
+    if kept(kind) == "cutouts":  # the middle of what gives this opacity
+        return np.asarray((levels[..., 3] - 127) / 510 + threshold, np.float32)
+    return np.asarray(levels / 255, np.float32)
 
 
 def _remove_unfinished(path: Path) -> None:

@@ -180,7 +180,8 @@ def _unfilter(rows: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
         return _running_sums(rows[:, 1:])
     image = rows.copy()
     image[:, 0] = 0  # a column left of the image, as the filters see it
-    image[summed, 1:] = _running_sums(rows[summed, 1:])
+    if summed.any():
+        image[summed, 1:] = _running_sums(rows[summed, 1:])
     patience = len(rows)
     for row in np.flatnonzero(filters >= _UP).tolist():
         above, here = image[row - 1], image[row]
@@ -211,15 +212,14 @@ def _undo_paeth(above: NDArray[np.uint8], here: NDArray[np.uint8], most: int) ->
     if not 0 < columns.size <= most:
         return columns.size
     starts = columns.tolist()
-    ends = [*starts[1:], len(here)]
-    around = here[columns].tolist(), above[columns].tolist(), above[columns - 1].tolist()
-    left = 0
-    for start, end, added, up, corner in zip(starts, ends, *around, strict=True):
+    filtered, upper, left = here.tobytes(), above.tobytes(), 0
+    for start, end in zip(starts, [*starts[1:], len(here)], strict=True):
+        up, corner = upper[start], upper[start - 1]
         to_left, to_up, to_corner = abs(up - corner), abs(left - corner), abs(left + up - 2 * corner)
         if to_left <= to_up and to_left <= to_corner:
             predicted = left
         else:
             predicted = up if to_up <= to_corner else corner
-        left = added + predicted & 255
+        left = filtered[start] + predicted & 255
         here[start:end] = left
     return columns.size

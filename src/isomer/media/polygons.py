@@ -69,7 +69,7 @@ def _edge_loops(inside: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
     width = padded.shape[1]
     here = padded[1:, 1:]
     above, left = padded[:-1, 1:], padded[1:, :-1]
-    # An edge is 4 x the corner where it starts + its direction: right, down, left or up; inside is to its right.
+    # An edge is 4 x its first corner + its direction: right, down, left or up, with inside to its right.
     step = (1, width, -1, -width)
     top, bottom = (np.flatnonzero(_corners(edge)) for edge in (here & ~above, above & ~here))
     leading, trailing = (np.flatnonzero(_corners(edge)) for edge in (here & ~left, left & ~here))

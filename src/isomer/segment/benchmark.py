@@ -142,7 +142,7 @@ class _Run:
         network = create_model(configuration.model)
         self._size = network_size(*frame_size, configuration.size, network.stride)
         parameters = sum(p.numel() for p in network.parameters())
-        self.result = Measurement(configuration, self._size, parameters, _flops(network, self._size))
+        self.result = Measurement(configuration, self._size, parameters, count_flops(network, self._size))
         self._backend = create_backend(configuration.model, configuration.backend, configuration.device)
         self._flow = DISFlow()
         blank = np.zeros((configuration.batch, self._size[1], self._size[0], 3), np.uint8)
@@ -197,10 +197,11 @@ def _disc(width: int, height: int) -> NDArray[np.float32]:
     return np.asarray(np.hypot(x - width / 2, y - height / 2) < height / 4, np.float32)
 
 
-def _flops(network: Isomer, size: tuple[int, int]) -> int:
+def count_flops(network: Isomer, size: tuple[int, int]) -> int:
+    """Count what one image of (width, height) takes; a multiplication and an addition are two."""
     image = torch.zeros(1, 3, size[1], size[0])
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(image, image)
+    with FlopCounterMode(display=False) as counter:
+        network.requires_grad_(False)(image, image)
     return int(counter.get_total_flops())
 
 

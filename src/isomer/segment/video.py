@@ -15,6 +15,7 @@ from tqdm import tqdm
 from isomer.errors import InputError
 from isomer.flow import FlowEstimator
 from isomer.media import Frame, FrameSource, create_writer, default_path, open_frames
+from isomer.segment.objects import track_objects
 from isomer.segment.segmenter import Segmenter
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def segment_video(
     flow: FlowEstimator | None = None,
     threshold: float = 0.5,
     stride: int = 1,
+    batch: int = 1,
+    objects: bool = False,
     progress: bool = False,
 ) -> Summary:
     """Segment the primary object of a video and write what is asked for.
@@ -64,6 +67,9 @@ def segment_video(
         flow: estimates the motion; DIS by default.
         threshold: probability from which on a pixel is of the object, in (0, 1).
         stride: take every `stride`-th frame only.
+        batch: frames that go through the network together, which pays on a GPU.
+        objects: tell objects apart, each with a number that stays its own over time, in the outputs that can
+            hold several: overlays, previews, `palette`, `coco`, `youtube-vis` and `polygons`.
         progress: show a bar on standard error.
 
     Raises:
@@ -76,7 +82,7 @@ def segment_video(
     source = open_frames(video)
     paths = _output_paths(source, output, tuple(dict.fromkeys(outputs)))
     frames = _at_least_two(source, stride)
-    segmenter = Segmenter(model, size=size, backend=backend, device=device, flow=flow)
+    segmenter = Segmenter(model, size=size, backend=backend, device=device, flow=flow, batch=batch)
 
     start = time.perf_counter()
     count = 0
@@ -86,9 +92,10 @@ def segment_video(
         ]
         total = None if source.count is None else -(-source.count // stride)
         maps = stack.enter_context(closing(segmenter.predict(frames)))
-        for frame, probability in tqdm(maps, total=total, unit="frame", disable=not progress, leave=False):
+        results = track_objects(maps, threshold) if objects else maps
+        for frame, *found in tqdm(results, total=total, unit="frame", disable=not progress, leave=False):
             for writer in writers:
-                writer.write(frame, probability)
+                writer.write(frame, *found)
             count += 1
     return Summary(tuple(paths.values()), count, time.perf_counter() - start)
 

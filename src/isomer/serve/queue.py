@@ -17,8 +17,8 @@ from isomer.errors import InputError
 from isomer.media import OUTPUTS
 from isomer.serve import tasks
 from isomer.serve.jobs import Job, JobStore, State
-from isomer.serve.limits import Limits
 from isomer.serve.metrics import Metrics
+from isomer.serve.options import Limits, ModelOptions
 from isomer.serve.worker import TaskFailedError, TaskTimeoutError, Worker, WorkerDiedError
 
 _log = logging.getLogger("isomer.serve")
@@ -101,7 +101,7 @@ class JobQueue:
         self,
         folder: Path,
         limits: Limits,
-        options: tasks.ModelOptions,
+        options: ModelOptions,
         segment: Callable[..., tasks.Segmented] = tasks.segment,
     ) -> None:
         self.limits = limits

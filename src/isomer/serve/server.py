@@ -15,8 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from isomer.errors import InputError
-from isomer.serve.limits import Limits
-from isomer.serve.tasks import ModelOptions
+from isomer.serve.options import Limits, ModelOptions
 
 _EXTRA = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 _GRACE = 3

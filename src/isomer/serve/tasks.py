@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from isomer.errors import InputError
 from isomer.files import atomic_path
-from isomer.serve.limits import Limits
+from isomer.serve.options import Limits, ModelOptions
 
 if TYPE_CHECKING:
     from isomer.media import Frame, FrameSource
@@ -39,15 +39,6 @@ CONTAINERS = "asf,avi,flv,matroska,mov,mpeg,mpegts,ogg"
 """Demuxers of FFmpeg that uploads may use: each whole in its file. `isomer.media` itself takes a few more."""
 
 EXAMPLE_SIZE, EXAMPLE_FRAMES = (854, 480), 72
-
-
-@dataclass(frozen=True)
-class ModelOptions:
-    """What segments: see `isomer.segment.Segmenter`."""
-
-    model: str = "isomer_mobilenet_v2"
-    size: int = 384
-    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -162,7 +153,7 @@ def draw_example(path: Path, report: Report) -> None:
 def _segmenter(options: ModelOptions) -> Segmenter:
     from isomer.segment import Segmenter
 
-    return Segmenter(options.model, size=options.size, device=options.device)
+    return Segmenter(options.model, size=options.size, backend=options.backend, device=options.device)
 
 
 def _open(folder: Path, limits: Limits) -> FrameSource:

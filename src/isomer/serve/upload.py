@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, BinaryIO
 from fastapi import HTTPException, Request, status
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
 
-from isomer.serve.limits import Limits
+from isomer.serve.options import Limits
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 _IMAGES = {b"\x89PNG\r\n\x1a\n": ".png", b"\xff\xd8\xff": ".jpg"}
 _SHOWN = 120
+_STALL_SECONDS = 30
+"""Without a byte: a client that is gone must not keep its place in the queue for long."""
 _SIGNATURE = 8
 """Bytes by which an image's format is known."""
 
@@ -56,7 +59,7 @@ async def receive(request: Request, folder: Path, limits: Limits) -> str:
                     raise _too_large(limits)
                 await asyncio.to_thread(parser.write, chunk)
             parser.finalize()
-        except FormParserError as error:
+        except (FormParserError, ClientDisconnect) as error:
             raise HTTPException(status.HTTP_400_BAD_REQUEST, "the form is broken or cut short") from error
         if not form.is_complete:
             raise HTTPException(status.HTTP_400_BAD_REQUEST, "the form is cut short")
@@ -153,18 +156,19 @@ class _Form:
 
 
 async def _timed(chunks: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
-    """Pass chunks on; HTTPException 408 once all together took longer than this."""
+    """Pass chunks on; HTTPException 408 once they stall, or all together took longer than this."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while True:
         try:
-            chunk = await asyncio.wait_for(anext(chunks), deadline - loop.time())
+            left = min(deadline - loop.time(), _STALL_SECONDS)
+            chunk = await asyncio.wait_for(anext(chunks), left)
         except StopAsyncIteration:
             return
         except (asyncio.TimeoutError, TimeoutError) as error:
             raise HTTPException(
                 status.HTTP_408_REQUEST_TIMEOUT,
-                f"the upload took longer than {seconds:g} s; send a smaller file",
+                f"the upload stalled, or took longer than {seconds:g} s; send a smaller file",
             ) from error
         yield chunk
 

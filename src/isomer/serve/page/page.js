@@ -3,6 +3,7 @@ import { Blender } from "./blend.js";
 
 const $ = (id) => document.getElementById(id);
 const POLL_MS = 400;
+const SETTLED = 5; // frames after which the rate says how long it takes
 const video = $("video");
 const blender = new Blender($("original"), $("result"));
 let job = null; // as the server last said
@@ -127,7 +128,7 @@ function describe() {
   const { state, position, frames_done: done, frames_total: total, frames_per_second: rate } = job;
   if (state === "queued") return progress(null, `Waiting, number ${position} in the queue`);
   if (!done) return progress(null, "Starting");
-  const left = rate && total ? `, ${duration((total - done) / rate)} left` : "";
+  const left = rate && total && done >= SETTLED ? `, ${duration((total - done) / rate)} left` : "";
   const count = total ? `Frame ${done} of ${total}` : `Frame ${done}`;
   progress(total ? Math.min(done / total, 1) : null, count + left, rate ? `${rate.toFixed(1)} frames/s` : "");
 }

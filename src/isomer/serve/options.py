@@ -1,9 +1,10 @@
-"""What the server takes, and for how long it keeps it."""
+"""What the server takes, how long it keeps it, and the model that segments: values and their options."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, field, fields
+from typing import TypeVar
 
 
 def _limit(default: int, meaning: str) -> int:
@@ -26,6 +27,29 @@ class Limits:
     connections: int = _limit(128, "connections served at once; more get 503")
 
 
+@dataclass(frozen=True)
+class ModelOptions:
+    """What segments; see `isomer.segment.Segmenter`."""
+
+    model: str = "isomer_mobilenet_v2"
+    size: int = 384
+    backend: str = "auto"
+    device: str = "auto"
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that `ModelOptions` holds, as `isomer segment` does."""
+    default = ModelOptions()
+    for option, kind, meaning in (
+        ("--model", str, "a model's name or a checkpoint file"),
+        ("--size", int, "the network sees about SIZE x SIZE pixels"),
+        ("--backend", str, "auto, torch, openvino or onnx"),
+        ("--device", str, "auto, cpu, cuda, cuda:1, mps"),
+    ):
+        value = getattr(default, option[2:])
+        parser.add_argument(option, type=kind, default=value, help=f"{meaning} (default: %(default)s)")
+
+
 def add_limit_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare one option a limit."""
     group = parser.add_argument_group("limits")
@@ -40,9 +64,12 @@ def add_limit_arguments(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def limits_from(arguments: argparse.Namespace) -> Limits:
-    """Read the options that `add_limit_arguments` declared."""
-    return Limits(**{limit.name: getattr(arguments, limit.name) for limit in fields(Limits)})
+_Options = TypeVar("_Options", Limits, ModelOptions)
+
+
+def chosen(options: type[_Options], arguments: argparse.Namespace) -> _Options:
+    """Return the options of one kind as they were given."""
+    return options(**{option.name: getattr(arguments, option.name) for option in fields(options)})
 
 
 def _positive(text: str) -> int:

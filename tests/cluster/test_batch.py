@@ -1,0 +1,245 @@
+"""A batch on a real Ray of this machine, and what it is made of."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from isomer.cli.main import main
+from isomer.cluster import State
+from isomer.cluster.inputs import Video, find_videos
+from isomer.cluster.manifest import Manifest
+from isomer.errors import InputError
+from isomer.segment import segment_video
+
+WriteClip = Callable[[Path, Sequence[float]], Path]
+
+
+def names(videos: Sequence[Video], folder: Path) -> dict[str, str]:
+    return {
+        video.path.relative_to(folder).as_posix(): video.target.relative_to(folder).as_posix()
+        for video in videos
+    }
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in (
+        "in/a.mp4",
+        "in/sub/b.MOV",
+        "in/sub/c.webm",
+        "in/.hidden.mp4",
+        "in/notes.md",
+        "in/out/a_mask.mp4",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "in" / "frames").mkdir()
+    cv2.imwrite(str(tmp_path / "in" / "frames" / "0.png"), np.zeros((8, 8, 3), np.uint8))
+    return tmp_path
+
+
+def test_a_folder_is_searched_but_for_its_outputs(tree: Path) -> None:
+    assert names(find_videos([tree / "in"], tree / "in" / "out"), tree) == {
+        "in/a.mp4": "in/out/a",
+        "in/frames": "in/out/frames",
+        "in/sub/b.MOV": "in/out/sub/b",
+        "in/sub/c.webm": "in/out/sub/c",
+    }
+
+
+def test_patterns_and_lists_keep_the_tree_of_what_they_name(tree: Path) -> None:
+    (tree / "list.txt").write_text("in/a.mp4\n\nin/sub/gone.mp4\n")
+    found = find_videos([tree / "list.txt", str(tree / "in" / "*" / "*.webm")], tree / "out")
+    assert names(found, tree) == {
+        "in/a.mp4": "out/a",
+        "in/sub/gone.mp4": "out/sub/gone",
+        "in/sub/c.webm": "out/sub/c",
+    }
+
+
+@pytest.mark.parametrize("bad", ["in/*.avi", "in/none.mp4", "in/empty", "in/empty.txt"])
+def test_an_input_without_videos_is_refused(bad: str, tree: Path) -> None:
+    (tree / "in" / "empty").mkdir()
+    (tree / "in" / "empty.txt").write_text("\n")
+    with pytest.raises(InputError, match=Path(bad).stem.replace("*", r"\*")):
+        find_videos([str(tree / bad)], tree / "out")
+
+
+def test_videos_that_would_share_outputs_are_refused(tree: Path) -> None:
+    (tree / "in" / "a.mkv").touch()
+    with pytest.raises(InputError, match="same outputs"):
+        find_videos([tree / "in"], tree / "out")
+
+
+@pytest.fixture
+def manifest(tree: Path) -> tuple[Manifest, Video]:
+    video = Video(tree / "in" / "a.mp4", tree / "out" / "a")
+    manifest = Manifest(tree / "out" / "manifest.json", {"size": 64})
+    assert manifest.open([video], retry_failed=False) == [video]
+    return manifest, video
+
+
+@pytest.mark.parametrize(
+    ("state", "change", "retry_failed", "is_pending"),
+    [
+        (State.done, "", False, False),
+        (State.done, "output removed", False, True),
+        (State.done, "video changed", False, True),
+        (State.failed, "", False, False),
+        (State.failed, "", True, True),
+        (State.failed, "video changed", False, True),
+        (State.pending, "", False, True),
+    ],
+)
+def test_manifest_says_what_is_left_to_do(
+    state: State,
+    change: str,
+    retry_failed: bool,
+    is_pending: bool,
+    manifest: tuple[Manifest, Video],
+    tree: Path,
+) -> None:
+    first, video = manifest
+    output = tree / "out" / "a_mask.mp4"
+    output.touch()
+    first.update(
+        video, state=state, outputs=[str(output)], error="because" if state is State.failed else None
+    )
+    first.save()
+    if change == "output removed":
+        output.unlink()
+    elif change == "video changed":
+        os.utime(video.path, ns=(1, 1))
+
+    again = Manifest(first.path, {"size": 64})
+    assert again.open([video], retry_failed=retry_failed) == ([video] if is_pending else [])
+    assert json.loads(first.path.read_text())["videos"][str(video.path)]["state"] == (
+        "pending" if is_pending else state.value
+    )
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"settings": {}, "videos": {"a": {"state": "odd"}}}'])
+def test_a_file_that_is_no_manifest_is_kept_and_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(InputError, match="no manifest"):
+        Manifest(tmp_path / "manifest.json", {})
+    assert (tmp_path / "manifest.json").read_text() == content
+
+
+def test_other_settings_are_refused(manifest: tuple[Manifest, Video]) -> None:
+    with pytest.raises(InputError, match="size 64, not 96"):
+        Manifest(manifest[0].path, {"size": 96})
+
+
+def test_without_ray_the_one_command_is_said(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = builtins.__import__
+
+    def without_ray(name: str, *arguments: object, **keywords: object) -> object:
+        if name.partition(".")[0] == "ray":
+            raise ImportError(name)
+        return real(name, *arguments, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without_ray)
+    assert main(["batch", str(tree / "in"), "-o", str(tree / "out"), "-q"]) == 2
+    assert capsys.readouterr().err == "isomer: isomer batch: needs Ray; pip install 'isomer-vos[cluster]'\n"
+    assert not (tree / "out").exists()
+
+
+def workers() -> set[int]:
+    """Process numbers of the workers of this test's Ray, which say in their names what they are doing."""
+    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    return {int(line.split()[0]) for line in listed.splitlines() if "ray::Worker.run" in line}
+
+
+@contextmanager
+def one_killed(parts: Path) -> Iterator[list[int]]:
+    """Kill one worker as soon as it is at a part of a long video; yield its process number, once it is dead."""
+    before = workers()
+    killed: list[int] = []
+    over = threading.Event()
+
+    def kill_one() -> None:
+        while not killed and not over.wait(0.05):
+            if parts.exists():
+                killed.extend(list(workers() - before)[:1])
+        for number in killed:
+            os.kill(number, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        killer.join()
+
+
+def test_a_bad_video_and_a_killed_worker_stop_nothing_and_runs_go_on(
+    weights: Path, write_clip: WriteClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray", reason="needs isomer-vos[cluster]")
+    short = write_clip(tmp_path / "in" / "short.mp4", [2.0] * 7)
+    long = write_clip(tmp_path / "in" / "sub" / "long.mp4", [0.0] * 3 + [0.7] * 60)
+    (tmp_path / "in" / "text.mp4").write_text("this is no video\n")
+    out, expected = tmp_path / "out", tmp_path / "expected"
+    command = ["batch", str(tmp_path / "in"), "-o", str(out), "--output", "masks", "mask"]
+    command += ["--model", str(weights), "--size", "64", "--backend", "torch"]
+    command += ["--shard", "24", "--workers", "2", "--cpus", "1"]
+
+    with one_killed(out / ".isomer-parts") as killed:
+        assert main(command) == 1
+    captured = capsys.readouterr()
+    assert "2 videos (72 frames) done, 0 done before, 1 failed" in captured.out
+    assert captured.err.count("text.mp4: not a video") == 1
+    records = json.loads((out / "manifest.json").read_text())["videos"]
+    assert len(killed) == 1
+    assert {Path(name).name: record["deaths"] for name, record in records.items()} == {
+        "short.mp4": 0,
+        "long.mp4": 1,
+        "text.mp4": 0,
+    }
+    expected.mkdir()
+    for clip in (short, long):
+        segment_video(clip, expected, outputs=["masks", "mask"], model=weights, size=64, backend="torch")
+    for file in expected.rglob("*.*"):
+        place = out / ("sub" if "long" in str(file) else "") / file.relative_to(expected)
+        assert place.read_bytes() == file.read_bytes()
+    assert [path.name for path in out.rglob(".*")] == []  # nothing unfinished is left
+
+    (out / "sub" / "long_mask.mp4").unlink()
+    with one_killed(out / ".isomer-parts") as killed:
+        assert main([*command, "--retries", "0"]) == 1
+    captured = capsys.readouterr()
+    assert len(killed) == 1
+    assert "0 videos (0 frames) done, 1 done before, 2 failed" in captured.out
+    assert "long.mp4: its worker died" in captured.err
+    assert "text.mp4" not in captured.err  # it failed before and is unchanged
+
+    write_clip(tmp_path / "in" / "text.mp4", [2.0] * 3)
+    assert main([*command, "--retry-failed"]) == 0
+    assert "2 videos (68 frames) done, 1 done before, 0 failed" in capsys.readouterr().out
+    assert (out / "sub" / "long_mask.mp4").read_bytes() == (expected / "long_mask.mp4").read_bytes()
+
+
+def test_a_bad_model_is_said_before_any_video(
+    write_clip: WriteClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray", reason="needs isomer-vos[cluster]")
+    clip = write_clip(tmp_path / "clip.mp4", [2.0])
+    command = ["batch", str(clip), "-o", str(tmp_path / "out"), "--model", "isomer_mobilenet", "-q"]
+    assert main([*command, "--cpus", "1"]) == 2
+    assert "isomer_mobilenet: unknown model" in capsys.readouterr().err

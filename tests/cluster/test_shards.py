@@ -1,0 +1,148 @@
+"""Parts of a video, joined, give what the video segmented whole gives, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isomer.cluster.inputs import Video
+from isomer.cluster.settings import Settings
+from isomer.cluster.shards import WARM_UP, PairedFlow, Seams, Shard, split
+from isomer.cluster.worker import Done, PartDone, TooLong, Worker
+from isomer.flow import frames_with_flow
+from isomer.media import OUTPUTS, Frame
+from isomer.segment import segment_video
+
+WriteClip = Callable[[Path, Sequence[float]], Path]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+
+
+def segment_in_parts(worker: Worker, video: Video, parts: Path) -> tuple[Done, int]:
+    """Do what the batch does, without Ray; return also the number of repairs."""
+    too_long = worker.run("segment", video).result
+    assert isinstance(too_long, TooLong)
+    seams = Seams(split(too_long.frames, worker._settings.shard))
+    tasks, repairs = seams.shards, 0
+    while tasks:
+        for shard in tasks:
+            part = worker.run("segment_part", video, parts, shard).result
+            assert isinstance(part, PartDone)
+            seams.add(shard, part.pairs)
+        assert seams.complete
+        tasks = seams.repairs()
+        repairs += len(tasks)
+    done = worker.run("join", video, parts).result
+    assert isinstance(done, Done)
+    return done, repairs
+
+
+@pytest.mark.parametrize(
+    ("motion", "stride", "repairs"),
+    [
+        # Still, then at a speed at which any temporal step persists, until a jolt: parts guess it wrong.
+        pytest.param([0.0] * 3 + [0.7] * 46 + [6.0] * 4 + [0.7] * 7, 1, 2, id="guessed wrong"),
+        pytest.param([3.0] * 45, 1, 0, id="guessed right"),
+        pytest.param([0.0] * 6 + [0.35] * 90, 2, 1, id="strided"),
+    ],
+)
+def test_joined_is_whole(
+    motion: list[float],
+    stride: int,
+    repairs: int,
+    weights: Path,
+    write_clip: WriteClip,
+    tmp_path: Path,
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", motion)
+    kinds = tuple(OUTPUTS) if repairs == 2 else ("masks",)
+    options = {"model": str(weights), "size": 64, "backend": "torch", "threshold": 0.4, "stride": stride}
+    (tmp_path / "whole").mkdir()
+    whole = segment_video(clip, tmp_path / "whole", outputs=kinds, **options)
+    (tmp_path / "joined").mkdir()
+    worker = Worker(Settings(outputs=kinds, shard=24, **options))
+    assert worker.load() is None
+
+    done, repaired = segment_in_parts(worker, Video(clip, tmp_path / "joined" / "clip"), tmp_path / "parts")
+
+    assert repaired >= repairs if repairs else repaired == 0
+    assert done.frames == whole.frames == len(range(0, len(motion) + 1, stride))
+    expected = content(tmp_path / "whole")
+    assert any(np.frombuffer(data, np.uint8).size > 100 for data in expected.values())
+    assert content(tmp_path / "joined") == expected
+    assert not (tmp_path / "parts").exists()
+
+
+class Walk:
+    """An estimator whose flows are drawn, whatever the frames show, but by the pair alone."""
+
+    def __init__(self, seed: int, diagonal: float):
+        self.seed, self.diagonal = seed, diagonal
+
+    def __call__(self, source: Frame, target: Frame) -> np.ndarray:
+        share = np.random.default_rng((self.seed, source.index, target.index)).choice([0, 1 / 64, 1])
+        return np.full((16, 16, 2), share * self.diagonal, np.float32)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**16),
+    cuts=st.sets(st.integers(1, 119), max_size=4),
+    most=st.integers(WARM_UP, 60),
+)
+def test_any_motion_and_cuts_pair_in_parts_as_in_the_whole(seed: int, cuts: set[int], most: int) -> None:
+    """The rules of seams and repairs alone, on a chain of steps that has no network and no video."""
+    colours = np.random.default_rng(seed).integers(0, 255, (len(cuts) + 1, 1, 1, 3), np.uint8)
+    shots = np.searchsorted(sorted(cuts), np.arange(120), side="right")
+    frames = [
+        Frame(i, np.broadcast_to(colours[s], (16, 16, 3)).copy(), i / 24, "") for i, s in enumerate(shots)
+    ]
+
+    def paired(shard: Shard, had: list[int]) -> list[int]:
+        flow = PairedFlow()
+        flow._estimate = Walk(seed, np.hypot(16, 16))  # type: ignore[assignment]
+        flow.begin(shard.start, shard.step)
+        stop = None if shard.stop is None else shard.stop + 5
+        part = frames[max(0, shard.start - WARM_UP) : stop]
+        pairs: list[int] = []
+        for frame, _ in frames_with_flow(part, flow):
+            if frame.index < shard.start or (shard.stop is not None and frame.index > shard.stop):
+                continue
+            if had[len(pairs) : len(pairs) + 1] == [flow.pair(frame)]:
+                return pairs + had[len(pairs) :]
+            pairs.append(flow.pair(frame))
+        return pairs
+
+    seams = Seams(split(120, most))
+    had: dict[int, list[int]] = {}
+    tasks = seams.shards
+    while tasks:
+        for shard in tasks:
+            had[shard.start] = paired(shard, had.get(shard.start, []))
+            seams.add(shard, had[shard.start])
+        tasks = seams.repairs()
+    joined = [
+        pair
+        for shard in seams.shards
+        for pair in had[shard.start][: None if shard.stop is None else shard.stop - shard.start]
+    ]
+    assert joined == paired(Shard(0, None), [])
+
+
+@given(frames=st.integers(2, 10**6), most=st.integers(WARM_UP, 10**5))
+def test_split_is_whole_and_even(frames: int, most: int) -> None:
+    shards = split(frames, most)
+    assert shards[0].start == 0
+    assert shards[-1].stop is None
+    assert all(before.stop == after.start for before, after in pairwise(shards))
+    lengths = [(shard.stop or frames) - shard.start for shard in shards]
+    assert max(lengths) <= most
+    assert max(lengths) - min(lengths) <= 1

@@ -1,0 +1,286 @@
+"""Every format of masks to every other."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from encoded_videos import encode, moving
+from numpy.typing import NDArray
+
+from isomer.cli.main import main
+from isomer.errors import InputError
+from isomer.media import open_frames
+from isomer.media.convert import convert_masks
+from isomer.media.image import encode_image, read_gray, read_palette, write_image, write_palette
+from isomer.media.masks import open_masks
+from isomer.media.rle import encode_rle
+
+COUNT, WIDTH, HEIGHT = 4, 96, 64
+LOSSLESS = ["masks", "zip", "palette", "coco", "youtube-vis"]
+NAMED = {"masks": "m", "zip": "m.zip", "palette": "p", "coco": "c.json", "youtube-vis": "y.json"}
+
+
+def scene(index: int) -> NDArray[np.uint8]:
+    """Two objects; the second leaves."""
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    cv2.circle(labels, (30 + 3 * index, 32), 15, 1, -1)
+    if index < 3:
+        labels[5:25, 70 : 90 - index] = 2
+    return labels
+
+
+@pytest.fixture
+def palette(tmp_path: Path) -> Path:
+    """A folder as DAVIS annotates; the names are not those of a video."""
+    (tmp_path / "davis").mkdir()
+    for index in range(COUNT):
+        write_palette(tmp_path / "davis" / f"walk{index + 8}.png", scene(index))
+    return tmp_path / "davis"
+
+
+def labels_of(path: Path) -> dict[str, NDArray[np.uint8]]:
+    """Name and objects; where the format has none, 1 is what is found."""
+    return {
+        frame.name: np.asarray(probability >= 0.5, np.uint8) if labels is None else labels
+        for frame, probability, labels in open_masks(path)
+    }
+
+
+@pytest.mark.parametrize("via", ["palette", "coco", "youtube-vis"])
+def test_objects_and_names_survive_the_formats_that_number_them(
+    palette: Path, tmp_path: Path, via: str
+) -> None:
+    path = tmp_path / NAMED[via]
+    assert convert_masks(palette, path, via) == COUNT
+    found = labels_of(path)
+    assert list(found) == ["walk8", "walk9", "walk10", "walk11"]
+    for index, labels in enumerate(found.values()):
+        assert np.array_equal(labels, scene(index))
+
+
+def test_masks_survive_a_journey_through_all_formats(palette: Path, tmp_path: Path) -> None:
+    stops = [palette, *(tmp_path / NAMED[kind] for kind in LOSSLESS), tmp_path / "m.mp4", tmp_path / "end"]
+    kinds = [*LOSSLESS, "mask", "masks"]
+    for (before, after), kind in zip(pairwise(stops), kinds, strict=True):
+        assert convert_masks(before, after, kind) == COUNT
+        for index, labels in enumerate(labels_of(after).values()):
+            wrong = (labels != 0) != (scene(index) != 0)
+            assert wrong.mean() < 0.002 if stops.index(after) > len(LOSSLESS) else not wrong.any()
+    assert open_masks(tmp_path / "m.mp4").fps == 24
+
+
+def test_polygons_are_read_back_within_a_pixel(palette: Path, tmp_path: Path) -> None:
+    convert_masks(palette, tmp_path / "polygons.json", "polygons")
+    for index, labels in enumerate(labels_of(tmp_path / "polygons.json").values()):
+        outline = cv2.morphologyEx(scene(index), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+        assert not ((labels != scene(index)) & ~outline).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "reads"),
+    [("out", "masks"), ("out.zip", "zip"), ("out.mp4", "video"), ("out.MKV", "video"), ("out.json", "vis")],
+)
+def test_the_suffix_names_the_format(palette: Path, tmp_path: Path, name: str, reads: str) -> None:
+    path = tmp_path / name
+    convert_masks(palette, path, fps=Fraction(10))
+    if reads == "masks":
+        assert np.array_equal(read_gray(path / "walk8.png"), 255 * (scene(0) != 0))
+    elif reads == "zip":
+        assert zipfile.is_zipfile(path)
+    elif reads == "video":
+        assert open_frames(path).fps == 10
+    else:
+        assert "videos" in json.loads(path.read_text())
+
+
+def test_with_the_video_masks_become_overlays_with_its_time(palette: Path, tmp_path: Path) -> None:
+    times = [0.0, 0.1, 0.15, 0.5]
+    clip = encode(tmp_path / "clip.mp4", moving(COUNT), times=times)
+    convert_masks(palette, tmp_path / "overlay.mp4", "overlay", video=clip)
+    assert [frame.time for frame in open_frames(tmp_path / "overlay.mp4")] == pytest.approx(times)
+    convert_masks(palette, tmp_path / "cut", "cutouts", video=clip)
+    alpha = cv2.imread(str(tmp_path / "cut" / "00002.png"), cv2.IMREAD_UNCHANGED)[..., 3]
+    assert np.array_equal(alpha, 255 * (scene(2) != 0))
+
+
+def test_soft_maps_are_cut_at_the_threshold(tmp_path: Path) -> None:
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
+    (tmp_path / "soft").mkdir()
+    write_image(tmp_path / "soft" / "0.png", ramp)
+    convert_masks(tmp_path / "soft", tmp_path / "out", threshold=0.25)
+    assert np.array_equal(read_gray(tmp_path / "out" / "0.png"), 255 * (ramp >= 64))
+
+
+def test_masks_of_0_and_1_are_not_lost_in_silence(tmp_path: Path) -> None:
+    (tmp_path / "ones").mkdir()
+    write_image(tmp_path / "ones" / "0.png", np.ones((4, 4), np.uint8))
+    with pytest.warns(UserWarning, match=r"the highest is 1 of 255, give a --threshold below 0\.004"):
+        convert_masks(tmp_path / "ones", tmp_path / "out")
+    convert_masks(tmp_path / "ones", tmp_path / "out", threshold=0.003)
+    assert (read_gray(tmp_path / "out" / "0.png") == 255).all()
+
+
+def coco(**changes: Any) -> dict[str, Any]:
+    """Two frames of 6 x 4 with an object in each, as other tools write them."""
+    images = [{"id": i, "file_name": f"shots/{i}.jpg", "width": 6, "height": 4} for i in (10, 9)]
+    square = [[1, 1, 3, 1, 3, 3, 1, 3]]
+    annotations = [{"id": i, "image_id": i, "category_id": 7, "segmentation": square} for i in (9, 10)]
+    return {"images": images, "annotations": annotations, "categories": [], **changes}
+
+
+def save(tmp_path: Path, document: object) -> Path:
+    (tmp_path / "in.json").write_text(document if isinstance(document, str) else json.dumps(document))
+    return tmp_path / "in.json"
+
+
+def test_coco_of_other_tools(tmp_path: Path) -> None:
+    square = np.zeros((4, 6), np.uint8)
+    square[1:3, 1:3] = 1
+    assert [frame.name for frame, *_ in open_masks(save(tmp_path, coco()))] == ["9", "10"]
+    annotations = [
+        {"image_id": 9, "segmentation": encode_rle(square), "attributes": {"track_id": 3}},
+        {"image_id": 10, "segmentation": {"size": [4, 6], "counts": [0, 24]}, "track_id": 5},
+    ]
+    found = labels_of(save(tmp_path, coco(annotations=annotations)))
+    assert np.array_equal(found["9"], 3 * square)
+    assert (found["10"] == 5).all()
+    annotations[0]["attributes"] = {"track_id": 70_000}
+    assert labels_of(save(tmp_path, coco(annotations=annotations)))["9"].max() == 2  # numbered in order
+
+
+HUGE = {"size": [4, 6], "counts": [2**62]}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "",
+        "[" * 100_000,
+        "[1, 2]",
+        "{}",
+        coco(images=[]),
+        coco(images=[{"id": 1, "file_name": "a.png", "width": 100_000, "height": 100_000}], annotations=[]),
+        coco(images=[{"id": 1, "file_name": "..", "width": 6, "height": 4}], annotations=[]),
+        coco(
+            images=[{"id": i, "file_name": f"{i}/a.png", "width": 6, "height": 4} for i in (1, 2)],
+            annotations=[],
+        ),
+        coco(annotations=[{"image_id": 11, "segmentation": []}]),
+        coco(annotations=[{"image_id": 9, "segmentation": HUGE}]),
+        coco(annotations=[{"image_id": 9, "segmentation": {"size": [9, 6], "counts": "o0"}}]),
+        coco(annotations=[{"image_id": 9, "segmentation": [[1, 2, 3]]}]),
+        coco(annotations=[{"image_id": 9, "segmentation": [[1, 2, 1e999, 3, 4, 5]]}]),
+        coco(annotations=[{"image_id": 9, "segmentation": None}]),
+        coco(annotations=[{"image_id": 9, "segmentation": [], "track_id": i} for i in range(256)]),
+        {"videos": [], "annotations": []},
+        {
+            "videos": [{"width": 6, "height": 4, "file_names": ["a.png"]}],
+            "annotations": [{"id": 1, "segmentations": []}],
+        },
+    ],
+)
+def test_bad_json_is_said_in_one_line(tmp_path: Path, document: object) -> None:
+    path = save(tmp_path, document)
+    with pytest.raises(InputError) as error:
+        convert_masks(path, tmp_path / "out")
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_polygon_far_outside_costs_nothing(tmp_path: Path) -> None:
+    far = [[-1e12, -1e12, 1e12, -1e12, 1e12, 1e12, -1e12, 1e12]]
+    found = labels_of(save(tmp_path, coco(annotations=[{"image_id": 9, "segmentation": far}])))
+    assert (found["9"] == 1).all()
+
+
+def zip_of(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_zips_are_read_in_natural_order_and_never_unpacked(tmp_path: Path) -> None:
+    mask = encode_image(np.full((4, 6), 255, np.uint8))
+    path = zip_of(
+        tmp_path / "in.zip",
+        {"m/10.png": mask, "../../9.png": mask, "__MACOSX/._9.png": b"?", "readme.txt": b"?"},
+    )
+    assert list(labels_of(path)) == ["9", "10"]
+    convert_masks(path, tmp_path / "out")
+    assert sorted(file.name for file in tmp_path.rglob("*.png")) == ["10.png", "9.png"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"a.png": b"no image"},
+        {"a/0.png": encode_image(np.zeros((4, 6), np.uint8)), "b/0.png": b""},
+        {
+            "0.png": encode_image(np.zeros((4, 6), np.uint8)),
+            "1.png": encode_image(np.zeros((5, 6), np.uint8)),
+        },
+        {"bomb.png": encode_image(np.zeros((4, 6), np.uint8))[:16] + b"\x00\x01\x86\xa0" * 2 + bytes(99)},
+    ],
+)
+def test_bad_zips_are_said_in_one_line(tmp_path: Path, files: dict[str, bytes]) -> None:
+    path = zip_of(tmp_path / "in.zip", files)
+    with pytest.raises(InputError) as error:
+        convert_masks(path, tmp_path / "out")
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing", "out"], "no such file"),
+        (["davis", "out.xyz"], "choose one with --to"),
+        (["davis", "out", "--to", "hologram"], "no such output"),
+        (["davis", "out.webm"], "give the video with --video"),
+        (["davis", "davis"], "is the input itself"),
+        (["davis", "out", "--threshold", "1.5"], "--threshold 1.5"),
+        (["davis", "out", "--fps", "0"], "--fps 0"),
+        (["davis", "out.webm", "--video", "long.mp4"], "not as many masks"),
+        (["davis", "out.webm", "--video", "small.mp4"], "96x64 but the video is 48x32"),
+        (["text.zip", "out"], "not a zip"),
+    ],
+)
+def test_bad_commands_write_nothing(
+    palette: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    encode(tmp_path / "long.mp4", moving(COUNT + 1))
+    encode(tmp_path / "small.mp4", moving(COUNT, 48, 32))
+    (tmp_path / "text.zip").write_text("no zip")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["convert", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_command_converts(
+    palette: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["convert", "davis", "vis.json"]) == 0
+    assert capsys.readouterr().out == "4 frames: wrote vis.json\n"
+    assert main(["convert", "vis.json", "back", "--to", "palette"]) == 0
+    assert np.array_equal(read_palette(tmp_path / "back" / "walk9.png"), scene(1))
