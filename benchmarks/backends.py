@@ -27,9 +27,7 @@ Run = Callable[[Image, Image], NDArray[np.float32]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="isomer_mobilenet_v2")
     parser.add_argument("--size", type=int, default=384)
     parser.add_argument("--rounds", type=int, default=20)

@@ -37,9 +37,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     predicted, annotated = find_sequences(arguments.predictions), find_sequences(arguments.ground_truth)
     files = [
-        (str(predicted[name][frame]), str(annotated[name][frame]))
-        for name in annotated
-        for frame in annotated[name]
+        (str(predicted[name][frame]), str(annotated[name][frame])) for name in annotated for frame in annotated[name]
     ]
     some = files[:: arguments.every]
 

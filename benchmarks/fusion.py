@@ -49,9 +49,7 @@ class Result:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoders", nargs="+", default=["mobilenet_v2", "mit_b0"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[256, 384, 512])
     parser.add_argument("--attentions", nargs="+", choices=KERNELS, default=list(KERNELS))
@@ -62,9 +60,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="the growth with the size, as .png or .svg")
     arguments = parser.parse_args()
 
-    print(
-        f"{torch.__version__}, {arguments.device}, {arguments.threads} threads, {arguments.repeats} repeats"
-    )
+    print(f"{torch.__version__}, {arguments.device}, {arguments.threads} threads, {arguments.repeats} repeats")
     print("| encoder | attention | size | fusion | network ms | fusion ms | GFLOPs | peak MB | x slower |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     results: list[tuple[Case, Result]] = []
@@ -74,9 +70,7 @@ def main() -> None:
             case = Case(encoder, fusion, attention, size, arguments.device)
             needed = 2 * 4 * 8 * (size // 4) ** 4  # bytes: scores and their softmax, 8 heads, at stride 4
             if (fusion, attention, arguments.device) == ("vanilla", "plain", "cpu") and needed > _free():
-                print(
-                    f"| {encoder} | {attention} | {size} | {fusion} | needs {needed / 1e9:.0f} GB | | | | |"
-                )
+                print(f"| {encoder} | {attention} | {size} | {fusion} | needs {needed / 1e9:.0f} GB | | | | |")
                 continue
             result = _in_a_process(case, arguments.repeats, arguments.threads)
             results.append((case, result))
@@ -126,9 +120,7 @@ def measure(case: Case, repeats: int, threads: int) -> Result:
         fusion.register_forward_pre_hook(enter)
         fusion.register_forward_hook(leave)
     totals, fusions = [], []
-    with sdpa_kernel(
-        [KERNELS[case.attention], SDPBackend.MATH] if case.attention == "fused" else SDPBackend.MATH
-    ):
+    with sdpa_kernel([KERNELS[case.attention], SDPBackend.MATH] if case.attention == "fused" else SDPBackend.MATH):
         for _ in range(repeats + 1):
             in_fusion = 0.0
             start = now()
@@ -180,9 +172,7 @@ def _plot(results: list[tuple[Case, Result]], path: Path) -> None:
         lines: dict[str, list[tuple[int, float]]] = {}
         for case, result in results:
             if case.encoder == encoder:
-                label = (
-                    f"{'CST + SGST' if case.fusion == 'isomer' else 'vanilla'}, {case.attention} attention"
-                )
+                label = f"{'CST + SGST' if case.fusion == 'isomer' else 'vanilla'}, {case.attention} attention"
                 lines.setdefault(label, []).append((case.size, result.milliseconds))
         for label, points in lines.items():
             panel.plot(*zip(*points, strict=True), marker="o", label=label)

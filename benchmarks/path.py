@@ -25,9 +25,7 @@ os._exit(0)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--video", type=Path, help="default: rendered")
     parser.add_argument("--frames", type=int, default=288, help="of the rendered video")
     parser.add_argument("--rounds", type=int, default=3)
@@ -39,9 +37,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         video = arguments.video or _rendered(Path(folder) / "clip.mp4", arguments.frames)
         frames = _count(video)
-        print(
-            f"{frames} frames, {arguments.rounds} rounds in turn, load {os.getloadavg()[0]:.2f} at the start"
-        )
+        print(f"{frames} frames, {arguments.rounds} rounds in turn, load {os.getloadavg()[0]:.2f} at the start")
         print("| back end | what | median | all rounds | peak memory MB |")
         print("| --- | --- | --- | --- | --- |")
         times: dict[tuple[str, str], list[float]] = {}

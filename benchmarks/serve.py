@@ -51,9 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
         width, height = (int(side) for side in arguments.resolution.split("x"))
-        write_clip(
-            SceneFrames(draw_scene(np.random.default_rng(0), (width, height)), arguments.frames), clip, None
-        )
+        write_clip(SceneFrames(draw_scene(np.random.default_rng(0), (width, height)), arguments.frames), clip, None)
         command = [
             sys.executable,
             "-m",
@@ -76,9 +74,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--jobs", type=int, default=3, help="a client submits, one after the other")
     parser.add_argument("--frames", type=int, default=24, help="of each video")
@@ -92,8 +88,7 @@ def parse() -> argparse.Namespace:
 def load(arguments: argparse.Namespace, address: str, video: bytes) -> tuple[Tally, float]:
     tally, over = Tally(), threading.Event()
     clients = [
-        threading.Thread(target=client, args=(address, video, arguments.jobs, tally))
-        for _ in range(arguments.clients)
+        threading.Thread(target=client, args=(address, video, arguments.jobs, tally)) for _ in range(arguments.clients)
     ]
     prober = threading.Thread(target=probe, args=(address, tally, over))
     began = time.perf_counter()

@@ -49,9 +49,7 @@ def straightforward(arguments: argparse.Namespace, folder: Path) -> float:
     for step in range(2 * arguments.steps):
         if step == arguments.steps:
             start = time.perf_counter()
-        frame, flow, target = (
-            torch.stack(x).to(device) for x in zip(*(sample() for _ in range(batch)), strict=True)
-        )
+        frame, flow, target = (torch.stack(x).to(device) for x in zip(*(sample() for _ in range(batch)), strict=True))
         loss = torch.nn.functional.binary_cross_entropy_with_logits(model(frame, flow), target)
         optimizer.zero_grad()
         loss.backward()
@@ -87,9 +85,7 @@ def ours(arguments: argparse.Namespace, folder: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument(
-        "--precision", default="32-true", help="of ours; the straightforward loop has float32"
-    )
+    parser.add_argument("--precision", default="32-true", help="of ours; the straightforward loop has float32")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=8, help="measured, after as many to warm up")

@@ -29,7 +29,7 @@ from isomer.data.motion import Motion
 from isomer.data.scene import Scene
 from isomer.flow import DISFlow, Flow, flow_to_image, frames_with_flow
 from isomer.media import Frame, open_frames
-from isomer.media.image import encode_image, read_gray, read_image, write_image
+from isomer.media.image import read_gray, read_image, write_image
 from isomer.media.overlay import overlay
 from isomer.model.cst import ContextSharing
 from isomer.model.network import Isomer
@@ -78,9 +78,7 @@ def look_inside(network: Isomer, frame: _Image, flow: _Image) -> Inside:
 
     keepers = {ContextSharing: keep_context, SGST: keep_heat_map}
     hooks = [
-        module.register_forward_hook(keepers[type(module)])
-        for module in network.modules()
-        if type(module) in keepers
+        module.register_forward_hook(keepers[type(module)]) for module in network.modules() if type(module) in keepers
     ]
     with torch.inference_mode():
         probability = Uint8Network(network)(torch.from_numpy(frame[None]), torch.from_numpy(flow[None]))
@@ -101,17 +99,17 @@ def frame_and_flow(frames: Iterable[Frame], index: int) -> tuple[_Image, Flow]:
     return frame.image, flow
 
 
-def with_parked_car(scene: Scene, other: Scene) -> Scene:
-    """Put the car of another scene beside the road of a scene, where it stands."""
+def with_second_car(scene: Scene, other: Scene, *, drives: bool) -> Scene:
+    """Put the car of another scene on the far side of a scene's road; it drives there, or is parked."""
     width, height = scene.size
     body = next(number for number, layer in enumerate(scene.layers) if layer.primary)
     shadow = body - 1
     farther = np.array([[0.6, 0, 0.66 * width], [0, 0.6, 0.225 * height], [0, 0, 1]])
-    parked = [
-        replace(layer, placement=farther @ layer.placement, motions=(), primary=False)
+    second = [
+        replace(layer, placement=farther @ layer.placement, motions=layer.motions[:1] if drives else ())
         for layer in other.layers[shadow : body + 3]  # with its two wheels
     ]
-    return replace(scene, layers=[*scene.layers[:shadow], *parked, *scene.layers[shadow:]])
+    return replace(scene, layers=[*scene.layers[:shadow], *second, *scene.layers[shadow:]])
 
 
 def draw_outputs(model: str) -> None:
@@ -140,18 +138,28 @@ def draw_outputs(model: str) -> None:
     _grid("thresholds.jpg", [pictures], [f"--threshold {threshold}" for threshold in thresholds])
 
 
+def draw_objects(model: str) -> None:
+    """Show the overlay of two cars that drive, as one foreground and as objects."""
+    scene = with_second_car(_scene(5), _scene(3), drives=True)
+    with tempfile.TemporaryDirectory() as folder:
+        frames, video = Path(folder) / "frames", Path(folder) / "overlay.mp4"
+        for frame in frames_of(scene, range(10, 22)):
+            write_image(frames / f"{frame.name}.png", frame.image)
+        pictures = []
+        for objects in (False, True):
+            segment_video(frames, video, model=model, backend="torch", device="cpu", objects=objects)
+            pictures.append(next(islice(open_frames(video), 8, None)).image)
+    _grid("objects.jpg", [pictures], ["as one", "--objects"])
+
+
 def draw_flow_images() -> None:
     """Show the flow image and its colours, what a still scene gives, and what the temporal step does."""
     image, flow = frame_and_flow(open_frames(_CLIP), _INDEX)
-    side = 2 * np.mgrid[-120:121, -120:121][::-1].transpose(1, 2, 0).astype(np.float32) / 240
-    wheel = flow_to_image(side, 1.0)
-    wheel[np.linalg.norm(side, axis=-1) > 1] = 255
+    rows, columns = np.mgrid[-120:120, -213:214].astype(np.float32) / 120
+    wheel = flow_to_image(np.dstack([columns, rows]), 1.0)
+    wheel[np.hypot(columns, rows) > 1] = 255
     titles = ["frame", "its flow image", "colours: what moves right is red"]
-    _grid(
-        "flow.jpg",
-        [[image, flow_to_image(flow), np.pad(wheel, ((0,), (93,), (0,)), constant_values=255)]],
-        titles,
-    )
+    _grid("flow.jpg", [[image, flow_to_image(flow), wheel]], titles)
 
     rng = np.random.default_rng(0)
     part = image[180:, :534]  # without the sky, where nothing holds the flow
@@ -170,7 +178,7 @@ def draw_flow_images() -> None:
 
 def draw_network(network: Isomer) -> None:
     """Show the attention of the CSTs, the heat maps of the SGSTs, and what each of the two inputs tells."""
-    parked = with_parked_car(_scene(5), _scene(3))
+    parked = with_second_car(_scene(5), _scene(3), drives=False)
     still = replace(_scene(7), camera=Motion((0.0, 0.0)))
     scenes = [
         frame_and_flow(open_frames(_CLIP), _INDEX),
@@ -189,9 +197,9 @@ def draw_network(network: Isomer) -> None:
     image, flow = scenes[1]
     none, gray = np.full_like(image, 255), np.full_like(image, 128)
     pairs = [(image, flow_to_image(flow)), (image, none), (gray, flow_to_image(flow))]
-    both = [look_inside(network, *pair) for pair in pairs]
+    insides = [look_inside(network, *pair) for pair in pairs]
     titles = ["frame", "flow image", "probability"]
-    rows = [[i.frame, i.flow, i.probability] for i in both]
+    rows = [[i.frame, i.flow, i.probability] for i in insides]
     _grid("evidence.jpg", rows, titles, ["both", "no motion", "no appearance"])
 
 
@@ -203,14 +211,13 @@ def _resized(image: NDArray[Any], size: tuple[int, int] = _SMALL) -> NDArray[Any
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
-def _grid(
-    name: str, rows: Sequence[Sequence[NDArray[Any]]], titles: Sequence[str], labels: Sequence[str] = ()
-) -> None:
+def _grid(name: str, rows: Sequence[Sequence[NDArray[Any]]], titles: Sequence[str], labels: Sequence[str] = ()) -> None:
     """Save pictures, uint8 RGB or float maps in [0, 1], under the titles of their columns."""
-    width, height, title, label, gap = 2.6, 2.6 * _SMALL[1] / _SMALL[0], 0.25, 0.25 * bool(labels), 0.04
-    total = (label + len(titles) * (width + gap), title + len(rows) * (height + gap))
-    figure, axes = plt.subplots(len(rows), len(titles), figsize=total, squeeze=False, dpi=115)
-    figure.subplots_adjust(label / total[0], 0, 1, 1 - title / total[1], gap / width, gap / height)
+    width, height, gap = 2.6, 2.6 * _SMALL[1] / _SMALL[0], 0.04  # inches
+    top, left = 0.25, 0.25 if labels else 0.0
+    size = (left + len(titles) * (width + gap), top + len(rows) * (height + gap))
+    figure, axes = plt.subplots(len(rows), len(titles), figsize=size, squeeze=False, dpi=115)
+    figure.subplots_adjust(left / size[0], 0, 1, 1 - top / size[1], gap / width, gap / height)
     for axis, picture in zip(axes.flat, (picture for row in rows for picture in row), strict=True):
         _show(axis, picture)
     for axis, title in zip(axes[0], titles, strict=True):
@@ -235,9 +242,9 @@ def _show(axis: Axes, picture: NDArray[Any]) -> None:
 
 
 def _save(name: str, picture: NDArray[Any]) -> None:
-    size = len(encode_image(picture, Path(name).suffix))
-    write_image(_IMAGES / name, picture)
-    print(f"{_IMAGES / name}: {picture.shape[1]}x{picture.shape[0]}, {size / 1000:.0f} kB")
+    path = _IMAGES / name
+    write_image(path, picture)
+    print(f"{name}: {picture.shape[1]}x{picture.shape[0]}, {path.stat().st_size / 1000:.0f} kB")
 
 
 def main() -> None:
@@ -248,6 +255,7 @@ def main() -> None:
     plt.switch_backend("agg")
     cv2.setNumThreads(1)
     draw_outputs(arguments.model)
+    draw_objects(arguments.model)
     draw_flow_images()
     draw_network(create_model(arguments.model))
 

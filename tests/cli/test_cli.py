@@ -119,9 +119,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_gets_one_line_and_exit_code_2_and_writes_nothing(
-    run: Run, folder: Path, case: str
-) -> None:
+def test_bad_input_gets_one_line_and_exit_code_2_and_writes_nothing(run: Run, folder: Path, case: str) -> None:
     arguments, message = BAD[case]
     if "--model" not in arguments:
         arguments = [*arguments, "--model", "random.safetensors"]
@@ -138,9 +136,7 @@ def test_a_truncated_video_is_processed_as_far_as_it_goes(run: Run, folder: Path
     write_clip(whole, frames=60)
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
-    result = run(
-        "segment", "cut.mkv", "--model", folder / "random.safetensors", "--size", 64, "-q", cwd=tmp_path
-    )
+    result = run("segment", "cut.mkv", "--model", folder / "random.safetensors", "--size", 64, "-q", cwd=tmp_path)
     assert result.code == 0, result.err
     assert "cut.mkv: damaged after" in result.err
     assert (tmp_path / "cut_overlay.mp4").exists()

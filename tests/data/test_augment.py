@@ -62,9 +62,7 @@ def test_coarse_flow_is_scaled_to_the_frame() -> None:
 @given(seeds, st.integers(40, 400), st.integers(40, 400), st.integers(32, 256))
 def test_crops_lie_inside_the_frame(seed: int, width: int, height: int, side: int) -> None:
     matrix = random_crop(np.random.default_rng(seed), (width, height), side)
-    corners = np.array(
-        [[-0.5, -0.5, 1], [side - 0.5, -0.5, 1], [-0.5, side - 0.5, 1], [side - 0.5, side - 0.5, 1]]
-    )
+    corners = np.array([[-0.5, -0.5, 1], [side - 0.5, -0.5, 1], [-0.5, side - 0.5, 1], [side - 0.5, side - 0.5, 1]])
     source = corners @ np.linalg.inv(matrix)[:2].T
     assert (source >= -0.5 - 1e-6).all()
     assert (source <= np.array([width, height]) - 0.5 + 1e-6).all()

@@ -65,9 +65,7 @@ def test_samples_of_a_step_share_a_size_and_steps_differ(stills: Path) -> None:
 
 
 def test_shares_of_real_and_motionless_samples(stills: Path, videos: Path) -> None:
-    samples = [
-        stream(stills, videos, real=0.25, drop_motion=0.3, motion_from_frame=0.2)[i] for i in range(120)
-    ]
+    samples = [stream(stills, videos, real=0.25, drop_motion=0.3, motion_from_frame=0.2)[i] for i in range(120)]
     real = sum(str(videos) in sample.sources[0] for sample in samples)
     white = sum(bool((sample.flow == 255).all()) for sample in samples)
     frame = sum(np.array_equal(sample.flow, sample.frame) for sample in samples)

@@ -159,9 +159,7 @@ def test_prepare_notices_sizes_and_odd_masks(tmp_path: Path, capsys: pytest.Capt
     assert not list((tmp_path / "again").iterdir())
 
 
-@pytest.mark.parametrize(
-    "line", ["goose", "/JPEGImages/480p/goose/00000.jpg /Annotations/480p/goose/00000.png"]
-)
+@pytest.mark.parametrize("line", ["goose", "/JPEGImages/480p/goose/00000.jpg /Annotations/480p/goose/00000.png"])
 def test_prepare_takes_a_split(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("goose", "swan"):
         lay_out(tmp_path / "in", "davis", name)

@@ -53,9 +53,7 @@ MOTIONS = {
 def test_flow_leads_to_the_same_colours_in_the_next_frame(kind: str) -> None:
     """The definition of optical flow: first(p) = second(p + flow(p)), where p is visible in both."""
     rng = np.random.default_rng(1)
-    scene = Scene(
-        [background(rng), body(rng, **MOTIONS[kind](rng))], Motion((60, 48), (2.0, 1.0), 0.02, 0.01), SIZE
-    )
+    scene = Scene([background(rng), body(rng, **MOTIONS[kind](rng))], Motion((60, 48), (2.0, 1.0), 0.02, 0.01), SIZE)
     (first, mask), (second, second_mask) = scene.render(1), scene.render(2)
     flow = scene.flow(1, 2)
     x, y = np.meshgrid(np.arange(SIZE[0]), np.arange(SIZE[1]))
@@ -73,9 +71,7 @@ def test_flow_leads_to_the_same_colours_in_the_next_frame(kind: str) -> None:
 
 def test_a_rigid_motion_has_its_closed_form_flow() -> None:
     rng = np.random.default_rng(0)
-    scene = Scene(
-        [background(rng), body(rng, motions=(Motion((60, 48), (3.0, -2.0)),))], Motion((60, 48)), SIZE
-    )
+    scene = Scene([background(rng), body(rng, motions=(Motion((60, 48), (3.0, -2.0)),))], Motion((60, 48)), SIZE)
     mask = scene.render(0)[1] > 0
     flow = scene.flow(0, 1)
     np.testing.assert_allclose(flow[mask], np.broadcast_to([3, -2], flow[mask].shape), atol=1e-4)
@@ -113,9 +109,7 @@ def test_scenes_vary_and_some_are_empty(stills: Path) -> None:
     assert 5 < resting < 40
     only_camera = sum(all(not layer.motions for layer in scene.layers) for scene in scenes)
     assert 3 < only_camera < 50
-    touching = sum(
-        bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()) for mask in masks
-    )
+    touching = sum(bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any()) for mask in masks)
     assert touching > 10
     assert all(Path(name).is_file() for scene in scenes for name in scene.sources)
 

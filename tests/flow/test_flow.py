@@ -89,9 +89,7 @@ def middlebury_colour(u: float, v: float) -> NDArray[np.float64]:
 @given(st.floats(0, 2 * np.pi), st.floats(0, 1))
 def test_colours_are_the_middlebury_wheels(angle: float, speed: float) -> None:
     u, v = np.float32(speed * np.cos(angle)), np.float32(speed * np.sin(angle))
-    if (
-        abs(v) < 1e-5
-    ):  # the wheel is not closed: its two ends meet at v = 0, where the sign of a rounding decides
+    if abs(v) < 1e-5:  # the wheel is not closed: its two ends meet at v = 0, where the sign of a rounding decides
         return
     image = flow_to_image(np.full((1, 1, 2), (u, v), np.float32), scale=1.0)
     assert np.abs(image[0, 0] - middlebury_colour(float(u), float(v))).max() <= 1.5

@@ -39,9 +39,7 @@ def scene(index: int) -> NDArray[np.uint8]:
 
 
 def written(folder: Path, kind: str, fps: int = 25) -> Path:
-    source = open_frames(
-        encode(folder / "clip.mkv", moving(COUNT, WIDTH, HEIGHT), codec="ffv1", options={}, fps=fps)
-    )
+    source = open_frames(encode(folder / "clip.mkv", moving(COUNT, WIDTH, HEIGHT), codec="ffv1", options={}, fps=fps))
     with create_writer(kind, None, source) as writer:
         for frame in source:
             labels = scene(frame.index)

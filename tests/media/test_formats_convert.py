@@ -55,9 +55,7 @@ def labels_of(path: Path) -> dict[str, NDArray[np.uint8]]:
 
 
 @pytest.mark.parametrize("via", ["palette", "coco", "youtube-vis"])
-def test_objects_and_names_survive_the_formats_that_number_them(
-    palette: Path, tmp_path: Path, via: str
-) -> None:
+def test_objects_and_names_survive_the_formats_that_number_them(palette: Path, tmp_path: Path, via: str) -> None:
     path = tmp_path / NAMED[via]
     assert convert_masks(palette, path, via) == COUNT
     found = labels_of(path)
@@ -284,3 +282,10 @@ def test_the_command_converts(
     assert capsys.readouterr().out == "4 frames: wrote vis.json\n"
     assert main(["convert", "vis.json", "back", "--to", "palette"]) == 0
     assert np.array_equal(read_palette(tmp_path / "back" / "walk9.png"), scene(1))
+
+
+@pytest.mark.parametrize("rate", ["1/0", "fast", "nan"])
+def test_a_frame_rate_is_a_number(rate: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["convert", "in", "out", "--fps", rate])
+    assert f"{rate} is no number" in capsys.readouterr().err

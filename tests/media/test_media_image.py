@@ -34,9 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(indices)
 @settings(max_examples=60)
-def test_a_palette_png_gives_back_its_indices_and_shows_its_colours(
-    folder: Path, image: NDArray[np.uint8]
-) -> None:
+def test_a_palette_png_gives_back_its_indices_and_shows_its_colours(folder: Path, image: NDArray[np.uint8]) -> None:
     path = folder / "labels.png"
     write_palette(path, image)
     assert np.array_equal(read_palette(path), image)
@@ -53,9 +51,7 @@ def by_hand(indices: NDArray[np.uint8], depth: int, extra: bytes = b"") -> bytes
         rows += b"\0" + bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        )
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     height, width = indices.shape
     return (

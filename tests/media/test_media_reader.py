@@ -243,9 +243,7 @@ def test_a_video_none_of_whose_frames_decodes_is_refused(clip: Path) -> None:
     ],
     ids=["hls", "concat", "sdp"],
 )
-def test_files_that_name_other_files_or_addresses_are_not_followed(
-    tmp_path: Path, disguise: str, text: str
-) -> None:
+def test_files_that_name_other_files_or_addresses_are_not_followed(tmp_path: Path, disguise: str, text: str) -> None:
     encode(tmp_path / "clip.ts", moving(30))
     (tmp_path / disguise).write_text(text)
     assert "not a video" in refused(tmp_path / disguise)

@@ -40,10 +40,7 @@ def decode_alpha(path: Path) -> list[NDArray[np.uint8]]:
         decoder = av.CodecContext.create("libvpx-vp9", "r")
         frames = [frame for packet in container.demux(video=0) for frame in decoder.decode(packet)]
     planes = [frame.planes[3] for frame in frames]
-    return [
-        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
-        for plane in planes
-    ]
+    return [np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width] for plane in planes]
 
 
 def test_the_names_of_outputs_come_from_the_input(clip: Path, tmp_path: Path) -> None:

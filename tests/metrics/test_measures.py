@@ -186,10 +186,7 @@ def test_recall_is_strict_and_undefined_frames_do_not_count():
 
 def test_sequence_order_does_not_matter_to_means():
     rng = np.random.default_rng(0)
-    frames = [
-        (rng.integers(0, 256, (9, 11), np.uint8), rng.integers(0, 2, (9, 11), np.uint8) * 255)
-        for _ in "12345"
-    ]
+    frames = [(rng.integers(0, 256, (9, 11), np.uint8), rng.integers(0, 2, (9, 11), np.uint8) * 255) for _ in "12345"]
     for measure in (MAE, SMeasure, WeightedFMeasure):
         forward, backward = measure(), measure()
         for prediction, annotation in frames:

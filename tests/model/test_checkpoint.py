@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from isomer.errors import InputError
-from isomer.model import zoo
+from isomer.model import weights
 from isomer.model.checkpoint import load_checkpoint, load_encoder, save_model
 from isomer.model.encoders import ENCODERS
 from isomer.model.network import Isomer, IsomerConfig
@@ -73,23 +73,17 @@ def assert_same_weights(a: Isomer, b: Isomer) -> None:
 
 @pytest.mark.parametrize("encoder", ["mit_b0", "swin_tiny"])
 @torch.no_grad()
-def test_published_checkpoint_reproduces_the_published_network(
-    encoder: str, shared: Path, tmp_path: Path
-) -> None:
+def test_published_checkpoint_reproduces_the_published_network(encoder: str, shared: Path, tmp_path: Path) -> None:
     sys.path.insert(0, str(shared / "reference"))
     try:
         from fill import fill, inputs, shapes
     finally:
         sys.path.pop(0)
     # The dead branches' matrices are half of the file and never read: their vectors stand for them.
-    wanted = {
-        name: s for name, s in shapes(encoder).items() if not re.search(r"\.[fb]g_", name) or len(s) == 1
-    }
+    wanted = {name: s for name, s in shapes(encoder).items() if not re.search(r"\.[fb]g_", name) or len(s) == 1}
     network = {f"module.{name}": torch.from_numpy(array) for name, array in fill(wanted).items()}
     if encoder == "swin_tiny":  # buffers that the published files have besides
-        network["module.backbone_x.layers.0.blocks.0.attn.relative_position_index"] = torch.zeros(
-            49, 49
-        ).long()
+        network["module.backbone_x.layers.0.blocks.0.attn.relative_position_index"] = torch.zeros(49, 49).long()
         network["module.backbone_x.layers.0.blocks.1.attn_mask"] = torch.zeros(64, 49, 49)
     path = tmp_path / "isomer.pth"
     torch.save({"epoch": 3, "network": network, "optimizer": {"state": {}, "param_groups": []}}, path)
@@ -118,9 +112,7 @@ def test_published_layout_variants(
 ) -> None:
     state = {prefix + name: tensor for name, tensor in published.items()}
     path = tmp_path / "isomer.pth"
-    torch.save(
-        {"epoch": 1, "network": state} if wrapped else state, path, _use_new_zipfile_serialization=zipped
-    )
+    torch.save({"epoch": 1, "network": state} if wrapped else state, path, _use_new_zipfile_serialization=zipped)
     model = load_checkpoint(path)
     assert model.config == IsomerConfig("mit_b0", "published", 64)
     loaded = model.state_dict()
@@ -154,9 +146,7 @@ def test_half_precision_keeps_vectors_exact_and_loads_as_float32(model: Isomer, 
     for name, tensor in model.state_dict().items():
         stored = again.state_dict()[name]
         assert stored.dtype == tensor.dtype
-        torch.testing.assert_close(
-            stored, tensor, rtol=5e-4 if tensor.ndim > 1 else 0, atol=1e-7 * (tensor.ndim > 1)
-        )
+        torch.testing.assert_close(stored, tensor, rtol=5e-4 if tensor.ndim > 1 else 0, atol=1e-7 * (tensor.ndim > 1))
     frame, flow = torch.rand(2, 1, 3, 64, 64)
     torch.testing.assert_close(again(frame, flow), model(frame, flow), rtol=0.02, atol=0.02)
 
@@ -221,9 +211,7 @@ def good_files(model: Isomer, tmp_path_factory: pytest.TempPathFactory) -> dict[
 @pytest.mark.parametrize("kind", ["own", "zip", "legacy"])
 @given(share=st.floats(0, 1, exclude_max=True))
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_file_cut_anywhere_is_refused(
-    good_files: dict[str, bytes], kind: str, share: float, tmp_path: Path
-) -> None:
+def test_a_file_cut_anywhere_is_refused(good_files: dict[str, bytes], kind: str, share: float, tmp_path: Path) -> None:
     whole = good_files[kind]
     path = tmp_path / "cut"
     path.write_bytes(whole[: int(share * len(whole))])
@@ -271,9 +259,7 @@ def test_first_missing_tensor_is_named_with_its_shape(published: dict[str, Tenso
     assert f"'{gone}' (128, 64) is missing" in refusal(path)
 
 
-def test_first_mismatched_tensor_is_named_with_both_shapes(
-    published: dict[str, Tensor], tmp_path: Path
-) -> None:
+def test_first_mismatched_tensor_is_named_with_both_shapes(published: dict[str, Tensor], tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     wrong = "fusion_module1.project.weight"
     torch.save({"network": published | {wrong: torch.zeros(64, 64, 1, 1)}}, path)
@@ -281,9 +267,7 @@ def test_first_mismatched_tensor_is_named_with_both_shapes(
 
 
 @pytest.mark.parametrize("shape", [(), (8,), (64, 300, 1, 1), (0, 0, 1, 1)])
-def test_an_impossible_head_is_refused(
-    published: dict[str, Tensor], shape: tuple[int, ...], tmp_path: Path
-) -> None:
+def test_an_impossible_head_is_refused(published: dict[str, Tensor], shape: tuple[int, ...], tmp_path: Path) -> None:
     path = tmp_path / "model.pth"
     name = "decode_head.linear_fuse.conv.weight"
     torch.save({"network": published | {name: torch.zeros(shape)}}, path)
@@ -451,7 +435,7 @@ def test_unknown_name_lists_the_names_and_the_nearest() -> None:
 
 
 def test_weights_in_the_package(model: Isomer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo, "_WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr(weights, "EMBEDDED", tmp_path / "weights")
     assert "those with weights: none)" in refusal("isomer_mobilenet_v2", create_model)
     save_model(model, tmp_path / "weights" / "isomer_mobilenet_v2.safetensors")
     assert_same_weights(create_model("isomer_mobilenet_v2"), model)

@@ -177,9 +177,7 @@ def test_maps_have_the_promised_shapes(name: str, size: tuple[int, int]) -> None
     encoder = ENCODERS[name]().eval()
     maps = encoder(image(*size, batch=2))
     height, width = size
-    expected = [
-        (2, c, height // s, width // s) for c, s in zip(encoder.channels, (4, 8, 16, 32), strict=True)
-    ]
+    expected = [(2, c, height // s, width // s) for c, s in zip(encoder.channels, (4, 8, 16, 32), strict=True)]
     assert [tuple(m.shape) for m in maps] == expected
     assert all(m.isfinite().all() for m in maps)
 

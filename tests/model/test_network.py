@@ -51,9 +51,7 @@ def test_output_does_not_depend_on_the_rest_of_the_batch(network: Isomer) -> Non
     frame, flow = pair(3, 64, 64)
     together = network(frame, flow)
     for i in range(3):
-        torch.testing.assert_close(
-            network(frame[i : i + 1], flow[i : i + 1])[0], together[i], atol=1e-4, rtol=1e-4
-        )
+        torch.testing.assert_close(network(frame[i : i + 1], flow[i : i + 1])[0], together[i], atol=1e-4, rtol=1e-4)
 
 
 @torch.inference_mode()

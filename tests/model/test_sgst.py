@@ -91,8 +91,7 @@ def test_equals_the_ragged_loop_in_outputs_and_gradients(sgst: SGST, kind: str) 
         output = transform(*inputs)
         (output * torch.arange(output.numel()).reshape(output.shape).cos()).sum().backward()
         gradients = {
-            name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
-            for name, p in sgst.named_parameters()
+            name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in sgst.named_parameters()
         }
         results.append((output.detach(), inputs[0].grad, inputs[1].grad, gradients))
     batched, ragged = results

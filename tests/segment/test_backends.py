@@ -57,16 +57,12 @@ def test_masks_agree_with_pytorch_whatever_the_size_and_batch(
         assert agreement(found, expected) >= 0.995
 
 
-def test_frame_and_flow_are_not_mixed_up(
-    backend_name: str, weights: Path, inputs: tuple[Image, Image]
-) -> None:
+def test_frame_and_flow_are_not_mixed_up(backend_name: str, weights: Path, inputs: tuple[Image, Image]) -> None:
     backend = create_backend(weights, backend_name)
     assert np.abs(backend(*inputs) - backend(*inputs[::-1])).max() > 0.1
 
 
-def test_results_are_not_overwritten_by_the_next(
-    backend_name: str, weights: Path, inputs: tuple[Image, Image]
-) -> None:
+def test_results_are_not_overwritten_by_the_next(backend_name: str, weights: Path, inputs: tuple[Image, Image]) -> None:
     backend = create_backend(weights, backend_name)
     first = backend(*inputs)
     kept = first.copy()
@@ -88,9 +84,7 @@ def test_a_network_is_converted_once(
     assert sorted(cache.iterdir()) == kept
 
 
-def test_a_network_in_memory_runs_and_is_not_kept(
-    network: Isomer, cache: Path, inputs: tuple[Image, Image]
-) -> None:
+def test_a_network_in_memory_runs_and_is_not_kept(network: Isomer, cache: Path, inputs: tuple[Image, Image]) -> None:
     pytest.importorskip("openvino")
     before = sorted(cache.iterdir()) if cache.exists() else []
     found = create_backend(network, "openvino")(*inputs)

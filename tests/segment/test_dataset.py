@@ -60,9 +60,7 @@ def test_layouts_are_recognised_beside_their_annotations(tmp_path: Path, layout:
             "ours": "{}/masks",
         }
         write_frames(tmp_path / annotations.get(layout, "{}/GroundTruth").format(name), 1)
-    assert find_frame_folders(tmp_path) == {
-        name: tmp_path / LAYOUTS[layout].format(name) for name in ("camel", "dog")
-    }
+    assert find_frame_folders(tmp_path) == {name: tmp_path / LAYOUTS[layout].format(name) for name in ("camel", "dog")}
 
 
 def test_writes_a_gray_map_a_frame_and_resumes(tmp_path: Path) -> None:

@@ -16,9 +16,7 @@ from isomer.segment.export import FORMATS, export_network
 
 
 @pytest.mark.parametrize("processing", [True, False])
-def test_openvino_computes_the_same_for_any_batch_and_size(
-    network: Isomer, tmp_path: Path, processing: bool
-) -> None:
+def test_openvino_computes_the_same_for_any_batch_and_size(network: Isomer, tmp_path: Path, processing: bool) -> None:
     ov = pytest.importorskip("openvino")
     assert export_network(network, tmp_path / "net.xml", "openvino", processing=processing) < 1e-3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.bin", "net.xml"]

@@ -53,9 +53,7 @@ def test_maps_are_the_networks_own(network: Isomer, images: list[Image]) -> None
 
 
 @pytest.mark.parametrize(("batch", "ahead"), [(1, 0), (5, 2), (5, 0), (32, 1)])
-def test_batches_and_threads_change_nothing(
-    network: Isomer, images: list[Image], batch: int, ahead: int
-) -> None:
+def test_batches_and_threads_change_nothing(network: Isomer, images: list[Image], batch: int, ahead: int) -> None:
     expected = list(segmenter(network)(images))
     found = list(segmenter(network, batch=batch, ahead=ahead)(images))
     assert [index for index, _ in found] == [index for index, _ in expected]
@@ -64,9 +62,7 @@ def test_batches_and_threads_change_nothing(
 
 
 def test_the_same_input_gives_the_same_bytes(network: Isomer, images: list[Image]) -> None:
-    first, second = (
-        b"".join(probability.tobytes() for _, probability in segmenter(network)(images)) for _ in range(2)
-    )
+    first, second = (b"".join(probability.tobytes() for _, probability in segmenter(network)(images)) for _ in range(2))
     assert first == second
 
 
@@ -143,7 +139,5 @@ def test_impossible_options_are_refused(options: dict[str, object], message: str
         ((4000, 16), 64, (1024, 32)),
     ],
 )
-def test_network_size_keeps_area_and_aspect(
-    frame: tuple[int, int], size: int, expected: tuple[int, int]
-) -> None:
+def test_network_size_keeps_area_and_aspect(frame: tuple[int, int], size: int, expected: tuple[int, int]) -> None:
     assert network_size(*frame, size, 32) == expected

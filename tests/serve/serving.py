@@ -21,7 +21,7 @@ try:
 
     from isomer.serve.app import create_app
     from isomer.serve.queue import JobQueue
-except ImportError as error:
+except (ImportError, RuntimeError) as error:  # the test client raises the latter
     pytest.skip(f"the extra `serve` is not installed: {error}", allow_module_level=True)
 
 Start = Callable[..., TestClient]
@@ -74,9 +74,7 @@ def submit(client: TestClient, video: Path) -> dict[str, Any]:
     return response.json()
 
 
-def wait(
-    client: TestClient, job: dict[str, Any], state: str = "final", seconds: float = 180
-) -> dict[str, Any]:
+def wait(client: TestClient, job: dict[str, Any], state: str = "final", seconds: float = 180) -> dict[str, Any]:
     """Poll until a job is in a state."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

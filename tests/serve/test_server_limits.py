@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import av
@@ -24,16 +25,14 @@ from isomer.serve import server, tasks
 from isomer.serve.jobs import JobStore
 from isomer.serve.options import Limits, ModelOptions
 
-HOME = {"frames": ("a.png", b"\x89PNG\r\n\x1a\n")}
+UPLOAD = {"frames": ("a.png", b"\x89PNG\r\n\x1a\n")}
 
 
 def png_header(width: int, height: int) -> bytes:
     """A PNG that claims a size, with next to no data: what decodes it makes room for all of it."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I4s", len(content), kind) + content + struct.pack(">I", zlib.crc32(kind + content))
-        )
+        return struct.pack(">I4s", len(content), kind) + content + struct.pack(">I", zlib.crc32(kind + content))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     data = zlib.compress(bytes(10_000))
@@ -65,7 +64,7 @@ def jobs_in(folder: Path) -> list[str]:
         ([("frames", png_header(64, 64)), ("frames", png_header(64, 65))], 422, "64x65"),
     ],
 )
-def test_bad_uploads_are_refused(start: Start, tmp_path: Path, files, status: int, reason: str) -> None:  # type: ignore[no-untyped-def]
+def test_bad_uploads_are_refused(start: Start, tmp_path: Path, files: Any, status: int, reason: str) -> None:
     client = start(stand_ins.quick)
     response = client.post("/v1/jobs", files=files)
     assert response.status_code == status
@@ -274,7 +273,7 @@ def test_one_server_a_folder(tmp_path: Path) -> None:
 def test_a_token_is_asked_for(start: Start, clip: Path) -> None:
     client = start(stand_ins.quick, token="sesame")
     for headers in ({}, {"authorization": "Bearer other"}, {"authorization": "Basic sesame"}):
-        assert client.post("/v1/jobs", files=HOME, headers=headers).status_code == 401
+        assert client.post("/v1/jobs", files=UPLOAD, headers=headers).status_code == 401
         assert client.get("/v1/jobs/x", headers=headers).status_code == 401
         assert client.get("/metrics", headers=headers).status_code == 401
     assert client.get("/health").status_code == 200

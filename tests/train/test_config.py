@@ -57,12 +57,8 @@ def test_what_is_wrong_is_refused_by_name(recipe: Path, override: str, complaint
         load_config(recipe, [override])
 
 
-def test_missing_keys_and_files_are_named(
-    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    recipe.write_text(
-        "output: run\nmodel: {}\ndata: {root: d, real: 0, cutouts: [{path: a}], backgrounds: [b]}\n"
-    )
+def test_missing_keys_and_files_are_named(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe.write_text("output: run\nmodel: {}\ndata: {root: d, real: 0, cutouts: [{path: a}], backgrounds: [b]}\n")
     assert main(["train", str(recipe)]) == 2
     assert "optimizer: missing" in capsys.readouterr().err
     for text in ("just text", "a: [1", ""):

@@ -55,9 +55,7 @@ def test_frozen_parts_stay_and_all_others_are_trained(recipe: Path) -> None:
     frozen = {name for name, p in before.named_parameters() if not p.requires_grad}
     assert frozen
     assert all(name.split(".", 1)[1].startswith(("stem.", "blocks.1.")) for name in frozen)
-    grouped = {
-        id(p) for group in build_optimizer(before, config.optimizer).param_groups for p in group["params"]
-    }
+    grouped = {id(p) for group in build_optimizer(before, config.optimizer).param_groups for p in group["params"]}
     assert grouped == {id(p) for name, p in before.named_parameters() if name not in frozen}
     torch.manual_seed(config.seed)
     start = dict(build_model(config.model).named_parameters())
@@ -83,9 +81,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("step", [1, 3])
-def test_a_killed_run_resumes_exactly(
-    recipe: Path, step: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_killed_run_resumes_exactly(recipe: Path, step: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """MiT-B0 has drop path, so random numbers count too; workers and the saved step are not in step."""
     recipe_options = ["model.encoder=mit_b0", "save_every=2", "optimizer.steps=5", "data.workers=0"]
     whole = load_config(recipe, [*recipe_options, f"output={tmp_path / 'whole'}"])
@@ -206,16 +202,12 @@ def test_two_processes_are_one_with_twice_the_batch(recipe: Path, tmp_path: Path
     )
 
 
-def test_accumulated_gradients_are_those_of_the_whole_batch(
-    recipe: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_accumulated_gradients_are_those_of_the_whole_batch(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batch statistics aside, which belong to each pass: they are fixed here."""
     monkeypatch.setattr(nn.BatchNorm2d, "train", lambda self, mode=True: nn.Module.train(self, False))
     norms = {}
     for passes in (1, 4):
-        config = load_config(
-            recipe, [f"optimizer.accumulate={passes}", f"output={recipe.parent / str(passes)}"]
-        )
+        config = load_config(recipe, [f"optimizer.accumulate={passes}", f"output={recipe.parent / str(passes)}"])
         assert train(config)
         norms[passes] = curve(config.output, "gradient_norm")
     assert norms[4] == pytest.approx(norms[1], rel=2e-3)
@@ -228,9 +220,7 @@ def test_processes_share_each_sample_once(processes: int, accumulate: int, size:
     lists = [list(MicroBatches(config, start, rank, processes)) for rank in range(processes)]
     assert all(len(part) == size for parts in lists for part in parts)
     for step in range(4 - start):
-        seen = [
-            i for parts in lists for part in parts[step * accumulate : (step + 1) * accumulate] for i in part
-        ]
+        seen = [i for parts in lists for part in parts[step * accumulate : (step + 1) * accumulate] for i in part]
         assert sorted(seen) == list(range((start + step) * batch, (start + step + 1) * batch))
 
 
@@ -259,9 +249,7 @@ def test_a_stage_starts_from_the_one_before(recipe: Path, tmp_path: Path) -> Non
     for name, value in built.state_dict().items():
         assert torch.equal(value, start.state_dict()[name])
     with pytest.raises(InputError, match="head_width"):
-        build_model(
-            load_config(recipe, [f"model.init={tmp_path / 'start.safetensors'}", "model.head_width=8"]).model
-        )
+        build_model(load_config(recipe, [f"model.init={tmp_path / 'start.safetensors'}", "model.head_width=8"]).model)
 
 
 def test_200_steps_lower_the_validation_error(recipe: Path) -> None:

@@ -37,9 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=384,
         help="the network sees about SIZE x SIZE pixels (default: %(default)s)",
     )
-    parser.add_argument(
-        "--backend", default="auto", help="auto, torch, openvino, onnx (default: %(default)s)"
-    )
+    parser.add_argument("--backend", default="auto", help="auto, torch, openvino, onnx (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: %(default)s)")
     parser.add_argument(
         "--threshold",
@@ -61,9 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--address", help="of a Ray cluster, such as auto or ray://HOST:10001 (default: this machine alone)"
     )
     parser.add_argument("--workers", type=int, metavar="N", help="(default: as many as there is room for)")
-    parser.add_argument(
-        "--cpus", type=int, default=2, metavar="N", help="cores a worker (default: %(default)s)"
-    )
+    parser.add_argument("--cpus", type=int, default=2, metavar="N", help="cores a worker (default: %(default)s)")
     parser.add_argument(
         "--retries",
         type=int,
@@ -71,9 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="begin a video again whose worker died, this often (default: %(default)s)",
     )
-    parser.add_argument(
-        "--retry-failed", action="store_true", help="take up again what failed in an earlier run"
-    )
+    parser.add_argument("--retry-failed", action="store_true", help="take up again what failed in an earlier run")
     parser.add_argument("-q", "--quiet", action="store_true", help="print failures only")
 
 
@@ -88,7 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     bar = tqdm(unit="video", disable=arguments.quiet, leave=False)
 
-    def progress(video: Video, record: Record) -> None:
+    def progress(video: Video, record: Record, left: int) -> None:
+        bar.total = bar.n + 1 + left
         if record.state is State.failed:
             bar.write(f"failed: {record.error}", file=sys.stderr)
         bar.update()

@@ -20,9 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a model's name or a checkpoint file (default: %(default)s)",
     )
     parser.add_argument("--size", type=int, default=384, help="as of `segment` (default: %(default)s)")
-    parser.add_argument(
-        "--backend", default="auto", help="auto, torch, openvino or onnx (default: %(default)s)"
-    )
+    parser.add_argument("--backend", default="auto", help="auto, torch, openvino or onnx (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=1, help="frames at a time (default: %(default)s)")
     parser.add_argument(

@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--video", type=Path, help="the video or folder of images that the masks are of")
     parser.add_argument(
         "--fps",
-        type=Fraction,
+        type=_rate,
         default=Fraction(24),
-        help="frame rate of masks that state none (default: %(default)s)",
+        help="frame rate of masks that state none, as 25 or 30000/1001 (default: %(default)s)",
     )
     parser.add_argument(
         "--threshold",
@@ -30,6 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.5,
         help="share of white from which on gray is object (default: %(default)s)",
     )
+
+
+def _rate(text: str) -> Fraction:
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text} is no number, as 25 or 30000/1001") from None
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -32,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=384,
         help="the network sees about SIZE x SIZE pixels (default: %(default)s)",
     )
-    parser.add_argument(
-        "--backend", default="auto", help="auto, torch, openvino or onnx (default: %(default)s)"
-    )
+    parser.add_argument("--backend", default="auto", help="auto, torch, openvino or onnx (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: %(default)s)")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import pkgutil
 import sys
@@ -41,6 +42,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code: 2 for bad input, said in one line."""
     warnings.formatwarning = _one_line
+    logging.basicConfig(format="isomer: %(message)s")
+    logging.getLogger("isomer").setLevel(logging.INFO)
     arguments = build_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))

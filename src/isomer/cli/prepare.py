@@ -62,12 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.stills:
         images, colon, masks = arguments.stills.partition(":")
         if not colon:
-            raise InputError(
-                f"--stills {arguments.stills}: write IMAGES:MASKS, two folders below {arguments.input}"
-            )
-        results = prepare_stills(
-            arguments.input / images, arguments.input / masks, arguments.output, arguments.jobs
-        )
+            raise InputError(f"--stills {arguments.stills}: write IMAGES:MASKS, two folders below {arguments.input}")
+        results = prepare_stills(arguments.input / images, arguments.input / masks, arguments.output, arguments.jobs)
         total = None
     else:
         levels = Levels(tuple(arguments.background), tuple(arguments.unknown))
@@ -91,18 +87,12 @@ def run(arguments: argparse.Namespace) -> int:
     new = [item for item in done if item.frames]
     for item in bad:
         print(f"left out {item.name}: {item.error}")
-    frames, masks, flows, odd = (
-        sum(getattr(i, n) for i in new) for n in ("frames", "masks", "flows", "odd_masks")
-    )
+    frames, masks, flows, odd = (sum(getattr(i, n) for i in new) for n in ("frames", "masks", "flows", "odd_masks"))
     there = len(done) - len(new) - len(bad)
     print(f"{len(new)} written, {there} there before, {len(bad)} left out", end=": ")
     print(f"{frames} frames, {masks} masks, {flows} flows")
     if odd:
-        print(
-            f"{odd} masks have levels beside 0 and 255, which count as object; see --background and --unknown"
-        )
+        print(f"{odd} masks have levels beside 0 and 255, which count as object; see --background and --unknown")
     if new and sum(item.object_share for item in new) / len(new) > 0.6:
-        print(
-            "objects cover more than 60 % of the masks; is their background another level? see --background"
-        )
+        print("objects cover more than 60 % of the masks; is their background another level? see --background")
     return 1 if bad else 0

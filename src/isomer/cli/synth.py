@@ -25,9 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backgrounds", nargs="+", type=Path, default=[], metavar="FOLDER", help="folders of photographs"
     )
-    parser.add_argument(
-        "--size", default="854x480", metavar="WxH", help="size of the frames (default: %(default)s)"
-    )
+    parser.add_argument("--size", default="854x480", metavar="WxH", help="size of the frames (default: %(default)s)")
     parser.add_argument("--frames", type=int, default=72, help="frames a video (default: %(default)s)")
     parser.add_argument("--count", type=int, default=1, help="number of sequences (default: %(default)s)")
     parser.add_argument("--masks", type=Path, metavar="MP4", help="write the mask of the video here")
@@ -49,9 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("--frames and --count: must be 1 or more")
     if bool(arguments.cutouts) != bool(arguments.backgrounds):
         raise InputError("--cutouts and --backgrounds: give both, or neither for a drawn scene")
-    sampler = (
-        SceneSampler.from_folders(arguments.cutouts, arguments.backgrounds) if arguments.cutouts else None
-    )
+    sampler = SceneSampler.from_folders(arguments.cutouts, arguments.backgrounds) if arguments.cutouts else None
     is_video = arguments.output.suffix == ".mp4"
     if is_video and arguments.count > 1:
         raise InputError(f"{arguments.output}: holds one scene; name a folder for --count {arguments.count}")
@@ -74,7 +70,5 @@ def _size(text: str) -> tuple[int, int]:
 
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 16):
-        raise InputError(
-            f"--size {text}: not WIDTHxHEIGHT with sides of 16 or more; give for instance 854x480"
-        )
+        raise InputError(f"--size {text}: not WIDTHxHEIGHT with sides of 16 or more; give for instance 854x480")
     return int(width), int(height)

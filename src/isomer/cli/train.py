@@ -1,6 +1,6 @@
-"""Train a network from a recipe, a YAML file such as configs/default.yaml.
+"""Train a network from a recipe, a YAML file such as configs/isomer_mobilenet_v2_stage1.yaml.
 
-KEY=VALUE overrides an entry: isomer train configs/default.yaml data.root=data optimizer.steps=200
+KEY=VALUE overrides an entry: isomer train configs/isomer_mobilenet_v2_stage1.yaml data.root=data optimizer.steps=200
 Ctrl-C writes a checkpoint; --resume goes on from it exactly. See docs/training.md.
 """
 
@@ -13,9 +13,7 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("config", type=Path, metavar="CONFIG", help="the recipe")
-    parser.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="entries to override, dots between keys"
-    )
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="entries to override, dots between keys")
     parser.add_argument("--resume", action="store_true", help="go on from last.pt in the run's folder")
     parser.add_argument(
         "--dry-run", action="store_true", help="print parameters, data, steps and memory, and do nothing"

@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -27,11 +28,9 @@ _PARTS = ".isomer-parts"
 
 _log = logging.getLogger(__name__)
 
-_OBJECT_STORE = (
-    80 * 2**20
-)  # bytes: next to the least Ray accepts, because paths and counts is all that is sent
+_OBJECT_STORE = 80 * 2**20  # bytes: next to the least Ray accepts, because paths and counts is all that is sent
 
-Progress = Callable[[Video, Record], None]
+Progress = Callable[[Video, Record, int], None]
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def segment_batch(
     resources: Resources | None = None,
     *,
     retry_failed: bool = False,
-    progress: Progress = lambda video, record: None,
+    progress: Progress = lambda video, record, left: None,
 ) -> BatchSummary:
     """Segment many videos; run again, it goes on where it stopped.
 
@@ -94,7 +93,7 @@ def segment_batch(
         settings: what to make of each video.
         resources: what to run on.
         retry_failed: take up again what failed in an earlier run.
-        progress: is called when a video is done or has failed.
+        progress: is called when a video is done or has failed, with the number of those that are left.
 
     Raises:
         InputError: Ray is not installed, the cluster is not there, or an input, setting or output is no good.
@@ -166,6 +165,7 @@ class _Batch:
         import ray
 
         self._tasks.extend(_Task(video, "segment") for video in videos)
+        self._left = len(videos)
         self._gpus, workers = _room(self._resources, self._settings.device)
         for place in range(workers if self._settings.shard else min(workers, len(videos))):
             self._start(place)
@@ -177,8 +177,7 @@ class _Batch:
             try:
                 answer = ray.get(call)
             except ray.exceptions.RayError as error:
-                self._after_death(task, error)
-                self._start(actor.place)
+                self._replace(actor, task, error)
                 continue
             self._ready.append(actor)
             if task is not None:
@@ -203,22 +202,25 @@ class _Batch:
         call = actor.handle.run.remote(task.method, task.video, *task.arguments)
         self._calls[call] = (actor, task)
 
-    def _after_death(self, task: _Task | None, error: Exception) -> None:
-        """Begin the task again, if it has not cost too many workers."""
+    def _replace(self, dead: _Actor, task: _Task | None, error: Exception) -> None:
+        """Start a worker in place of a dead one, and begin its task again if that has not cost too many."""
         _log.info("a worker died: %s", error)
         most = self._resources.retries
         if task is None:
             self._deaths_in_loading += 1
-            if self._deaths_in_loading > most and not self._ready and not any(self._calls.values()):
-                raise InputError(f"workers die while they load the model ({error}); try fewer --workers")
-            return
-        task.deaths += 1
-        self._manifest.update(task.video, deaths=self._manifest[task.video].deaths + 1)
-        if task.deaths > most:
-            died = f"its worker died, {task.deaths} times: out of memory, or a codec crashed on it"
-            self._take_in(task, Outcome(Failed(f"{task.video.path}: {died}"), 0.0, None))
+            if self._deaths_in_loading > most:
+                if not self._ready and not self._calls:
+                    raise InputError(f"workers die loading the model ({_line(error)}); try fewer --workers")
+                return  # the others go on: this machine may have no room for more
         else:
-            self._tasks.appendleft(task)
+            task.deaths += 1
+            self._manifest.update(task.video, deaths=self._manifest[task.video].deaths + 1)
+            if task.deaths <= most:
+                self._tasks.appendleft(task)
+            else:
+                died = f"its worker died, {task.deaths} times: out of memory, or a codec crashed on it"
+                self._take_in(task, Outcome(Failed(f"{task.video.path}: {died}"), 0.0, None))
+        self._start(dead.place)
 
     def _take_in(self, task: _Task, outcome: Outcome) -> None:
         video = task.video
@@ -231,15 +233,18 @@ class _Batch:
         match outcome.result:
             case Failed(error):
                 self._tasks = deque(other for other in self._tasks if other.video != video)
-                self._progress(video, self._manifest.update(video, state=State.failed, error=error))
+                self._finish(video, state=State.failed, error=error)
             case Done(outputs, frames):
-                done = self._manifest.update(video, state=State.done, outputs=list(outputs), frames=frames)
-                self._progress(video, done)
+                self._finish(video, state=State.done, outputs=list(outputs), frames=frames)
             case TooLong(frames):
                 seams = self._seams[video] = Seams(split(frames, self._settings.shard))
                 self._tasks.extendleft(self._part(video, shard) for shard in reversed(seams.shards))
             case PartDone(pairs):
                 self._continue_parts(video, cast(Shard, task.arguments[1]), pairs)
+
+    def _finish(self, video: Video, **changes: object) -> None:
+        self._left -= 1
+        self._progress(video, self._manifest.update(video, **changes), self._left)
 
     def _continue_parts(self, video: Video, shard: Shard, pairs: list[int]) -> None:
         seams = self._seams[video]
@@ -283,22 +288,31 @@ def _ray_running(resources: Resources) -> Iterator[None]:
     import ray
 
     if resources.address is None:
-        where: dict[str, Any] = {
+        options: dict[str, Any] = {
+            "address": "local",
             "num_cpus": max(os.cpu_count() or 1, (resources.workers or 1) * resources.cpus),
             "include_dashboard": False,
             "object_store_memory": _OBJECT_STORE,
         }
     else:
-        where = {"address": resources.address}
+        options = {"address": resources.address}
     try:
-        ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--address {resources.address}: Ray cannot be reached ({reason})") from error
+        _check_reachable(resources.address or "local")
+        ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        where = "Ray" if resources.address is None else f"--address {resources.address}: Ray"
+        raise InputError(f"{where} cannot be started or reached ({_line(error)})") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Raise OSError where nothing listens at an address: Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _room(resources: Resources, device: str) -> tuple[int, int]:
@@ -325,3 +339,7 @@ def _room(resources: Resources, device: str) -> tuple[int, int]:
 def _cores() -> list[int]:
     """Return the numbers of this machine's cores that we may use, where the system tells them."""
     return sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
+
+
+def _line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

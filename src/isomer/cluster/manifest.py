@@ -118,15 +118,13 @@ def _read(path: Path, settings: Mapping[str, object]) -> dict[str, Record]:
         content = json.loads(path.read_text(encoding="utf-8"))
         made_with = content["settings"]
         records = {
-            video: Record(**record | {"state": State(record["state"])})
-            for video, record in content["videos"].items()
+            video: Record(**record | {"state": State(record["state"])}) for video, record in content["videos"].items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: is no manifest of a batch; choose another output") from error
     for name, value in settings.items():
         if made_with.get(name) != value:
             raise InputError(
-                f"{path}: its batch was made with {name} {made_with.get(name)}, not {value}; "
-                "choose another output"
+                f"{path}: its batch was made with {name} {made_with.get(name)}, not {value}; choose another output"
             )
     return records

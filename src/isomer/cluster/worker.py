@@ -97,6 +97,8 @@ class Worker:
             )
         except InputError as error:
             return str(error)
+        except Exception as error:  # from a back end's library: the same for every worker
+            return f"the model cannot be loaded ({type(error).__name__}: {error})"
         return None
 
     def run(self, task: str, *arguments: object) -> Outcome:
@@ -187,9 +189,7 @@ class Worker:
             for kind in self._settings.outputs:
                 path = video.target.with_name(video.target.name + OUTPUTS[kind].suffix)
                 _remove_unfinished(path)
-                writers[kind] = stack.enter_context(
-                    create_writer(kind, path, source, self._settings.threshold)
-                )
+                writers[kind] = stack.enter_context(create_writer(kind, path, source, self._settings.threshold))
             yield writers
 
 

@@ -23,9 +23,7 @@ def random_crop(rng: np.random.Generator, source: tuple[int, int], side: int) ->
         Source pixels to result pixels, float64 [3, 3].
     """
     angle = rng.normal(0, 0.08) if rng.random() < 0.5 else 0.0
-    reach = abs(np.cos(angle)) + abs(
-        np.sin(angle)
-    )  # half the bounding box of the turned crop over half its side
+    reach = abs(np.cos(angle)) + abs(np.sin(angle))  # half the bounding box of the turned crop over half its side
     # A crop that fits has its shorter bounding side within the frame's; up to 1.8 times nearer.
     scale = side * reach / min(source) * np.exp(rng.uniform(0, 0.6))
     half = side * reach / scale / 2
@@ -34,18 +32,14 @@ def random_crop(rng: np.random.Generator, source: tuple[int, int], side: int) ->
     return similarity(angle, scale, (centre[0], centre[1]), target, mirror=rng.random() < 0.5)
 
 
-def warp_image(
-    image: NDArray[np.uint8], matrix: Matrix, side: int, *, nearest: bool = False
-) -> NDArray[np.uint8]:
+def warp_image(image: NDArray[np.uint8], matrix: Matrix, side: int, *, nearest: bool = False) -> NDArray[np.uint8]:
     """Move an image [H, W] or [H, W, 3] into a square by a transform of pixels; `nearest` is for masks."""
     flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
     warped = cv2.warpAffine(image, matrix[:2], (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
     return warped.astype(np.uint8, copy=False)
 
 
-def warp_flow(
-    flow: Flow, frame: tuple[int, int], matrix: Matrix, side: int, camera: Matrix | None = None
-) -> Flow:
+def warp_flow(flow: Flow, frame: tuple[int, int], matrix: Matrix, side: int, camera: Matrix | None = None) -> Flow:
     """Move a flow field by a transform of the frame's pixels into a square, and its vectors with it.
 
     A vector v at p, which leads from p to p + v, becomes matrix (p + v) - matrix p at matrix p; a mirror, a
@@ -65,9 +59,7 @@ def warp_flow(
     grow = np.diag([frame[0] / width, frame[1] / height, 1.0])
     grow[:2, 2] = (np.diag(grow)[:2] - 1) / 2  # pixel centres
     whole = matrix @ grow
-    vectors = cv2.warpAffine(
-        flow, whole[:2], (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    vectors = cv2.warpAffine(flow, whole[:2], (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     vectors = vectors @ whole[:2, :2].T.astype(np.float32)
     if camera is not None:
         grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).astype(np.float32)

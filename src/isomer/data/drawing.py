@@ -54,9 +54,7 @@ def _spread(image: Image, alpha: Mask, parallax: float) -> Layer:
     return Layer(image, alpha, np.eye(3), parallax=parallax)
 
 
-def _noise(
-    rng: np.random.Generator, size: tuple[int, int], cell: tuple[float, float], octaves: int = 5
-) -> _Field:
+def _noise(rng: np.random.Generator, size: tuple[int, int], cell: tuple[float, float], octaves: int = 5) -> _Field:
     """Return fractal value noise [H, W], mean 0 and deviation 1; `cell` is its coarsest grain (x, y)."""
     total = np.zeros((size[1], size[0]), np.float32)
     for octave in range(octaves):
@@ -64,10 +62,7 @@ def _noise(
         shape = [int(s / g) + 3 for s, g in zip(reversed(size), reversed(grain), strict=True)]
         grid = rng.standard_normal(shape).astype(np.float32)
         matrix = np.array([[grain[0], 0, -grain[0]], [0, grain[1], -grain[1]]])
-        total += (
-            cv2.warpAffine(grid, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-            * 0.62**octave
-        )
+        total += cv2.warpAffine(grid, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT) * 0.62**octave
     return np.asarray(total / total.std(), np.float32)
 
 
@@ -149,9 +144,7 @@ def _road(rng: np.random.Generator, size: tuple[int, int], top: int) -> tuple[Im
     image = _paint((104, 102, 100), 1 + 0.08 * grain)
     lane = int(0.795 * size[1])
     for x in range(0, size[0], int(0.22 * size[1])):
-        dash = np.array(
-            [[x, lane], [x + 0.1 * size[1], lane], [x + 0.095 * size[1], lane + 5], [x - 4, lane + 5]]
-        )
+        dash = np.array([[x, lane], [x + 0.1 * size[1], lane], [x + 0.095 * size[1], lane + 5], [x - 4, lane + 5]])
         cv2.fillPoly(image, [dash.astype(np.int32)], (196, 194, 186), cv2.LINE_AA)
     worn = np.clip(1 + 0.1 * _noise(rng, size, (6, 3), 3), 0, 1.1)[..., None]
     image = np.clip(image * worn, 0, 255).astype(np.uint8)
@@ -169,9 +162,7 @@ def _verge(rng: np.random.Generator, size: tuple[int, int], top: int) -> tuple[I
         green = (np.array([96, 112, 50]) * rng.uniform(0.65, 1.25)).tolist()
         cv2.line(image, foot, tip, green, 2, cv2.LINE_AA)
         cv2.line(alpha, foot, tip, 255, 2, cv2.LINE_AA)
-    return cv2.GaussianBlur(image, (0, 0), 1.2).astype(np.uint8), cv2.GaussianBlur(alpha, (0, 0), 1.4).astype(
-        np.uint8
-    )
+    return cv2.GaussianBlur(image, (0, 0), 1.2).astype(np.uint8), cv2.GaussianBlur(alpha, (0, 0), 1.4).astype(np.uint8)
 
 
 _CAR = (1040, 400)  # canvas of the car, pixels; it is drawn large and rendered smaller
@@ -227,21 +218,15 @@ def _polygon(points: _Points, smooth: bool = True) -> NDArray[np.int32]:
 
 
 def _body(rng: np.random.Generator) -> tuple[Image, Mask]:
-    paint = np.array(
-        [(168, 34, 30), (30, 74, 146), (196, 140, 36), (206, 208, 212)][rng.integers(4)], np.float32
-    )
+    paint = np.array([(168, 34, 30), (30, 74, 146), (196, 140, 36), (206, 208, 212)][rng.integers(4)], np.float32)
     alpha = np.zeros(_CAR[::-1], np.uint8)
     cv2.fillPoly(alpha, [_polygon(_BODY)], 255, cv2.LINE_AA)
     y = _rows(_CAR) / _CAR[1]
     # Light from above: the roof and the shoulder line shine, the sill is in shade.
     shine = 0.62 + 0.55 * np.exp(-(((y - 0.23) / 0.06) ** 2)) + 0.6 * np.exp(-(((y - 0.5) / 0.035) ** 2))
     shine = shine - 0.5 * np.clip((y - 0.6) / 0.25, 0, 1) ** 1.5 + 0.04 * _noise(rng, _CAR, (220, 30), 5)
-    image = np.clip(paint * shine[..., None] + 26 * np.clip(shine[..., None] - 1, 0, 1), 0, 255).astype(
-        np.uint8
-    )
-    brightness = (
-        40 + 105 * np.clip(0.62 - (_rows(_CAR) - 90) / 110, 0, 1) + 16 * _noise(rng, _CAR, (90, 24), 5)
-    )
+    image = np.clip(paint * shine[..., None] + 26 * np.clip(shine[..., None] - 1, 0, 1), 0, 255).astype(np.uint8)
+    brightness = 40 + 105 * np.clip(0.62 - (_rows(_CAR) - 90) / 110, 0, 1) + 16 * _noise(rng, _CAR, (90, 24), 5)
     reflection = np.clip(brightness, 12, 210)[..., None] * np.array([0.82, 0.93, 1.0], np.float32)
     for window in _WINDOWS:
         glass = np.zeros(_CAR[::-1], np.uint8)
@@ -260,13 +245,9 @@ def _body(rng: np.random.Generator) -> tuple[Image, Mask]:
     for x in (420, 640):
         cv2.rectangle(image, (x, 212), (x + 46, 221), (paint * 0.45).tolist(), -1)
         cv2.rectangle(image, (x, 211), (x + 46, 215), (228, 230, 232), -1)
-    cv2.fillPoly(
-        image, [_polygon(((930, 206), (972, 214), (992, 238), (940, 236)))], (236, 236, 220), cv2.LINE_AA
-    )
+    cv2.fillPoly(image, [_polygon(((930, 206), (972, 214), (992, 238), (940, 236)))], (236, 236, 220), cv2.LINE_AA)
     cv2.fillPoly(image, [_polygon(((40, 220), (78, 206), (84, 240), (38, 248)))], (150, 16, 18), cv2.LINE_AA)
-    cv2.fillPoly(
-        image, [_polygon(((30, 288), (1010, 282), (1004, 340), (40, 340)), smooth=False)], (34, 34, 36)
-    )
+    cv2.fillPoly(image, [_polygon(((30, 288), (1010, 282), (1004, 340), (40, 340)), smooth=False)], (34, 34, 36))
     for hub in _WHEELS:
         cv2.circle(image, (int(hub[0]), int(hub[1])), _RADIUS + 12, (14, 14, 15), -1, cv2.LINE_AA)
     grain = rng.normal(0, 3, (*_CAR[::-1], 1))

@@ -93,9 +93,7 @@ def read_split(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: cannot be read as text; name a split such as ImageSets/2016/train.txt"
-        ) from error
+        raise InputError(f"{path}: cannot be read as text; name a split such as ImageSets/2016/train.txt") from error
     first_columns = [Path(line.split()[0]) for line in lines if line.strip()]
     names = dict.fromkeys(p.parent.name if p.suffix else p.name for p in first_columns)
     if not names:
@@ -127,9 +125,7 @@ def _caught(work: Callable[[object], Prepared], item: object) -> Prepared:
         return Prepared(name, error=str(error))
 
 
-def _prepare_sequence(
-    sequence: VideoSequence, output: Path, estimator: Callable[[], FlowEstimator] | None
-) -> Prepared:
+def _prepare_sequence(sequence: VideoSequence, output: Path, estimator: Callable[[], FlowEstimator] | None) -> Prepared:
     target = output / sequence.name
     if target.exists():
         return Prepared(sequence.name)

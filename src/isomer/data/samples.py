@@ -106,14 +106,11 @@ class TrainingSamples(Dataset[_Sample]):
         self.scenes, self.videos, self.options, self.batch, self.seed = scenes, videos, options, batch, seed
         self._weights = np.asarray(weights, np.float64) / max(sum(weights), 1e-9)
         self._pairs = [
-            {step: pairs for step in range(1, options.max_step + 1) if (pairs := video.pairs(step))}
-            for video in videos
+            {step: pairs for step in range(1, options.max_step + 1) if (pairs := video.pairs(step))} for video in videos
         ]
         for video, by_step in zip(videos, self._pairs, strict=True):
             if not by_step:
-                raise InputError(
-                    f"{video.frames[0].parent}: no two consecutive frames; leave the sequence out"
-                )
+                raise InputError(f"{video.frames[0].parent}: no two consecutive frames; leave the sequence out")
 
     def __getitem__(self, index: int) -> _Sample:
         """Draw sample `index`.
@@ -134,9 +131,7 @@ class TrainingSamples(Dataset[_Sample]):
                 if self.options.strict or len(skipped) == _ATTEMPTS:
                     raise
 
-    def _draw(
-        self, rng: np.random.Generator, size: int
-    ) -> tuple[Image, Image, NDArray[np.uint8], tuple[str, ...]]:
+    def _draw(self, rng: np.random.Generator, size: int) -> tuple[Image, Image, NDArray[np.uint8], tuple[str, ...]]:
         real = bool(self.videos) and rng.random() < self.options.real
         first, second, mask, vectors, sources = self._real(rng, size) if real else self._rendered(rng, size)
         first, second = degrade(rng, first, second)
@@ -196,8 +191,7 @@ def _estimator() -> DISFlow:
 def collate(samples: Sequence[_Sample]) -> Batch:
     """Put samples together."""
     frame, flow, mask = (
-        torch.from_numpy(np.stack([getattr(sample, name) for sample in samples]))
-        for name in ("frame", "flow", "mask")
+        torch.from_numpy(np.stack([getattr(sample, name) for sample in samples])) for name in ("frame", "flow", "mask")
     )
     # The channels come last in memory, which convolutions on CPU and tensor cores like.
     frame, flow = frame.permute(0, 3, 1, 2), flow.permute(0, 3, 1, 2)

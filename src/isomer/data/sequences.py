@@ -107,9 +107,7 @@ def frame_number(stem: str) -> int:
     return int(numbers[-1]) if numbers else 0
 
 
-def find_sequences(
-    root: Path, layout: str | None = None, levels: Levels | None = None
-) -> list[VideoSequence]:
+def find_sequences(root: Path, layout: str | None = None, levels: Levels | None = None) -> list[VideoSequence]:
     """List the sequences with masks below a folder, by name; the folder may be a sequence itself.
 
     Args:
@@ -138,9 +136,7 @@ def _templates(layout: str) -> tuple[str, str]:
         return LAYOUTS[layout]
     frames, _, masks = layout.partition(":")
     if _S not in frames or _S not in masks:
-        raise InputError(
-            f"layout {layout}: unknown; choose from {', '.join(LAYOUTS)}, or FRAMES:MASKS with {_S}"
-        )
+        raise InputError(f"layout {layout}: unknown; choose from {', '.join(LAYOUTS)}, or FRAMES:MASKS with {_S}")
     return frames, masks
 
 
@@ -172,9 +168,7 @@ def _sequence(name: str, frame_folder: Path, mask_folder: Path, levels: Levels) 
     for path in files:
         stem = stems.get(path.stem) or by_number.get(frame_number(path.stem))
         if stem is None:
-            raise InputError(
-                f"{path}: a mask without a frame in {frame_folder}; add the frame or remove the mask"
-            )
+            raise InputError(f"{path}: a mask without a frame in {frame_folder}; add the frame or remove the mask")
         masks[stem] = (*masks.get(stem, ()), path)
     flow = frame_folder.parent / "flow" if frame_folder.name == "frames" else None
     if flow is not None and not flow.is_dir():

@@ -221,9 +221,7 @@ class _Draw:
         if len(cut) == 0:
             return [Layer(cutout.image, cutout.alpha, placement, (motion,), primary=True)]
         joint = placement @ (*cut.mean(0)[::-1], 1)
-        swing = Swing(
-            (joint[0], joint[1]), rng.uniform(0.1, 0.5), rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.6)
-        )
+        swing = Swing((joint[0], joint[1]), rng.uniform(0.1, 0.5), rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.6))
         overlap = 0.04 * max(w, h)  # keeps the joint closed while it turns
         limb = np.where(beyond > -overlap, cutout.alpha, 0).astype(np.uint8)
         trunk = np.where(beyond < overlap, cutout.alpha, 0).astype(np.uint8)

@@ -164,9 +164,7 @@ def _methods(predictions: str | Path | Sequence[str | Path]) -> dict[str, Path]:
     if not paths:
         raise InputError("predictions: none given; give one folder a method")
     names = [path.resolve().name for path in paths]
-    return {
-        name if names.count(name) == 1 else str(path): path for name, path in zip(names, paths, strict=True)
-    }
+    return {name if names.count(name) == 1 else str(path): path for name, path in zip(names, paths, strict=True)}
 
 
 def _unannotated(method: str, predicted: Sequences, annotated: Sequences, selected: bool) -> Iterable[str]:
@@ -174,9 +172,7 @@ def _unannotated(method: str, predicted: Sequences, annotated: Sequences, select
     extra = [name for name in predicted if name not in annotated]
     if extra and not selected:
         yield f"{method}: {_count(len(extra), 'sequence')} without annotation not judged: {_named(extra)}"
-    frames = sum(
-        len(predicted[name].keys() - annotated[name].keys()) for name in predicted if name in annotated
-    )
+    frames = sum(len(predicted[name].keys() - annotated[name].keys()) for name in predicted if name in annotated)
     if frames:
         yield f"{method}: {_count(frames, 'predicted frame')} without annotation not judged"
 
@@ -279,9 +275,7 @@ def _score(job: _Job) -> tuple[SequenceResult, list[str]]:
         # T is between two frames, so the first has none.
         values = measure.values[1:] if name == "T" else measure.values
         if undefined := sum(np.isnan(values)):
-            notes.append(
-                f"{where}: {name} not defined for {_count(undefined, 'frame')}, left out of its mean"
-            )
+            notes.append(f"{where}: {name} not defined for {_count(undefined, 'frame')}, left out of its mean")
     scores, curves = _figures(measures, [frame.in_trend for frame in job.frames])
     return (
         SequenceResult(

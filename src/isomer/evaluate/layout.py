@@ -77,9 +77,7 @@ def select_sequences(sequences: Sequences, names: list[str]) -> Sequences:
         else:
             raise InputError(f"{name}: neither a sequence of the ground truth nor a file that lists some")
     if missing := [name for name in wanted if name not in sequences]:
-        raise InputError(
-            f"ground truth: no annotation of {', '.join(missing)}; check the folder and the list"
-        )
+        raise InputError(f"ground truth: no annotation of {', '.join(missing)}; check the folder and the list")
     return {name: frames for name, frames in sequences.items() if name in wanted}
 
 
@@ -87,17 +85,13 @@ def _listed(path: Path) -> list[str]:
     try:
         lines = [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: cannot be read as a list of sequences ({error}); give a text file"
-        ) from error
+        raise InputError(f"{path}: cannot be read as a list of sequences ({error}); give a text file") from error
     return list(dict.fromkeys(Path(line).parent.name if "/" in line else line for line in lines))
 
 
 def _frames(folder: Path) -> dict[str, Path]:
     frames: dict[str, Path] = {}
-    files = (
-        file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-    )
+    files = (file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
     for file in sorted(files, key=lambda path: _natural(path.name)):
         name = file.stem
         for ending in _ANNOTATION_ENDINGS:

@@ -42,9 +42,7 @@ def read_prediction(path: Path) -> NDArray[np.uint8]:
     image = decode_stored(data, path)
     if image.ndim != 2 or image.dtype != np.uint8:
         channels = 1 if image.ndim == 2 else image.shape[2]
-        raise InputError(
-            f"{path}: {channels} channels of {image.dtype}; a prediction has to be 8-bit gray, convert it"
-        )
+        raise InputError(f"{path}: {channels} channels of {image.dtype}; a prediction has to be 8-bit gray, convert it")
     return image
 
 
@@ -62,9 +60,7 @@ def read_annotation(path: Path) -> Annotation:
         return Annotation(_foreground(decode_palette(data, path)), ())
     image = decode_stored(data, path)
     if image.dtype != np.uint8:
-        raise InputError(
-            f"{path}: an annotation of {image.dtype}; it has to have 8 bits a channel, convert it"
-        )
+        raise InputError(f"{path}: an annotation of {image.dtype}; it has to have 8 bits a channel, convert it")
     if image.ndim == 3:
         return Annotation(_foreground(image[..., :3].max(axis=2)), ())
     return Annotation(image, _unexpected(image))

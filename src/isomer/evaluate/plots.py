@@ -77,10 +77,7 @@ def _bars(plt: Any, evaluation: Evaluation, measure: str) -> Any:
     methods = evaluation.methods
     names = list(dict.fromkeys(name for result in methods.values() for name in result.sequences))
     scores = np.array(
-        [
-            [r.sequences[n].scores[column] if n in r.sequences else np.nan for n in names]
-            for r in methods.values()
-        ]
+        [[r.sequences[n].scores[column] if n in r.sequences else np.nan for n in names] for r in methods.values()]
     )
     level = np.array([np.nanmean(column) if not np.isnan(column).all() else 0.0 for column in scores.T])
     order = np.argsort(level if measure in _LOWER_IS_BETTER else -level, kind="stable")
@@ -90,9 +87,7 @@ def _bars(plt: Any, evaluation: Evaluation, measure: str) -> Any:
     width = 0.8 / len(methods)
     for index, (method, result) in enumerate(methods.items()):
         label = f"{method} (mean {result.mean[column]:.3f})"
-        axes.bar(
-            np.arange(len(names)) + (index + 0.5) * width - 0.4, scores[index][order], width, label=label
-        )
+        axes.bar(np.arange(len(names)) + (index + 0.5) * width - 0.4, scores[index][order], width, label=label)
     axes.set_xticks(np.arange(len(names)), [names[i] for i in order], rotation=45, ha="right")
     better = "lower" if measure in _LOWER_IS_BETTER else "higher"
     axes.set_ylabel(f"{column} ({better} is better)")
@@ -138,9 +133,7 @@ def _curves(plt: Any, evaluation: Evaluation) -> Any:
             if panel == "precision":
                 axes.plot(result.curves["recall"], result.curves["precision"], label=method)
             else:
-                axes.plot(
-                    thresholds, result.curves[panel], label=f"{method} (max {result.curves[panel].max():.3f})"
-                )
+                axes.plot(thresholds, result.curves[panel], label=f"{method} (max {result.curves[panel].max():.3f})")
         axes.set_xlabel("recall" if panel == "precision" else "threshold (level)")
         axes.set_ylabel(panel)
         axes.set_ylim(0, 1.02)
@@ -168,12 +161,9 @@ def _worst(plt: Any, evaluation: Evaluation, measure: str, method: str) -> Any:
     for axes, (_, sequence, index) in zip(all_axes.flat, ranked, strict=False):
         one = evaluation.methods[method].sequences[sequence]
         axes.imshow(_errors(*one.files[index]))
-        axes.set_title(
-            f"{sequence} {one.frames[index]}   {measure} {one.values[measure][index]:.3f}", fontsize=9
-        )
+        axes.set_title(f"{sequence} {one.frames[index]}   {measure} {one.values[measure][index]:.3f}", fontsize=9)
     figure.suptitle(
-        f"{method}: worst frames by {measure}; blue found, red missed, orange falsely found. "
-        f"{_caption(evaluation)}",
+        f"{method}: worst frames by {measure}; blue found, red missed, orange falsely found. {_caption(evaluation)}",
         fontsize=10,
     )
     return figure

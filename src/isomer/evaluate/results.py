@@ -77,9 +77,7 @@ class Evaluation:
 def summarize_method(sequences: dict[str, SequenceResult], protocol: Protocol) -> MethodResult:
     """Average sequences: figures directly, curves first of all and then their mean and maximum."""
     results = list(sequences.values())
-    curves = {
-        name: np.mean([result.curves[name] for result in results], axis=0) for name in results[0].curves
-    }
+    curves = {name: np.mean([result.curves[name] for result in results], axis=0) for name in results[0].curves}
     mean = {}
     for column in results[0].scores:
         measure, _, kind = column.partition("-")
@@ -92,10 +90,6 @@ def summarize_method(sequences: dict[str, SequenceResult], protocol: Protocol) -
 
 def _counting(column: str, sequences: dict[str, SequenceResult], protocol: Protocol) -> Iterable[float]:
     for name, result in sequences.items():
-        if (
-            column.startswith("T-")
-            and protocol.stability_sequences
-            and name not in protocol.stability_sequences
-        ):
+        if column.startswith("T-") and protocol.stability_sequences and name not in protocol.stability_sequences:
             continue
         yield result.scores[column]

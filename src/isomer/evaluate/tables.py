@@ -43,8 +43,7 @@ def format_table(evaluation: Evaluation, sequences: bool = True) -> str:
     if sequences:
         for method, result in evaluation.methods.items():
             rows = [
-                (name, str(len(one.frames)), *_cells(one.scores, columns))
-                for name, one in result.sequences.items()
+                (name, str(len(one.frames)), *_cells(one.scores, columns)) for name, one in result.sequences.items()
             ]
             total = sum(len(one.frames) for one in result.sequences.values())
             rows.append(("mean", str(total), *_cells(result.mean, columns)))
@@ -87,9 +86,7 @@ def to_csv(evaluation: Evaluation) -> str:
     protocol, columns = evaluation.protocol.name, evaluation.columns
     for method, result in evaluation.methods.items():
         for name, one in result.sequences.items():
-            scores = [
-                "" if math.isnan(one.scores[column]) else repr(one.scores[column]) for column in columns
-            ]
+            scores = ["" if math.isnan(one.scores[column]) else repr(one.scores[column]) for column in columns]
             writer.writerow((protocol, method, name, len(one.frames), *scores))
         total = sum(len(one.frames) for one in result.sequences.values())
         means = ["" if math.isnan(result.mean[column]) else repr(result.mean[column]) for column in columns]

@@ -67,9 +67,7 @@ def _numbered_by_shot(frames: Iterable[Frame]) -> Iterator[tuple[int, Frame]]:
         yield shot, frame
 
 
-def _flow_in_shot(
-    frames: Iterator[Frame], estimator: FlowEstimator, max_step: int
-) -> Iterator[tuple[Frame, Flow]]:
+def _flow_in_shot(frames: Iterator[Frame], estimator: FlowEstimator, max_step: int) -> Iterator[tuple[Frame, Flow]]:
     past: deque[Frame] = deque(maxlen=max_step)  # newest first
     window = deque(islice(frames, max_step + 1))  # the present frame, then those to come
     step = 1

@@ -56,8 +56,7 @@ class FolderSource:
         if size != self.size:
             first, other = (f"{width}x{height}" for width, height in (self.size, size))
             raise InputError(
-                f"{self.path}: {file.name} is {other} but {self.files[0].name} is {first}; "
-                "give frames of one size"
+                f"{self.path}: {file.name} is {other} but {self.files[0].name} is {first}; give frames of one size"
             )
 
 

@@ -143,9 +143,7 @@ def encode_palette(indices: NDArray[np.uint8], palette: NDArray[np.uint8] = DAVI
     return png.recolour(png.parse(encode_image(indices)), png.PALETTE, palette.tobytes())
 
 
-def write_palette(
-    path: str | Path, indices: NDArray[np.uint8], palette: NDArray[np.uint8] = DAVIS_PALETTE
-) -> None:
+def write_palette(path: str | Path, indices: NDArray[np.uint8], palette: NDArray[np.uint8] = DAVIS_PALETTE) -> None:
     """Write uint8 indices [H, W] as a palette PNG of 8 bits with `palette`, uint8 RGB [256, 3].
 
     Raises:

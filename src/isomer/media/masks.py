@@ -171,9 +171,7 @@ class _JSONMasks:
                 try:
                     mask = _decode(segmentation, (height, width))
                 except (KeyError, OverflowError, TypeError, ValueError) as error:
-                    raise InputError(
-                        f"{self.path}: object {number} of {name}: {error}; export it again"
-                    ) from error
+                    raise InputError(f"{self.path}: object {number} of {name}: {error}; export it again") from error
                 labels[mask != 0] = number
             probability = (labels != 0).astype(np.float32)
             yield _frame(index, name, float(index / self.fps), self.size), probability, labels

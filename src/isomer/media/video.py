@@ -93,9 +93,7 @@ def _open(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         # Absolute, so that no name can read as a protocol ("concat:...").
         container = av.open(str(path.absolute()), container_options=_LOCAL, metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
-        raise InputError(
-            f"{path}: not a video that can be read ({error.strerror}); give a whole video file"
-        ) from error
+        raise InputError(f"{path}: not a video that can be read ({error.strerror}); give a whole video file") from error
     with container:
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
@@ -127,9 +125,7 @@ def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
         except av.error.FFmpegError:
             gap = True
             continue
-        if (
-            gap and pictures and packet.size
-        ):  # the last packet is empty: it asks for what the decoder still holds
+        if gap and pictures and packet.size:  # the last packet is empty: it asks for what the decoder still holds
             gap = False
             yield None
         for picture in pictures:
@@ -158,9 +154,7 @@ class _Orientation:
 
     def __init__(self, picture: VideoFrame) -> None:
         matrix = picture.side_data.get("DISPLAYMATRIX")
-        a, b, _, c, d = (
-            struct.unpack_from("=5i", bytes(matrix)) if isinstance(matrix, SideData) else (1, 0, 0, 0, 1)
-        )
+        a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix)) if isinstance(matrix, SideData) else (1, 0, 0, 0, 1)
         self.transposed = abs(b) > abs(a)
         self._flip_x, self._flip_y = (c < 0, b < 0) if self.transposed else (a < 0, d < 0)
 

@@ -225,9 +225,7 @@ class VideoWriter(FileWriter):
     _time_base: ClassVar[Fraction] = Fraction(1, 90_000)
 
     def _open(self, temporary: Path, source: Source, resources: ExitStack) -> None:
-        self._container = av.open(
-            str(temporary), "w", container_options=_CONTAINER_OPTIONS | self._muxer_options
-        )
+        self._container = av.open(str(temporary), "w", container_options=_CONTAINER_OPTIONS | self._muxer_options)
         resources.push(self._finish)
         self._stream = self._add_stream(source)
         self._container.start_encoding()

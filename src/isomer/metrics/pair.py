@@ -59,9 +59,7 @@ class FramePair:
     @cached_property
     def salient(self) -> NDArray[np.uint8]:
         """Annotation of the saliency measures: uint8 [H, W], 0 or 255."""
-        return np.asarray(
-            cv2.threshold(self.ground_truth, MASK_THRESHOLD, 255, cv2.THRESH_BINARY)[1], np.uint8
-        )
+        return np.asarray(cv2.threshold(self.ground_truth, MASK_THRESHOLD, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
     @cached_property
     def levels(self) -> LevelCounts:

@@ -68,9 +68,7 @@ class _Box(NamedTuple):
 
     def within(self, outer: _Box) -> _Box:
         """The same box in the coordinates of a box that holds it."""
-        return _Box(
-            self.top - outer.top, self.bottom - outer.top, self.left - outer.left, self.right - outer.left
-        )
+        return _Box(self.top - outer.top, self.bottom - outer.top, self.left - outer.left, self.right - outer.left)
 
     def of(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A contiguous copy of the box of an image."""

@@ -32,9 +32,7 @@ _DAMAGED = "the file is truncated or damaged; download or copy it again"
 # Recomputed here, so a file may have them or not.
 _COMPUTED = (".relative_position_index", ".attn_mask")
 # The published SGST computes its branches and drops their results (see `isomer.model.sgst.Projection`).
-_DEAD = tuple(
-    f"fusion_module{stage}.{part}" for stage in (2, 3) for part in ("generate_heat_map.", "fg_", "bg_")
-)
+_DEAD = tuple(f"fusion_module{stage}.{part}" for stage in (2, 3) for part in ("generate_heat_map.", "fg_", "bg_"))
 # What an ImageNet classifier has after the last stage.
 _CLASSIFIER = ("head.", "norm.", "classifier.")
 
@@ -148,8 +146,7 @@ def _read_pickle(path: Path, remedy: str) -> dict[str, Any]:
         if "Unsupported" not in str(error):
             raise InputError(f"{path}: not readable by PyTorch; {_DAMAGED}") from error
         raise InputError(
-            f"{path}: holds Python objects, whose loading can run code, beside its tensors; "
-            "save its state dict alone"
+            f"{path}: holds Python objects, whose loading can run code, beside its tensors; save its state dict alone"
         ) from error
     except Exception as error:  # a damaged pickle may raise anything
         raise InputError(f"{path}: not readable by PyTorch; {_DAMAGED}") from error

@@ -39,7 +39,7 @@ class HubIsomer(
         save_model(self, save_directory / constants.SAFETENSORS_SINGLE_FILE)
 
     @classmethod
-    def _from_pretrained(
+    def _from_pretrained(  # type: ignore[override]  # a file has its configuration, and is loaded whole
         cls,
         *,
         model_id: str,

@@ -60,9 +60,7 @@ class IsomerConfig:
 
     def __post_init__(self) -> None:
         if self.encoder not in get_args(EncoderName):
-            raise ValueError(
-                f"unknown encoder {self.encoder!r}; choose from {', '.join(get_args(EncoderName))}"
-            )
+            raise ValueError(f"unknown encoder {self.encoder!r}; choose from {', '.join(get_args(EncoderName))}")
         if self.fusion not in get_args(FusionName):
             raise ValueError(f"unknown fusion {self.fusion!r}; choose from {', '.join(get_args(FusionName))}")
 
@@ -108,8 +106,6 @@ class Isomer(nn.Module):
         appearance = self.backbone_x(frame)
         motion = self.backbone_y(flow)
         fusions = (self.fusion_module0, self.fusion_module1, self.fusion_module2, self.fusion_module3)
-        fused, heat_maps = zip(
-            *(f(x, y) for f, x, y in zip(fusions, appearance, motion, strict=True)), strict=True
-        )
+        fused, heat_maps = zip(*(f(x, y) for f, x, y in zip(fusions, appearance, motion, strict=True)), strict=True)
         logits = self.decode_head(*fused)[:, :, :height, :width]
         return logits, [heat for heat in heat_maps if heat is not None]

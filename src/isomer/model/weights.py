@@ -7,7 +7,13 @@ from pathlib import Path
 
 SUFFIXES = (".safetensors", ".pth")
 
-_EMBEDDED = resources.files("isomer") / "weights"
+EMBEDDED = Path(str(resources.files("isomer"))) / "weights"
+"""The weights that come with the package: `<name>.safetensors`, and its card `<name>.md`."""
+
+
+def is_path(model: str | Path) -> bool:
+    """Tell whether a model is given by the path of its weights, not by its name."""
+    return isinstance(model, Path) or model.endswith(SUFFIXES)
 
 
 def find_weights(model: str | Path) -> Path | None:
@@ -15,6 +21,5 @@ def find_weights(model: str | Path) -> Path | None:
 
     None where there is no such file: `isomer.model.zoo.create_model` then says what is wrong.
     """
-    is_path = isinstance(model, Path) or model.endswith(SUFFIXES)
-    file = Path(model) if is_path else Path(str(_EMBEDDED / f"{model}.safetensors"))
+    file = Path(model) if is_path(model) else EMBEDDED / f"{model}.safetensors"
     return file if file.is_file() else None

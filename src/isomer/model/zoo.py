@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from importlib import resources
 from pathlib import Path
 
 from isomer.errors import InputError
+from isomer.model import weights
 from isomer.model.checkpoint import load_checkpoint
 from isomer.model.network import FusionName, Isomer, IsomerConfig
 
@@ -15,8 +15,6 @@ _MODELS: dict[str, IsomerConfig] = {
     "isomer_mit_b0": IsomerConfig("mit_b0", head_width=64),
     "isomer_swin_tiny": IsomerConfig("swin_tiny", head_width=192),
 }
-_WEIGHTS = resources.files("isomer") / "weights"
-_SUFFIXES = (".safetensors", ".pth")
 
 
 def list_models() -> list[str]:
@@ -26,7 +24,7 @@ def list_models() -> list[str]:
 
 def has_weights(name: str) -> bool:
     """Tell whether weights for a model come with the package."""
-    return (_WEIGHTS / f"{name}.safetensors").is_file()
+    return weights.find_weights(name) is not None
 
 
 def model_card(name: str) -> str:
@@ -39,12 +37,10 @@ def model_card(name: str) -> str:
         raise InputError(_unknown(name))
     if not has_weights(name):
         raise InputError(_no_weights(name))
-    return (_WEIGHTS / f"{name}.md").read_text(encoding="utf-8")
+    return (weights.EMBEDDED / f"{name}.md").read_text(encoding="utf-8")
 
 
-def create_model(
-    name_or_path: str | Path, pretrained: bool = True, fusion: FusionName | None = None
-) -> Isomer:
+def create_model(name_or_path: str | Path, pretrained: bool = True, fusion: FusionName | None = None) -> Isomer:
     """Build a network by its name, or read one from a file.
 
     Args:
@@ -62,7 +58,7 @@ def create_model(
             the file is refused (see `load_checkpoint`).
     """
     name = str(name_or_path)
-    if isinstance(name_or_path, Path) or name.endswith(_SUFFIXES):
+    if weights.is_path(name_or_path):
         model = load_checkpoint(name_or_path)
     elif name not in _MODELS:
         raise InputError(_unknown(name))
@@ -80,10 +76,10 @@ def create_model(
 
 
 def _embedded(name: str) -> Isomer:
-    if not has_weights(name):
+    file = weights.find_weights(name)
+    if file is None:
         raise InputError(f"{_no_weights(name)}; give a path to weights, or pretrained=False for random ones")
-    with resources.as_file(_WEIGHTS / f"{name}.safetensors") as path:
-        return load_checkpoint(path)
+    return load_checkpoint(file)
 
 
 def _no_weights(name: str) -> str:
@@ -96,5 +92,5 @@ def _unknown(name: str) -> str:
     hint = f" (did you mean {close[0]}?)" if close else ""
     return (
         f"{name}: unknown model{hint}; choose from {', '.join(_MODELS)}, or give a path that ends in "
-        f"{' or '.join(_SUFFIXES)}"
+        f"{' or '.join(weights.SUFFIXES)}"
     )

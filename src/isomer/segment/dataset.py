@@ -47,9 +47,7 @@ def find_frame_folders(dataset: str | Path) -> dict[str, Path]:
         if folders:
             named_above = not layout.endswith("*")
             return {(folder.parent if named_above else folder).name: folder for folder in folders}
-    raise InputError(
-        f"{dataset}: no sequences found; give a folder laid out as DAVIS, FBMS or <sequence>/<frame>.jpg"
-    )
+    raise InputError(f"{dataset}: no sequences found; give a folder laid out as DAVIS, FBMS or <sequence>/<frame>.jpg")
 
 
 def predict_dataset(
@@ -92,9 +90,7 @@ def _has_images(folder: Path) -> bool:
 def _claim(path: Path, settings: Mapping[str, object]) -> None:
     text = json.dumps(dict(settings), indent=2, sort_keys=True) + "\n"
     if path.exists() and path.read_text() != text:
-        raise InputError(
-            f"{path.parent}: holds maps made with other settings ({path.name}); choose another output"
-        )
+        raise InputError(f"{path.parent}: holds maps made with other settings ({path.name}); choose another output")
     with atomic_path(path) as temporary:
         temporary.write_text(text)
 

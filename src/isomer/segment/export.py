@@ -102,9 +102,7 @@ def _load_onnx(path: Path) -> _Runner:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda frames, flows: np.asarray(
-        session.run(None, dict(zip(INPUTS, (frames, flows), strict=True)))[0]
-    )
+    return lambda frames, flows: np.asarray(session.run(None, dict(zip(INPUTS, (frames, flows), strict=True)))[0])
 
 
 def _write_openvino(graph: Graph, path: Path) -> None:

@@ -215,9 +215,7 @@ class _Regions:
     """
 
     def __init__(self, mask: NDArray[np.uint8], min_share: float) -> None:
-        _, self._map, self._stats, _ = cv2.connectedComponentsWithStats(
-            (mask != 0).astype(np.uint8), connectivity=8
-        )
+        _, self._map, self._stats, _ = cv2.connectedComponentsWithStats((mask != 0).astype(np.uint8), connectivity=8)
         self.areas = self._stats[:, cv2.CC_STAT_AREA].astype(np.int64)
         order = np.argsort(-self.areas[1:], kind="stable") + 1
         self.by_area: Sequence[int] = order[self.areas[order] >= min_share * mask.size].tolist()

@@ -76,9 +76,7 @@ class Segmenter:
         self._batch = batch
         self._ahead = ahead
 
-    def __call__(
-        self, frames: Iterable[Frame | NDArray[np.uint8]]
-    ) -> Generator[tuple[int, Probability], None, None]:
+    def __call__(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Generator[tuple[int, Probability], None, None]:
         """Stream (frame index, probability map) over a video.
 
         Args:

@@ -82,14 +82,12 @@ def segment_video(
     source = open_frames(video)
     paths = _output_paths(source, output, tuple(dict.fromkeys(outputs)))
     frames = _at_least_two(source, stride)
-    segmenter = Segmenter(model, size=size, backend=backend, device=device, flow=flow, batch=batch)
 
-    start = time.perf_counter()
     count = 0
     with ExitStack() as stack:
-        writers = [
-            stack.enter_context(create_writer(kind, path, source, threshold)) for kind, path in paths.items()
-        ]
+        writers = [stack.enter_context(create_writer(kind, path, source, threshold)) for kind, path in paths.items()]
+        segmenter = Segmenter(model, size=size, backend=backend, device=device, flow=flow, batch=batch)
+        start = time.perf_counter()
         total = None if source.count is None else -(-source.count // stride)
         maps = stack.enter_context(closing(segmenter.predict(frames)))
         results = track_objects(maps, threshold) if objects else maps

@@ -210,9 +210,7 @@ def _guard(token: str | None, is_local: bool, names: Sequence[str]) -> Callable[
         if token is not None:
             sent = request.headers.get("authorization", "")
             if not hmac.compare_digest(sent.encode(), f"Bearer {token}".encode()):
-                raise HTTPException(
-                    status.HTTP_401_UNAUTHORIZED, "a token is needed", {"WWW-Authenticate": "Bearer"}
-                )
+                raise HTTPException(status.HTTP_401_UNAUTHORIZED, "a token is needed", {"WWW-Authenticate": "Bearer"})
         host = request.headers.get("host", "")
         if is_local and urlsplit(f"//{host}").hostname not in (*LOOPBACK, *names):
             raise HTTPException(status.HTTP_403_FORBIDDEN, "not a name of this server; see --name")

@@ -18,9 +18,7 @@ class Metrics:
         stored: says the bytes of all jobs' files.
     """
 
-    def __init__(
-        self, queued: Callable[[], float], running: Callable[[], float], stored: Callable[[], float]
-    ) -> None:
+    def __init__(self, queued: Callable[[], float], running: Callable[[], float], stored: Callable[[], float]) -> None:
         self._registry = registry = CollectorRegistry()
         for name, meaning, function in (
             ("isomer_jobs_queued", "Jobs that wait", queued),
@@ -41,9 +39,7 @@ class Metrics:
         self.waiting = Histogram(
             "isomer_job_waiting_seconds", "From upload to start", buckets=_SECONDS, registry=registry
         )
-        self.running = Histogram(
-            "isomer_job_running_seconds", "From start to end", buckets=_SECONDS, registry=registry
-        )
+        self.running = Histogram("isomer_job_running_seconds", "From start to end", buckets=_SECONDS, registry=registry)
 
     def text(self) -> bytes:
         """Return all in the text format of Prometheus."""

@@ -137,9 +137,7 @@ class JobQueue:
                 continue
             self._store.clean(job)
             if job.state is State.running and job.attempts >= _ATTEMPTS:
-                self._finish(
-                    job, State.lost, error="the server stopped twice while it was segmented; submit it again"
-                )
+                self._finish(job, State.lost, error="the server stopped twice while it was segmented; submit it again")
             else:
                 self._enqueue(job)
         self._loops = [asyncio.create_task(self._work()), asyncio.create_task(self._expire())]
@@ -185,9 +183,7 @@ class JobQueue:
         try:
             folder.mkdir()
             yield job, folder
-            await self._checking.run(
-                job, tasks.check, folder, self.limits, seconds=self.limits.upload_seconds
-            )
+            await self._checking.run(job, tasks.check, folder, self.limits, seconds=self.limits.upload_seconds)
             await asyncio.to_thread(self._store.measure, job)
             job.created = time.time()
             self._enqueue(job)

@@ -58,9 +58,7 @@ def serve(
 
     is_local = host in LOOPBACK
     if not is_local and token is None:
-        warnings.warn(
-            f"--host {host}: others on the network may use this server; give a --token-file", stacklevel=2
-        )
+        warnings.warn(f"--host {host}: others on the network may use this server; give a --token-file", stacklevel=2)
     with _bound(host, port) as bound:
         queue = JobQueue(folder, limits, options)
         config = uvicorn.Config(

@@ -18,7 +18,7 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, islice
@@ -112,9 +112,7 @@ def segment(folder: Path, options: ModelOptions, limits: Limits, report: Report)
     return Segmented(done, width, height, float(source.fps), warning)
 
 
-def write_result(
-    folder: Path, kind: str, threshold: float, path: Path, limits: Limits, report: Report
-) -> None:
+def write_result(folder: Path, kind: str, threshold: float, path: Path, limits: Limits, report: Report) -> None:
     """Write one kind of `isomer.media.OUTPUTS` from the stored maps; a folder of PNGs becomes a zip.
 
     Raises:
@@ -193,13 +191,9 @@ def _check_header(video: Path, limits: Limits) -> None:
 def _check_source(source: FrameSource, limits: Limits) -> None:
     width, height = source.size
     if width * height > limits.pixels:
-        raise InputError(
-            f"{source.path}: frames of {width}x{height}; make them {limits.pixels} pixels or less"
-        )
+        raise InputError(f"{source.path}: frames of {width}x{height}; make them {limits.pixels} pixels or less")
     if source.count is not None and source.count > limits.frames:
-        raise InputError(
-            f"{source.path}: {source.count} frames; at most {limits.frames} are taken, give a shorter one"
-        )
+        raise InputError(f"{source.path}: {source.count} frames; at most {limits.frames} are taken, give a shorter one")
 
 
 def _bounded(source: FrameSource, most: int) -> Iterator[Frame]:
@@ -214,17 +208,13 @@ def _bounded(source: FrameSource, most: int) -> Iterator[Frame]:
         yield frame
 
 
-class _relative_to:  # noqa: N801, reads as the context manager it is
+@contextmanager
+def _relative_to(folder: Path) -> Iterator[None]:
     """Say paths in errors as the client knows them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._prefix = f"{folder}{os.sep}"
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, InputError):
-            raise InputError(str(error).replace(self._prefix, "")) from error
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error).replace(f"{folder}{os.sep}", "")) from error
 
 
 def _zip(folder: Path, path: Path) -> None:

@@ -179,9 +179,7 @@ def _shown(name: bytes) -> str:
 
 
 def _too_large(limits: Limits) -> HTTPException:
-    return HTTPException(
-        status.HTTP_413_CONTENT_TOO_LARGE, f"more than {limits.upload_mib} MiB; send a smaller file"
-    )
+    return HTTPException(status.HTTP_413_CONTENT_TOO_LARGE, f"more than {limits.upload_mib} MiB; send a smaller file")
 
 
 def _refused(reason: str) -> HTTPException:

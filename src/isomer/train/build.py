@@ -50,9 +50,7 @@ def _encoder_parameters(model: Isomer, parts: tuple[str, ...]) -> Iterator[Tenso
         for encoder in (model.backbone_x, model.backbone_y):
             found = [p for name, p in encoder.named_parameters() if f"{name}.".startswith(f"{part}.")]
             if not found:
-                raise InputError(
-                    f"model.freeze: the encoder {model.config.encoder} has no part {part}; correct it"
-                )
+                raise InputError(f"model.freeze: the encoder {model.config.encoder} has no part {part}; correct it")
             yield from found
 
 
@@ -104,9 +102,7 @@ def build_samples(config: TrainConfig) -> TrainingSamples:
             [group.weight for group in data.cutouts],
         )
     videos, weights = _videos(data) if data.real > 0 else ([], [])
-    options = SampleOptions(
-        data.sizes, data.real, data.max_step, data.drop_motion, data.motion_from_frame, data.strict
-    )
+    options = SampleOptions(data.sizes, data.real, data.max_step, data.drop_motion, data.motion_from_frame, data.strict)
     return TrainingSamples(scenes, videos, weights, options, config.optimizer.batch, config.seed)
 
 
@@ -143,9 +139,7 @@ class MicroBatches:
                 yield list(range(first + part * self.size, first + (part + 1) * self.size))
 
 
-def build_loader(
-    samples: TrainingSamples, indices: MicroBatches, workers: int, *, pin: bool
-) -> DataLoader[Batch]:
+def build_loader(samples: TrainingSamples, indices: MicroBatches, workers: int, *, pin: bool) -> DataLoader[Batch]:
     """Load batches in worker processes, four ahead of the loop each."""
     loader: DataLoader[Any] = DataLoader(
         samples,

@@ -99,9 +99,7 @@ class Checkpoint:
                 continue
             changed = section
             if isinstance(now[section], dict):
-                changed += "." + next(
-                    key for key in now[section] if now[section][key] != before[section][key]
-                )
+                changed += "." + next(key for key in now[section] if now[section][key] != before[section][key])
             raise InputError(
                 f"{self.path}: {changed} was different when the run began; set it back, or start a new run"
             )

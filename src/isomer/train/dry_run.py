@@ -68,7 +68,4 @@ def _memory(config: TrainConfig, counts: list[int]) -> float:
     trained, frozen = counts
     del logits
     # Weights and average of all; gradient and two moments of what is trained.
-    return (
-        4.0 * (5 * trained + 2 * frozen)
-        + activations * half * config.optimizer.batch / config.optimizer.accumulate
-    )
+    return 4.0 * (5 * trained + 2 * frozen) + activations * half * config.optimizer.batch / config.optimizer.accumulate

@@ -17,9 +17,7 @@ class StopRequest:
         self.made = False
 
     def __enter__(self) -> StopRequest:
-        self._before = {
-            number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(

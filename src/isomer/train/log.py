@@ -42,9 +42,7 @@ class Log:
         if self._writer is not None:
             self._writer.close()
 
-    def step(
-        self, step: int, losses: Sequence[float], norm: float, rate: float, batches: Sequence[Batch]
-    ) -> None:
+    def step(self, step: int, losses: Sequence[float], norm: float, rate: float, batches: Sequence[Batch]) -> None:
         """Note a step's losses [segmentation, heat maps], gradient norm, rate, and the images left out."""
         for message in (message for batch in batches for message in batch.skipped):
             self._skipped += 1
@@ -70,9 +68,7 @@ class Log:
             self._writer.add_scalar(name, value, step + 1)
         total = scalars["loss/total"]
         steps = self.config.optimizer.steps
-        print(
-            f"step {step + 1}/{steps}  loss {total:.4f}  norm {norm:.2f}  {speed:.1f} samples/s", flush=True
-        )
+        print(f"step {step + 1}/{steps}  loss {total:.4f}  norm {norm:.2f}  {speed:.1f} samples/s", flush=True)
         self._window = []
         self._start = time.perf_counter()
 
@@ -88,9 +84,7 @@ class Log:
         assert self.config.validation is not None
         count = min(self.config.validation.images, len(batch.frame))
         if count:
-            self._writer.add_images(
-                "frame, flow, mask, prediction", _pictures(batch, count, average), step + 1
-            )
+            self._writer.add_images("frame, flow, mask, prediction", _pictures(batch, count, average), step + 1)
         self._start = time.perf_counter()
 
 

@@ -97,13 +97,9 @@ def train(config: TrainConfig, *, resume: bool = False) -> bool:
                     fabric.backward(loss.sum() / passes)
                 terms.append(loss.detach())
             mean = torch.stack(terms).mean(0)
-            *shared, halt = _mean_over_processes(
-                fabric, torch.cat([mean, mean.new_tensor([float(stop.made)])])
-            )
+            *shared, halt = _mean_over_processes(fabric, torch.cat([mean, mean.new_tensor([float(stop.made)])]))
             norm = _clip(fabric, model, fast_optimizer, config.optimizer.clip)
-            scaled = (
-                config.hardware.precision == "16-mixed"
-            )  # its scaler leaves out steps whose gradient overflows
+            scaled = config.hardware.precision == "16-mixed"  # its scaler leaves out steps whose gradient overflows
             if not all(map(math.isfinite, shared if scaled else [*shared, norm])):
                 _stop_at(config.output, step, fabric.global_rank, used)
 
@@ -184,9 +180,7 @@ def _stop_at(folder: Path, step: int, rank: int, batches: Sequence[Batch]) -> No
     )
 
 
-def _save_average(
-    config: TrainConfig, average: Isomer, name: str, step: int, scores: dict[str, float]
-) -> None:
+def _save_average(config: TrainConfig, average: Isomer, name: str, step: int, scores: dict[str, float]) -> None:
     metadata = {"step": str(step + 1), "seed": str(config.seed)}
     metadata |= {key: f"{value:.4f}" for key, value in scores.items()}
     save_model(average, config.output / f"{name}.safetensors", metadata)

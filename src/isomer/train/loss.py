@@ -10,9 +10,7 @@ from torch import Tensor
 _REACH = 31  # window, in pixels, in which a boundary is near
 
 
-def segmentation_loss(
-    logits: Tensor, target: Tensor, known: Tensor, iou: float = 1.0, boundary: float = 0.0
-) -> Tensor:
+def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor, iou: float = 1.0, boundary: float = 0.0) -> Tensor:
     """Sum binary cross-entropy and soft IoU over the known pixels, averaged over the batch.
 
     Args:

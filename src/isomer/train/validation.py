@@ -50,9 +50,7 @@ class Validator:
         for sequence in find_sequences(root / config.path, config.layout, levels):
             pairs = sequence.pairs(1)[:: config.stride]
             if not pairs:
-                raise InputError(
-                    f"{root / config.path}: {sequence.name} has no two consecutive frames; leave it out"
-                )
+                raise InputError(f"{root / config.path}: {sequence.name} has no two consecutive frames; leave it out")
             frames = []
             for first, second in pairs:
                 image = read_image(first)
@@ -103,7 +101,5 @@ def predict(model: Isomer, frames: Sequence[_Frame]) -> NDArray[np.float32]:
 
 def normalize(image: Tensor, model: Isomer) -> Tensor:
     """Turn uint8 RGB [B, 3, H, W] into what the network asks for, channels last in memory."""
-    mean, std = (
-        torch.tensor(values, device=image.device)[:, None, None] * 255 for values in (model.mean, model.std)
-    )
+    mean, std = (torch.tensor(values, device=image.device)[:, None, None] * 255 for values in (model.mean, model.std))
     return ((image.float() - mean) / std).contiguous(memory_format=torch.channels_last)

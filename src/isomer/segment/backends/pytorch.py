@@ -31,9 +31,7 @@ class TorchBackend:
         self.device = _device(device)
         self._run = Uint8Network(self.network).eval().to(self.device)
         self._run.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._bfloat16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported(
-            including_emulation=False
-        )
+        self._bfloat16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
     @torch.inference_mode()
     def __call__(self, frames: NDArray[np.uint8], flows: NDArray[np.uint8]) -> NDArray[np.float32]:
