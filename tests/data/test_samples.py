@@ -46,11 +46,12 @@ def test_a_sample_is_a_function_of_seed_and_index(stills: Path, videos: Path) ->
     assert len({sample.frame.tobytes() for sample in forwards}) == 6
 
 
-def test_batches_have_the_promised_shapes(stills: Path, videos: Path) -> None:
-    samples = stream(stills, videos)
+@pytest.mark.parametrize("size", [64, 320])  # the estimator shrinks frames of more than 256 pixels
+def test_batches_have_the_promised_shapes(stills: Path, videos: Path, size: int) -> None:
+    samples = stream(stills, videos, sizes=(size,))
     batch = collate([samples[i] for i in range(4)])
-    assert batch.frame.shape == batch.flow.shape == (4, 3, 64, 64)
-    assert batch.mask.shape == (4, 1, 64, 64)
+    assert batch.frame.shape == batch.flow.shape == (4, 3, size, size)
+    assert batch.mask.shape == (4, 1, size, size)
     assert batch.frame.dtype == batch.flow.dtype == batch.mask.dtype == torch.uint8
     np.testing.assert_array_equal(batch.frame[2].permute(1, 2, 0), samples[2].frame)
     assert set(batch.mask.unique().tolist()) <= {0, 255}

@@ -121,7 +121,7 @@ class PairedFlow:
         """Return the flow from `source` to `target`; see `FlowEstimator`."""
         if self._step is not None and source.index < self._start:
             # The step halves, to no less than 1, where everything moves, and doubles where nothing does.
-            doublings = 0
+            doublings = math.ceil(math.log2(self._step))
             still = source.index >= self._start - doublings * self._stride
             return np.full((16, 16, 2), 0 if still else 16, np.float32)
         self._targets[source.index] = target.index

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -136,6 +137,8 @@ class TrainingSamples(Dataset[_Sample]):
         first, second, mask, vectors, sources = self._real(rng, size) if real else self._rendered(rng, size)
         first, second = degrade(rng, first, second)
         image = flow_to_image(_estimator().between(first, second) if vectors is None else vectors)
+        # Of large frames the estimator returns a coarser grid.
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
         draw = rng.random()
         if draw < self.options.drop_motion:
             image = np.full_like(image, 255)
