@@ -299,7 +299,7 @@ def _ray_running(resources: Resources) -> Iterator[None]:
     try:
         _check_reachable(resources.address or "local")
         ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises bare ones
         where = "Ray" if resources.address is None else f"--address {resources.address}: Ray"
         raise InputError(f"{where} cannot be started or reached ({_line(error)})") from error
     try:
