@@ -5,10 +5,28 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from isomer.errors import InputError
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make a folder and its parents for what is done inside; on an error the new ones that are empty go again.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+    missing = [new for new in (folder, *folder.parents) if not new.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for new in missing:
+                new.rmdir()
+        raise
 
 
 @contextmanager
@@ -21,18 +39,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         InputError: the folder cannot be created or written to.
     """
     path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another output") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(made_folder(path.parent))
+            handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another output") from error
+        os.close(handle)
+        temporary = Path(name)
+        stack.callback(temporary.unlink, missing_ok=True)
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes private files
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from isomer.cli.main import main
+from isomer.media import DamagedVideoWarning
 from isomer.model.checkpoint import save_model
 from isomer.model.network import Isomer
 
@@ -136,7 +137,7 @@ def test_a_truncated_video_is_processed_as_far_as_it_goes(run: Run, folder: Path
     write_clip(whole, frames=60)
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
-    result = run("segment", "cut.mkv", "--model", folder / "random.safetensors", "--size", 64, "-q", cwd=tmp_path)
+    with pytest.warns(DamagedVideoWarning, match=r"cut.mkv: damaged after \d+ frames"):
+        result = run("segment", "cut.mkv", "--model", folder / "random.safetensors", "--size", 64, "-q", cwd=tmp_path)
     assert result.code == 0, result.err
-    assert "cut.mkv: damaged after" in result.err
     assert (tmp_path / "cut_overlay.mp4").exists()

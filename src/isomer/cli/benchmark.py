@@ -10,18 +10,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from isomer.cli._options import add_model_arguments
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("--video", type=Path, help="what to measure on (default: a rendered one, 854x480)")
-    parser.add_argument(
-        "--model",
-        default="isomer_mobilenet_v2",
-        help="a model's name or a checkpoint file (default: %(default)s)",
-    )
-    parser.add_argument("--size", type=int, default=384, help="as of `segment` (default: %(default)s)")
-    parser.add_argument("--backend", default="auto", help="auto, torch, openvino or onnx (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: %(default)s)")
+    add_model_arguments(parser)
     parser.add_argument("--batch", type=int, default=1, help="frames at a time (default: %(default)s)")
     parser.add_argument(
         "--against",

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from isomer.cli._options import add_model_arguments
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -21,24 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="stop after S seconds (default: at the end)",
     )
-    parser.add_argument(
-        "--model",
-        default="isomer_mobilenet_v2",
-        help="a model's name or a checkpoint file (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--size",
-        type=int,
-        default=384,
-        help="the network sees about SIZE x SIZE pixels (default: %(default)s)",
-    )
-    parser.add_argument("--backend", default="auto", help="auto, torch, openvino or onnx (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps (default: %(default)s)")
+    add_model_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Segment until the source, the time or the user ends it, and print the latency."""
-    from contextlib import ExitStack, closing
+    from contextlib import ExitStack, closing, suppress
 
     import numpy as np
 
@@ -63,16 +53,17 @@ def run(arguments: argparse.Namespace) -> int:
         window = stack.enter_context(closing(OverlayWindow())) if arguments.show else None
         writer = stack.enter_context(OverlayVideoWriter(arguments.out, source)) if arguments.out else None
         maps = stack.enter_context(closing(segmenter.predict(source)))
-        for frame, probability in maps:
-            if writer:
-                writer.write(frame, probability)
-            is_wanted = window is None or window.show(frame, probability)
-            latencies.append(source.age(frame))
-            if not is_wanted or frame.time >= arguments.seconds:
-                break
-        seconds = frame.time if latencies else 0.0
-    if not latencies:
-        raise InputError(f"{arguments.source}: gave no frame; check the source")
+        with suppress(KeyboardInterrupt):  # how a person ends a camera
+            for frame, probability in maps:
+                if writer:
+                    writer.write(frame, probability)
+                is_wanted = window is None or window.show(frame, probability)
+                latencies.append(source.age(frame))
+                if not is_wanted or frame.time >= arguments.seconds:
+                    break
+        if not latencies:
+            raise InputError(f"{arguments.source}: gave no frame; check the source")
+        seconds = frame.time
     median, p95 = np.percentile(latencies, (50, 95)) * 1000
     print(
         f"{len(latencies)} of {source.arrived} frames, {len(latencies) / max(seconds, 1e-9):.1f} a second; "

@@ -24,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"isomer {metadata.version('isomer-vos')}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for module in pkgutil.iter_modules(isomer.cli.__path__):
-        if module.name == "main":
+        if module.name == "main" or module.name.startswith("_"):
             continue
         verb = import_module(f"isomer.cli.{module.name}")
         summary = (verb.__doc__ or "").strip()

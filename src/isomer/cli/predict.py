@@ -9,32 +9,33 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from isomer.cli._options import add_model_arguments
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder to write")
-    parser.add_argument(
-        "--model",
-        default="isomer_mobilenet_v2",
-        help="a model's name or a checkpoint file (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--size",
-        type=int,
-        default=384,
-        help="the network sees about SIZE x SIZE pixels (default: %(default)s)",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+    add_model_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict sequence by sequence, a line each."""
+    import hashlib
+
+    from isomer.model.weights import find_weights
     from isomer.segment import Segmenter
     from isomer.segment.dataset import predict_dataset
 
-    segmenter = Segmenter(arguments.model, size=arguments.size, device=arguments.device)
-    settings = {"model": str(arguments.model), "size": arguments.size}
+    segmenter = Segmenter(arguments.model, size=arguments.size, backend=arguments.backend, device=arguments.device)
+    weights = find_weights(arguments.model)
+    settings = {
+        "model": arguments.model,
+        "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights else None,
+        "size": arguments.size,
+        "backend": arguments.backend,
+        "device": arguments.device,
+    }
     for done in predict_dataset(arguments.dataset, arguments.out, segmenter, settings):
         state = "already done" if done.skipped else "written"
         print(f"{done.name}: {done.frames} maps {state} in {done.folder}", flush=True)

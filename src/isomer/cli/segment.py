@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from isomer.cli._options import add_mask_arguments, add_model_arguments
+
 _OUTPUTS = (
     "overlay",
     "mask",
@@ -40,28 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KIND",
         help=f"one or several of {', '.join(_OUTPUTS)} (default: overlay)",
     )
-    parser.add_argument(
-        "--model",
-        default="isomer_mobilenet_v2",
-        help="a model's name or a checkpoint file (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--size",
-        type=int,
-        default=384,
-        help="the network sees about SIZE x SIZE pixels (default: %(default)s)",
-    )
-    parser.add_argument("--backend", default="auto", help="auto, torch, openvino or onnx (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        default=0.5,
-        help="probability from which on a pixel is of the object (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--stride", type=int, default=1, metavar="N", help="take every N-th frame (default: %(default)s)"
-    )
+    add_model_arguments(parser)
+    add_mask_arguments(parser)
     parser.add_argument(
         "--objects",
         action="store_true",

@@ -11,7 +11,8 @@ import argparse
 import os
 from pathlib import Path
 
-from isomer.serve.options import Limits, ModelOptions, add_limit_arguments, add_model_arguments, chosen
+from isomer.cli._options import add_model_arguments
+from isomer.serve.options import Limits, ModelOptions, add_limit_arguments, chosen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

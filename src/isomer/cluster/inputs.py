@@ -102,12 +102,12 @@ def _lines(path: Path) -> list[Path]:
 
 
 def _search(folder: Path, output: Path) -> list[Path]:
-    """Return all videos below, in order of their names; a folder with images is one, with all below it."""
+    """Return all videos below, in order of their names; a folder with images and no video is one, with all below."""
     videos: list[Path] = []
     for parent, folders, files in os.walk(folder):
         here = Path(parent)
         suffixes = {Path(name).suffix.lower() for name in files if not name.startswith(".")}
-        if suffixes & IMAGE_SUFFIXES:
+        if suffixes & IMAGE_SUFFIXES and not suffixes & VIDEO_SUFFIXES:  # beside videos they are covers
             videos.append(here)
             folders.clear()
             continue

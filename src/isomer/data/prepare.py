@@ -6,27 +6,29 @@ sequence appears under its name when it is complete, so what was interrupted goe
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from isomer.data.kitti import write_kitti_flow
-from isomer.data.sequences import UNKNOWN, VideoSequence, is_palette
+from isomer.data.sequences import VideoSequence, is_palette
 from isomer.data.stills import image_files
 from isomer.errors import InputError
 from isomer.files import atomic_path
 from isomer.flow import FlowEstimator
 from isomer.media import Frame
 from isomer.media.image import IMAGE_SUFFIXES, read_gray, read_image, write_image
+from isomer.processes import process_pool
+
+Item = VideoSequence | tuple[Path, Path]
+"""A sequence, or a still image and its mask."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Prepared:
         name: of it.
         frames, masks, flows: how many were written; all 0 where it was there before.
         object_share: of the pixels in its masks.
-        odd_masks: how many masks have levels that are neither 0 nor 255 nor declared.
+        odd_masks: how many masks of a sequence have levels that are neither 0 nor 255 nor declared.
         error: why it was left out.
     """
 
@@ -101,27 +103,21 @@ def read_split(path: Path) -> list[str]:
     return list(names)
 
 
-def _spread(work: Callable[[object], Prepared], items: Sequence[object], jobs: int) -> Iterator[Prepared]:
+def _spread(work: Callable[[Item], Prepared], items: Sequence[Item], jobs: int) -> Iterator[Prepared]:
     if jobs == 1:
         yield from map(work, items)
         return
-    # Spawned, because OpenCV's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        try:
-            for future in as_completed([pool.submit(work, item) for item in items]):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    with process_pool(jobs, "--jobs") as pool:
+        for future in as_completed([pool.submit(work, item) for item in items]):
+            yield future.result()
 
 
-def _caught(work: Callable[[object], Prepared], item: object) -> Prepared:
+def _caught(work: Callable[[Item], Prepared], item: Item) -> Prepared:
     """Turn bad input into a result, so that it does not stop the others."""
     try:
         return work(item)
     except InputError as error:
-        name = item.name if isinstance(item, VideoSequence) else str(item)
+        name = item.name if isinstance(item, VideoSequence) else item[0].stem
         return Prepared(name, error=str(error))
 
 
@@ -199,11 +195,13 @@ def _prepare_still(pair: tuple[Path, Path], output: Path) -> Prepared:
     binary = np.where(mask > 127, 255, 0).astype(np.uint8)
     if not binary.any():
         raise InputError(f"{mask_path}: no object in this mask; remove it and its image")
-    write_image(mask_target, binary)
-    with atomic_path(target) as temporary:
-        shutil.copyfile(image_path, temporary)
-    odd = not set(np.unique(mask).tolist()) <= {0, UNKNOWN, 255}
-    return Prepared(image_path.stem, 1, 1, 0, float((binary == 255).mean()), int(odd))
+    try:
+        write_image(mask_target, binary)
+        with atomic_path(target) as temporary:
+            shutil.copyfile(image_path, temporary)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror}); make room") from error
+    return Prepared(image_path.stem, 1, 1, 0, float((binary == 255).mean()))
 
 
 def _umask() -> int:

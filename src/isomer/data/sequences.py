@@ -50,9 +50,12 @@ class Levels:
         Several files are one object each; a palette PNG's levels are its indices.
 
         Raises:
-            InputError: a file is no image.
+            InputError: a file is no image, or not of the size of the others.
         """
         masks = [self._read_one(path) for path in paths]
+        for path, mask in zip(paths, masks, strict=True):
+            if mask.shape != masks[0].shape:
+                raise InputError(f"{path}: not of the size of {paths[0]}; replace one of them")
         return np.asarray(np.maximum.reduce(masks), np.uint8)
 
     def _read_one(self, path: Path) -> NDArray[np.uint8]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -33,6 +31,7 @@ from isomer.metrics import (
     statistics,
     stretched_scale,
 )
+from isomer.processes import process_pool
 
 Missing = Literal["error", "zero", "skip"]
 
@@ -80,7 +79,7 @@ def evaluate_zvos(
         Tables, curves and notes.
 
     Raises:
-        InputError: folders, files or names are not what is asked for; see the message.
+        InputError: folders, files or names are not what is asked for, or a process was killed; see the message.
     """
     return _evaluate(predictions, ground_truth, protocol, measures, sequences, missing, workers)
 
@@ -225,16 +224,10 @@ def _run(jobs: list[_Job], workers: int) -> list[tuple[SequenceResult, list[str]
     workers = min(workers, len(jobs))
     if workers <= 1:
         return [_score(job) for job in jobs]
-    # Forking a process that has OpenCV's threads can deadlock.
-    context = multiprocessing.get_context("spawn")
     longest_first = sorted(range(len(jobs)), key=lambda index: -len(jobs[index].frames))
-    with ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with process_pool(workers, "--workers") as pool:
         futures = {index: pool.submit(_score, jobs[index]) for index in longest_first}
-        try:
-            return [futures[index].result() for index in range(len(jobs))]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        return [futures[index].result() for index in range(len(jobs))]
 
 
 def _score(job: _Job) -> tuple[SequenceResult, list[str]]:

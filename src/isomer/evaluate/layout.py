@@ -21,7 +21,8 @@ _ROOTS = (
     "Testset",
     "TestSet",
 )
-_ANNOTATION_FOLDERS = ("GroundTruth", "GT", "groundtruth", "gt")  # FBMS and DAVSOD
+# FBMS; DAVSOD; MCL and ViSal; and what copies of them are called.
+_ANNOTATION_FOLDERS = ("GroundTruth", "GT_object_level", "ground-truth", "GT", "groundtruth", "gt")
 _ANNOTATION_ENDINGS = ("_gt", "_GT")
 
 
@@ -29,8 +30,9 @@ def find_sequences(folder: str | Path) -> Sequences:
     """Find the maps of a dataset.
 
     Recognised are `<sequence>/<frame>` (flat), the same below `Annotations/480p` and the like (DAVIS), the
-    same below `<sequence>/GroundTruth` (FBMS, DAVSOD; a trailing `_gt` of a frame's name is dropped), and a
-    folder of images, which is one sequence of the folder's name.
+    same below `<sequence>/GroundTruth` (FBMS), `GT_object_level` (DAVSOD) or `ground-truth` (MCL, ViSal), where
+    a trailing `_gt` of a frame's name is dropped, and a folder of images, which is one sequence of the folder's
+    name.
 
     Raises:
         InputError: the folder is missing or holds no images in any of these layouts, or two files of a

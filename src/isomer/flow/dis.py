@@ -19,6 +19,8 @@ _PRESETS = {
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
 
+_SMALLEST = 16  # pixels a side; OpenCV refuses smaller images
+
 
 class DISFlow:
     """Dense inverse search.
@@ -33,7 +35,7 @@ class DISFlow:
         self._short_side = short_side
 
     def __call__(self, source: Frame, target: Frame) -> Flow:
-        """Return the flow from `source` to `target`: float32 [h, w, 2], min(h, w) at most `short_side`."""
+        """Return the flow from `source` to `target`: float32 [h, w, 2], of frames shrunk to `short_side`."""
         return self.between(source.image, target.image)
 
     def between(self, source: NDArray[np.uint8], target: NDArray[np.uint8]) -> Flow:
@@ -45,8 +47,8 @@ class DISFlow:
     def _gray(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
         height, width = gray.shape
-        scale = self._short_side / min(height, width)
-        if scale >= 1:
+        scale = min(self._short_side / min(height, width), 1)
+        size = (max(_SMALLEST, round(width * scale)), max(_SMALLEST, round(height * scale)))
+        if size == (width, height):
             return gray
-        size = (max(16, round(width * scale)), max(16, round(height * scale)))
         return cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)

@@ -26,9 +26,14 @@ def read_flo(path: str | Path) -> Flow:
 
 
 def write_flo(path: str | Path, flow: Flow) -> None:
-    """Write a flow, float32 [H, W, 2]."""
+    """Write a flow, float32 [H, W, 2].
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     with atomic_path(path) as temporary:
-        cv2.writeOpticalFlow(str(temporary), flow)
+        if not cv2.writeOpticalFlow(str(temporary), flow):
+            raise InputError(f"{path}: cannot be written; make room or choose another output")
 
 
 class FlowFiles:

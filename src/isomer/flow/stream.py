@@ -11,15 +11,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from isomer.flow.color import motion_scale
 from isomer.flow.estimator import Flow, FlowEstimator
 from isomer.media import Frame
 
 # Bhattacharyya distance of colour histograms. Neighbouring frames of DAVIS sequences stay below 0.05, frames
 # four apart below 0.14; first frames of 15 different videos are 0.26 or more apart.
 _CUT = 0.2
-# Displacement, as a share of the diagonal, below which a longer temporal step is tried and above which a
-# shorter one is.
-_SLOW, _FAST = 1 / 256, 1 / 32
+# Speed of the fastest parts, as a share of the diagonal, below which a longer temporal step is tried (there the
+# flow's colours fade, see `motion_scale`) and above which a shorter one is.
+_SLOW, _FAST = 1 / 256, 1 / 64
 
 
 def frames_with_flow(
@@ -82,7 +83,7 @@ def _flow_in_shot(frames: Iterator[Frame], estimator: FlowEstimator, max_step: i
             flow = np.zeros((*frame.image.shape[:2], 2), np.float32)
         yield frame, flow
 
-        motion = float(np.percentile(np.abs(flow[::4, ::4]), 95)) / float(np.hypot(*flow.shape[:2]))
+        motion = motion_scale(flow, floor=0) / float(np.hypot(*flow.shape[:2]))
         if motion < _SLOW:
             step = min(2 * step, max_step)
         elif motion > _FAST:

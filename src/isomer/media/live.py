@@ -154,7 +154,8 @@ class _Capture:
         self.path = Path(name.replace("/", "_").replace(" ", ""))
         width, height = (self._capture.get(p) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         self.size = (int(width), int(height))
-        self.fps = Fraction(self._capture.get(cv2.CAP_PROP_FPS) or 25).limit_denominator(1001)
+        rate = self._capture.get(cv2.CAP_PROP_FPS)  # of some cameras nan, 0 or -1
+        self.fps = Fraction(rate if 0 < rate < 1000 else 25).limit_denominator(1001)
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0

@@ -18,10 +18,13 @@ def open_frames(path: str | Path) -> FrameSource:
             with images of different sizes.
     """
     path = Path(path)
-    if path.is_dir():
-        return FolderSource(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder; check the path")
-    if not path.is_file():
-        raise InputError(f"{path}: neither a file nor a folder; give a video file")
-    return VideoSource(path)
+    try:
+        if path.is_dir():
+            return FolderSource(path)
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder; check the path")
+        if not path.is_file():
+            raise InputError(f"{path}: neither a file nor a folder; give a video file")
+        return VideoSource(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error

@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from isomer.errors import InputError
-from isomer.files import atomic_path
+from isomer.files import atomic_path, made_folder
 from isomer.media.frame import Frame, Source
 from isomer.media.image import encode_image, encode_palette
 from isomer.media.labels import Labels
@@ -109,8 +109,9 @@ class Writer(ABC):
         return np.asarray(probability >= self.threshold, np.uint8) if labels is None else labels
 
     def _alpha(self, probability: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Opacity, uint8: 0.5 at the threshold, 0 and 1 from 0.25 below and above: soft edges, no haze."""
-        return np.asarray(np.clip((probability - self.threshold) * 510 + 127.5, 0, 255), np.uint8)
+        """Opacity, uint8: 0.5 at the threshold, 0 and 1 from at most 0.25 below and above: soft edges, no haze."""
+        reach = min(0.25, self.threshold, 1 - self.threshold)
+        return np.asarray(np.clip((probability - self.threshold) * (127.5 / reach) + 127.5, 0, 255), np.uint8)
 
 
 class FolderWriter(Writer):
@@ -437,12 +438,12 @@ def _atomic_folder(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: is a file, not a folder; choose another output")
     parent = path if path.is_dir() else path.parent
-    parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=parent))
-    try:
-        yield temporary
-        path.mkdir(exist_ok=True)
-        for file in temporary.iterdir():
-            file.replace(path / file.name)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with made_folder(parent):
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=parent))
+        try:
+            yield temporary
+            path.mkdir(exist_ok=True)
+            for file in temporary.iterdir():
+                file.replace(path / file.name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)

@@ -57,8 +57,11 @@ def save_model(
         tensor = tensor.detach().cpu().contiguous()
         tensors[name] = tensor.half() if half and tensor.ndim > 1 else tensor
     header = json.dumps({"config": asdict(model.config), "metadata": dict(metadata or {})}, sort_keys=True)
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {_HEADER: header})
+    try:
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, {_HEADER: header})
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be written ({error}); make room or choose another output") from error
 
 
 def load_checkpoint(path: str | Path) -> Isomer:

@@ -13,7 +13,7 @@ class _DepthwiseConv(nn.Module):
 
     def forward(self, tokens: Tensor, height: int, width: int) -> Tensor:
         batch, _, channels = tokens.shape
-        x: Tensor = self.dwconv(tokens.transpose(1, 2).reshape(batch, channels, height, width))
+        x: Tensor = self.dwconv(tokens.transpose(1, 2).view(batch, channels, height, width))
         return x.flatten(2).transpose(1, 2)
 
 
@@ -33,4 +33,4 @@ class FeedForward(nn.Module):
         tokens = z.flatten(2).transpose(1, 2)  # [B, HW, C]
         hidden = F.relu(self.dwconv(self.linear1(tokens), *z.shape[2:]))
         normed: Tensor = self.norm(tokens + self.linear2(hidden))
-        return normed.transpose(1, 2).reshape(z.shape)
+        return normed.transpose(1, 2).view(z.shape)

@@ -35,9 +35,10 @@ def model_card(name: str) -> str:
     """
     if name not in _MODELS:
         raise InputError(_unknown(name))
-    if not has_weights(name):
+    card = weights.EMBEDDED / f"{name}.md"
+    if not card.is_file():
         raise InputError(_no_weights(name))
-    return (weights.EMBEDDED / f"{name}.md").read_text(encoding="utf-8")
+    return card.read_text(encoding="utf-8")
 
 
 def create_model(name_or_path: str | Path, pretrained: bool = True, fusion: FusionName | None = None) -> Isomer:

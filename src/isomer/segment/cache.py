@@ -54,7 +54,7 @@ def _key(weights: Path, packages: tuple[str, ...]) -> str:
     """Hash all that decides on the result: the weights, the network's code and the converters' versions."""
     digest = hashlib.sha256(" ".join(f"{name}=={metadata.version(name)}" for name in packages).encode())
     home = Path(isomer.__file__).parent
-    code = [*sorted((home / "model").rglob("*.py")), *sorted((home / "segment").glob("*.py"))]
+    code = [*sorted((home / "model").rglob("*.py")), *sorted((home / "segment").rglob("*.py"))]
     for file in (*code, weights):
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:32]

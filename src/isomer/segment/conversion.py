@@ -79,23 +79,28 @@ def to_openvino(graph: Graph) -> ov.Model:
     return model
 
 
-def to_exported_program(graph: Graph) -> ExportedProgram:
-    """Capture as a program of `torch.export`."""
-    most = _LARGEST // graph.stride
-    dimensions = {
-        0: Dim("batch"),
-        graph.height: graph.stride * Dim("rows", min=1, max=most),
-        graph.height + 1: graph.stride * Dim("columns", min=1, max=most),
-    }
+def to_exported_program(graph: Graph, *, any_batch: bool) -> ExportedProgram:
+    """Capture as a program of `torch.export`, for any batch or for one image.
+
+    A program for any batch guards against a batch of one, whose strides allow another memory layout. ONNX drops
+    such guards; who runs the program itself takes the one for one image.
+    """
+    sides = [graph.stride * Dim(name, min=2, max=_LARGEST // graph.stride) for name in ("rows", "columns")]
+    dimensions = {graph.height: sides[0], graph.height + 1: sides[1]}
+    frames, flows = graph.examples
+    if any_batch:
+        dimensions[0] = Dim("batch")
+    else:
+        frames, flows = frames[:1].clone(), flows[:1].clone()
     with torch.no_grad():
-        return torch.export.export(graph.module, graph.examples, dynamic_shapes=(dimensions, dimensions))
+        return torch.export.export(graph.module, (frames, flows), dynamic_shapes=(dimensions, dimensions))
 
 
 def to_onnx(graph: Graph) -> ONNXProgram:
     """Convert to ONNX, through `to_exported_program`."""
     with _quiet():
         program = torch.onnx.export(
-            to_exported_program(graph),
+            to_exported_program(graph, any_batch=True),
             input_names=INPUTS,
             output_names=[graph.output],
             opset_version=OPSET,

@@ -43,7 +43,7 @@ def find_frame_folders(dataset: str | Path) -> dict[str, Path]:
     """
     dataset = Path(dataset)
     for layout in _LAYOUTS:
-        folders = sorted(folder for folder in dataset.glob(layout) if folder.is_dir() and _has_images(folder))
+        folders = sorted(folder for folder in dataset.glob(layout) if folder.is_dir() and _images(folder))
         if folders:
             named_above = not layout.endswith("*")
             return {(folder.parent if named_above else folder).name: folder for folder in folders}
@@ -74,7 +74,7 @@ def predict_dataset(
     for name, folder in folders.items():
         source = open_frames(folder)
         target = output / name
-        names = {frame.stem for frame in folder.iterdir() if frame.suffix.lower() in IMAGE_SUFFIXES}
+        names = {frame.stem for frame in _images(folder)}
         finished = all(_is_finished(target / f"{frame}.png", source) for frame in names)
         if not finished:
             with ProbabilityFolderWriter(target, source) as writer:
@@ -83,8 +83,8 @@ def predict_dataset(
         yield SequencePrediction(name, target, len(names), finished)
 
 
-def _has_images(folder: Path) -> bool:
-    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.iterdir())
+def _images(folder: Path) -> list[Path]:
+    return [file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.name[0] != "."]
 
 
 def _claim(path: Path, settings: Mapping[str, object]) -> None:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from isomer.errors import InputError
 from isomer.flow import FlowEstimator
-from isomer.media import Frame, FrameSource, create_writer, default_path, open_frames
+from isomer.media import OUTPUTS, Frame, FrameSource, create_writer, default_path, open_frames
 from isomer.segment.objects import track_objects
 from isomer.segment.segmenter import Segmenter
 
@@ -49,6 +49,7 @@ def segment_video(
     flow: FlowEstimator | None = None,
     threshold: float = 0.5,
     stride: int = 1,
+    max_step: int = 4,
     batch: int = 1,
     objects: bool = False,
     progress: bool = False,
@@ -57,8 +58,9 @@ def segment_video(
 
     Args:
         video: a video file, or a folder of images in the order of their names.
-        output: where to write. With one kind of output, its file or folder; with several, or if it is an
-            existing folder, the folder for all of them. By default they go next to the video.
+        output: where to write. With one kind of output, its file or its folder of images; with several, or
+            with one that is a file where a folder of this name exists, the folder for all of them. By default
+            they go next to the video.
         outputs: kinds, the keys of `isomer.media.OUTPUTS`.
         model: a model's name, a checkpoint's path, or a network.
         size: the network sees a frame at about `size` x `size` pixels, its aspect kept.
@@ -67,6 +69,7 @@ def segment_video(
         flow: estimates the motion; DIS by default.
         threshold: probability from which on a pixel is of the object, in (0, 1).
         stride: take every `stride`-th frame only.
+        max_step: the largest temporal step of the flow, in frames taken; 1 for flow computed beforehand.
         batch: frames that go through the network together, which pays on a GPU.
         objects: tell objects apart, each with a number that stays its own over time, in the outputs that can
             hold several: overlays, previews, `palette`, `coco`, `youtube-vis` and `polygons`.
@@ -86,7 +89,9 @@ def segment_video(
     count = 0
     with ExitStack() as stack:
         writers = [stack.enter_context(create_writer(kind, path, source, threshold)) for kind, path in paths.items()]
-        segmenter = Segmenter(model, size=size, backend=backend, device=device, flow=flow, batch=batch)
+        segmenter = Segmenter(
+            model, size=size, backend=backend, device=device, flow=flow, max_step=max_step, batch=batch
+        )
         start = time.perf_counter()
         total = None if source.count is None else -(-source.count // stride)
         maps = stack.enter_context(closing(segmenter.predict(frames)))
@@ -105,7 +110,8 @@ def _output_paths(source: FrameSource, output: str | Path | None, kinds: Sequenc
     if output is None:
         return defaults
     output = Path(output)
-    if len(kinds) == 1 and not (output.is_dir() and defaults[kinds[0]].suffix):
+    is_file = "." in OUTPUTS[kinds[0]].suffix
+    if len(kinds) == 1 and not (is_file and output.is_dir()):
         return {kinds[0]: output}
     return {kind: output / path.name for kind, path in defaults.items()}
 

@@ -37,19 +37,6 @@ class ModelOptions:
     device: str = "auto"
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that `ModelOptions` holds, as `isomer segment` does."""
-    default = ModelOptions()
-    for option, kind, meaning in (
-        ("--model", str, "a model's name or a checkpoint file"),
-        ("--size", int, "the network sees about SIZE x SIZE pixels"),
-        ("--backend", str, "auto, torch, openvino or onnx"),
-        ("--device", str, "auto, cpu, cuda, cuda:1, mps"),
-    ):
-        value = getattr(default, option[2:])
-        parser.add_argument(option, type=kind, default=value, help=f"{meaning} (default: %(default)s)")
-
-
 def add_limit_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare one option a limit."""
     group = parser.add_argument_group("limits")

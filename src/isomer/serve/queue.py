@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -41,8 +42,9 @@ class Lane:
     def __init__(self, environment: dict[str, str]) -> None:
         self._worker = Worker(environment)
         self._thread = ThreadPoolExecutor(1)
+        self._lock = threading.Lock()
+        self._job: Job | None = None
         self.waiting = 0
-        self.job: Job | None = None
 
     async def run(
         self,
@@ -59,11 +61,13 @@ class Lane:
             loop.call_soon_threadsafe(report, done, total)
 
         def work() -> Any:
-            self.job = job
+            with self._lock:
+                self._job = job
             try:
                 return self._worker.run(task, *arguments, seconds=seconds, report=forward)
             finally:
-                self.job = None
+                with self._lock:
+                    self._job = None
 
         self.waiting += 1
         try:
@@ -71,9 +75,11 @@ class Lane:
         finally:
             self.waiting -= 1
 
-    def kill(self) -> None:
-        """End the task that runs, if one does."""
-        self._worker.kill()
+    def kill(self, job: Job) -> None:
+        """End the task that runs, if it is this job's."""
+        with self._lock:  # so that the lane does not move on to another job meanwhile
+            if self._job is job:
+                self._worker.kill()
 
     def close(self) -> None:
         """End the process; tasks that wait are not begun."""
@@ -159,9 +165,13 @@ class JobQueue:
         """Load the model.
 
         Raises:
-            InputError: no such model or device.
+            InputError: no such model or device, or it cannot be loaded.
         """
-        await self._segmenting.run(None, tasks.load, self._options, seconds=self.limits.job_seconds)
+        try:
+            await self._segmenting.run(None, tasks.load, self._options, seconds=self.limits.job_seconds)
+        except (TaskTimeoutError, TaskFailedError, WorkerDiedError) as error:
+            _log.error("loading the model: %s", error)
+            raise InputError(f"{self._options.model}: could not be loaded; the log above says why") from error
 
     @asynccontextmanager
     async def upload(self) -> AsyncIterator[tuple[Job, Path]]:
@@ -205,14 +215,15 @@ class JobQueue:
         return replace(job, position=queued.index(job.id) + 1)
 
     async def remove(self, identifier: str) -> None:
-        """Forget a job, whatever it is at, and remove its files."""
-        job = self._jobs.pop(identifier)
+        """Forget a job, whatever it is at, and remove its files; one that is gone already is no error."""
+        job = self._jobs.pop(identifier, None)
+        if job is None:
+            return
         for path, task in list(self._files.items()):
             if self._store.path(job) in path.parents:
                 task.cancel()
         for lane in self._lanes:
-            if lane.job is job:
-                await asyncio.to_thread(lane.kill)
+            await asyncio.to_thread(lane.kill, job)
         await asyncio.to_thread(self._store.remove, job)
 
     def preview(self, job: Job) -> Path:

@@ -115,8 +115,8 @@ class _Form:
     def _on_headers_finished(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
         name = options.get(b"name", b"")
-        self._is_frame = name == b"frames"
-        if name not in (b"video", b"frames") or (self.files and not self._is_frame):
+        follows_frame, self._is_frame = self._is_frame, name == b"frames"
+        if name not in (b"video", b"frames") or (self.files and not (follows_frame and self._is_frame)):
             raise _refused("the form has another field; send one `video`, or `frames`, and nothing else")
         if self.files >= self._limits.frames:
             raise _refused(f"more than {self._limits.frames} frames; send fewer")

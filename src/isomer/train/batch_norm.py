@@ -18,6 +18,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         assert self.running_var is not None
         assert self.momentum is not None
         assert self.num_batches_tracked is not None
+        dtype, x = x.dtype, x.float()  # half under autocast, the statistics never are
         processes = dist.get_world_size()
         mean: Tensor = all_reduce(x.mean((0, 2, 3))) / processes  # type: ignore[no-untyped-call]
         centred = x - mean[:, None, None]
@@ -27,7 +28,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(variance.detach() * count / (count - 1), self.momentum)
         self.num_batches_tracked += 1
         scale = self.weight * (variance + self.eps).rsqrt()
-        return centred * scale[:, None, None] + self.bias[:, None, None]
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(dtype)
 
 
 def share_batch_norm(module: nn.Module) -> None:

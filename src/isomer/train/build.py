@@ -158,4 +158,5 @@ def build_loader(samples: TrainingSamples, indices: MicroBatches, workers: int, 
 def _start_worker(number: int) -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the loop's affair
+    for number in (signal.SIGINT, signal.SIGTERM):  # a terminal and SLURM send them to all processes
+        signal.signal(number, signal.SIG_IGN)  # to stop is the loop's affair

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from pydantic import ValidationError
 from torch import nn
 
 from isomer.errors import InputError
@@ -18,7 +18,14 @@ from isomer.train.config import TrainConfig
 from isomer.train.ema import MovingAverage
 
 # What may change between a run's start and its end without changing its weights.
-_FREE = ("output", "hardware", "log_every", "save_every", "validation")
+_FREE: dict[str, Any] = {
+    "output": True,
+    "log_every": True,
+    "save_every": True,
+    "data": {"root", "workers"},
+    "validation": True,
+    "hardware": {"accelerator", "devices", "nodes", "threads"},
+}
 
 
 class Checkpoint:
@@ -71,31 +78,37 @@ class Checkpoint:
         average: MovingAverage[Isomer],
         optimizer: torch.optim.Optimizer,
     ) -> tuple[int, float]:
-        """Put the state back; return the next step and the best score.
+        """Put the state back; return the next step and the best score, -1 where validation has changed.
 
         Raises:
             InputError: the file is missing or damaged, or belongs to another configuration.
         """
+        unusable = f"{self.path}: not readable as the state of a run; start the run again in another folder"
         try:
             state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             raise InputError(f"{self.path}: no checkpoint to resume from; leave --resume out") from None
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise InputError(f"{self.path}: not readable; start the run again in another folder") from error
-        self._check(json.loads(state["config"]))
-        model.load_state_dict(state["model"])
-        average.model.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        fabric.strategy.precision.load_state_dict(state["precision"])
-        return int(state["step"]), float(state["best"])
+            raise InputError(unusable) from error
+        try:
+            before = TrainConfig.model_validate_json(state["config"])  # keys that are newer get their defaults
+        except (KeyError, TypeError, ValidationError) as error:
+            raise InputError(unusable) from error
+        self._check(before)
+        try:
+            model.load_state_dict(state["model"])
+            average.model.load_state_dict(state["average"])
+            optimizer.load_state_dict(state["optimizer"])
+            fabric.strategy.precision.load_state_dict(state["precision"])
+            step, best = int(state["step"]), float(state["best"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(unusable) from error
+        return step, best if before.validation == self.config.validation else -1.0
 
-    def _check(self, before: dict[str, Any]) -> None:
-        now = json.loads(self.config.model_dump_json())
-        for config in (before, now):
-            for key in ("root", "workers"):
-                config["data"].pop(key)
+    def _check(self, config: TrainConfig) -> None:
+        before, now = (c.model_dump(mode="json", exclude=_FREE) for c in (config, self.config))
         for section in now:
-            if section in _FREE or now[section] == before[section]:
+            if now[section] == before[section]:
                 continue
             changed = section
             if isinstance(now[section], dict):

@@ -258,9 +258,12 @@ def _apply(content: dict[str, Any], override: str) -> None:
 def _first(error: ValidationError) -> str:
     """Say what is wrong first, by the key's name."""
     problem = error.errors()[0]
-    name = ".".join(str(part) for part in problem["loc"]) or "configuration"
-    if problem["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(problem["loc"][-1]), _keys(TrainConfig), n=1)
+    keys, is_unknown = _keys(TrainConfig), problem["type"] == "extra_forbidden"
+    # Where a key takes values of several types, pydantic adds the type to its place.
+    parts = [str(part) for part in problem["loc"] if is_unknown or isinstance(part, int) or part in keys]
+    name = ".".join(parts) or "configuration"
+    if is_unknown:
+        close = difflib.get_close_matches(parts[-1], keys, n=1)
         return f"{name}: unknown key; " + (f"did you mean {close[0]}?" if close else "remove it")
     if problem["type"] == "missing":
         return f"{name}: missing; add it"

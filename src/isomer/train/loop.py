@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -53,9 +54,10 @@ def train(config: TrainConfig, *, resume: bool = False) -> bool:
         Whether the run is complete; it is not after Ctrl-C or SIGTERM, when a checkpoint has been written.
 
     Raises:
-        InputError: data or weights are missing, the folder holds another run, the loss is not finite, or a
-            checkpoint cannot be written.
+        InputError: data or weights are missing, the folder holds another run or cannot be written to, the loss
+            is not finite, or a checkpoint cannot be written.
     """
+    _check_output(config.output)
     checkpoint = Checkpoint(config.output / "last.pt", config)
     if checkpoint.path.exists() and not resume:
         raise InputError(f"{checkpoint.path}: a run is there already; give --resume, or another output")
@@ -122,6 +124,14 @@ def train(config: TrainConfig, *, resume: bool = False) -> bool:
                 break
     fabric.barrier()
     return done
+
+
+def _check_output(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written to, without making it."""
+    path = folder.absolute()
+    existing = next(place for place in (path, *path.parents) if place.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"{folder}: cannot be written to; choose another output")
 
 
 def _start_processes(config: HardwareConfig) -> Fabric:

@@ -39,7 +39,7 @@ class Validator:
         root: of its path.
 
     Raises:
-        InputError: there are no sequences, or an image cannot be read.
+        InputError: there are no sequences, an image cannot be read, or a sequence's images differ in size.
     """
 
     def __init__(self, config: ValidationConfig, root: Path):
@@ -53,9 +53,11 @@ class Validator:
                 raise InputError(f"{root / config.path}: {sequence.name} has no two consecutive frames; leave it out")
             frames = []
             for first, second in pairs:
-                image = read_image(first)
-                flow = flow_to_image(estimate.between(image, read_image(second)))
+                image, after = read_image(first), read_image(second)
                 mask = np.where(sequence.mask(first) == 255, 255, 0).astype(np.uint8)
+                if not image.shape[:2] == after.shape[:2] == mask.shape:
+                    raise InputError(f"{first}: not of the size of the next frame or of its mask; replace one of them")
+                flow = flow_to_image(estimate.between(image, after))
                 frames.append(_Frame(_resized(image, config.size), _resized(flow, config.size), mask))
             self.sequences[sequence.name] = frames
 

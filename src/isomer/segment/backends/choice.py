@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 BACKENDS = ("auto", "torch", "openvino", "onnx")
 
-_PACKAGES = {"openvino": "openvino", "onnx": "onnxruntime"}
+_PACKAGES = {"openvino": ("openvino",), "onnx": ("onnxruntime", "onnx", "onnxscript")}
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def create_backend(model: str | Path | Isomer, name: str = "auto", device: str =
         return TorchBackend(model, device)
     if device not in ("auto", "cpu"):
         raise InputError(f"--device {device}: {name} runs on the CPU; use --backend torch for other devices")
-    if find_spec(_PACKAGES[name]) is None:
+    if any(find_spec(package) is None for package in _PACKAGES[name]):
         raise InputError(f"--backend {name}: not installed; pip install 'isomer-vos[{name}]'")
     if name == "openvino":
         from isomer.segment.backends.openvino import OpenVINOBackend

@@ -53,7 +53,7 @@ def best_device() -> str:
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(best_device() if name == "auto" else name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device {name}: not available here; use auto or cpu") from error
     return device
