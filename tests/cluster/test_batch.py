@@ -57,6 +57,14 @@ def test_a_folder_is_searched_but_for_its_outputs(tree: Path) -> None:
     }
 
 
+def test_a_cover_makes_no_frames_of_a_folder_of_videos(tree: Path) -> None:
+    (tree / "in" / "sub" / "cover.jpg").touch()
+    assert names(find_videos([tree / "in" / "sub"], tree / "out"), tree) == {
+        "in/sub/b.MOV": "out/b",
+        "in/sub/c.webm": "out/c",
+    }
+
+
 def test_patterns_and_lists_keep_the_tree_of_what_they_name(tree: Path) -> None:
     (tree / "list.txt").write_text("in/a.mp4\n\nin/sub/gone.mp4\n")
     found = find_videos([tree / "list.txt", str(tree / "in" / "*" / "*.webm")], tree / "out")

@@ -96,6 +96,13 @@ def test_palettes_count_by_index_and_several_files_by_union(tmp_path: Path) -> N
     np.testing.assert_array_equal(Levels().read([tmp_path / "p.png", tmp_path / "q.png"]), expected)
 
 
+def test_masks_of_a_frame_have_one_size(tmp_path: Path) -> None:
+    for name, height in (("p", 4), ("q", 5)):
+        write_image(tmp_path / f"{name}.png", np.zeros((height, 8), np.uint8))
+    with pytest.raises(InputError, match=r"q\.png: not of the size of .*p\.png"):
+        Levels().read([tmp_path / "p.png", tmp_path / "q.png"])
+
+
 def test_levels_say_what_is_background_and_what_unknown(tmp_path: Path) -> None:
     write_image(tmp_path / "m.png", np.array([[0, 50, 85, 170, 255]], np.uint8))
     mask = Levels((0, 50), (85, 170)).read([tmp_path / "m.png"])
@@ -189,13 +196,19 @@ def test_prepare_stills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     command = ["prepare", str(tmp_path / "in"), str(tmp_path / "out")]
     command += ["--stills", "DUTS-TR-Image:DUTS-TR-Mask"]
     assert main(command) == 0
-    assert "4 written" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "4 written" in out
+    assert "levels" not in out
     for index in NUMBERS:
         mask = read_gray(tmp_path / "out/masks" / f"{index}.png")
         assert set(np.unique(mask)) == {0, 255}
         assert (mask != pictures(index)[1]).sum() <= 4  # the blur rounds the corners
     assert main(command) == 0
     assert "0 written, 4 there before" in capsys.readouterr().out
+    (tmp_path / "out/masks/2.png").unlink()
+    (tmp_path / "in/DUTS-TR-Image/2.jpg").write_bytes(b"not an image")
+    assert main(command) == 1
+    assert f"left out 2: {tmp_path}/in/DUTS-TR-Image/2.jpg: " in capsys.readouterr().out
 
 
 def test_the_development_data_are_found(shared: Path) -> None:

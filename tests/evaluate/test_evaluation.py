@@ -3,6 +3,8 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,7 @@ from isomer.evaluate.maps import read_annotation, read_prediction
 from isomer.evaluate.tables import format_table, save
 from isomer.media.image import write_palette
 from isomer.metrics import MAE, FMeasure, RegionSimilarity, TemporalStability
+from isomer.processes import process_pool
 
 H, W = 40, 70
 
@@ -233,6 +236,18 @@ def test_sparse_fbms_layout(dataset, tmp_path):
     assert result.notes == ("ours: 5 predicted frames without annotation not judged",)
 
 
+@pytest.mark.parametrize("folder", ["GT_object_level", "ground-truth"])
+def test_saliency_benchmarks_layouts(dataset, tmp_path, folder):
+    ours, gt = dataset
+    for file in gt.glob("*/*.png"):
+        target = tmp_path / "benchmark" / file.parent.name
+        _write(target / folder / file.name, cv2.imread(str(file), -1))
+        _write(target / "Imgs" / file.name, np.zeros((H, W, 3), np.uint8))
+    assert (
+        evaluate_vsod(ours, tmp_path / "benchmark").methods["ours"].mean == evaluate_vsod(ours, gt).methods["ours"].mean
+    )
+
+
 def test_one_sequence_of_images(dataset):
     ours, gt = dataset
     result = evaluate_zvos(ours / "car", gt / "car").methods["car"]
@@ -288,6 +303,16 @@ def test_workers_pass_errors_on(dataset):
     (dataset[0] / "bear" / "00001.png").write_bytes(b"")
     with pytest.raises(InputError, match="not an image"):
         evaluate_zvos(*dataset, workers=2)
+
+
+def _die(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_is_said_in_one_line():
+    with pytest.raises(InputError, match="killed, perhaps for memory; use fewer --workers"):  # noqa: SIM117
+        with process_pool(1, "--workers") as pool:
+            pool.submit(_die, 0).result()
 
 
 def test_measures_are_checked(dataset):

@@ -17,12 +17,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from isomer.errors import InputError
-from isomer.model import weights
+from isomer.model import checkpoint, weights
 from isomer.model.checkpoint import load_checkpoint, load_encoder, save_model
 from isomer.model.encoders import ENCODERS
 from isomer.model.network import Isomer, IsomerConfig
@@ -178,6 +178,16 @@ def test_unwritable_output_is_refused_and_leaves_nothing(model: Isomer, tmp_path
     with pytest.raises(InputError, match="cannot be written"):
         save_model(model, tmp_path / "file" / "model.safetensors")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(model: Isomer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(InputError, match="cannot be written .*No space left"):
+        save_model(model, tmp_path / "model.safetensors")
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- refusals

@@ -36,3 +36,12 @@ def dying_at_first(folder: Path, options: ModelOptions, limits: Limits, report: 
 
 def faulty(folder: Path, options: ModelOptions, limits: Limits, report: Report) -> Segmented:
     raise ZeroDivisionError("a secret of the server")
+
+
+def brief(report: Report) -> str:
+    time.sleep(0.5)
+    return "done"
+
+
+def dying_at_load(options: ModelOptions, report: Report) -> None:
+    os._exit(9)

@@ -22,8 +22,10 @@ from serving import JobQueue, Start, listening, moving_square, submit, wait
 from isomer.errors import InputError
 from isomer.media.image import encode_image
 from isomer.serve import server, tasks
-from isomer.serve.jobs import JobStore
+from isomer.serve.jobs import Job, JobStore
 from isomer.serve.options import Limits, ModelOptions
+from isomer.serve.queue import Lane
+from isomer.serve.worker import WorkerDiedError
 
 UPLOAD = {"frames": ("a.png", b"\x89PNG\r\n\x1a\n")}
 
@@ -61,6 +63,7 @@ def jobs_in(folder: Path) -> list[str]:
         ({"frames": png_header(100_000, 100_000)}, 422, "pixels"),
         ({"other": b"x"}, 422, "another field"),
         ([("video", b"x"), ("video", b"y")], 422, "another field"),
+        ([("video", b"x"), ("frames", png_header(64, 64))], 422, "another field"),
         ([("frames", png_header(64, 64)), ("frames", png_header(64, 65))], 422, "64x65"),
     ],
 )
@@ -356,6 +359,39 @@ def test_what_keeps_a_server_from_starting_is_said(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(server, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'isomer-vos\[serve\]'"):
         server.serve(tmp_path / "jobs", **start)
+
+
+def test_a_worker_that_dies_at_loading_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "load", stand_ins.dying_at_load)
+    with pytest.raises(InputError, match="could not be loaded"):
+        server.serve(tmp_path / "jobs", limits=Limits(), options=ModelOptions(), port=0)
+
+
+def test_a_lane_is_killed_for_the_job_it_runs_alone(tmp_path: Path) -> None:
+    async def scenario() -> str:
+        lane, job = Lane({}), Job()
+        running = asyncio.create_task(lane.run(job, stand_ins.brief, seconds=60))
+        await asyncio.sleep(0.1)
+        lane.kill(Job())  # of another job, which has left the lane
+        result = await running
+        running = asyncio.create_task(lane.run(job, stand_ins.brief, seconds=60))
+        await asyncio.sleep(0.1)
+        lane.kill(job)
+        with pytest.raises(WorkerDiedError):
+            await running
+        lane.close()
+        return str(result)
+
+    assert asyncio.run(scenario()) == "done"
+
+
+def test_a_job_is_removed_twice_without_harm(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        queue = JobQueue(tmp_path, Limits(), ModelOptions())
+        await queue.remove("gone")
+        await queue.stop()
+
+    asyncio.run(scenario())
 
 
 def test_an_abandoned_result_is_still_written(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ def test_the_recipes_are_valid(path: Path) -> None:
 
 
 def test_there_are_recipes() -> None:
-    assert {"isomer_mobilenet_v2_stage1", "isomer_swin_tiny_stage1", "isomer_mit_b0_stage2"} <= {path.stem for path in CONFIGS}
+    assert {"isomer_mobilenet_v2_stage1", "isomer_swin_tiny_stage1", "isomer_mit_b0_stage2"} <= {
+        path.stem for path in CONFIGS
+    }
 
 
 def test_overrides_reach_every_depth(recipe: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,7 @@ class Checkpoint:
             state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             raise InputError(f"{self.path}: no checkpoint to resume from; leave --resume out") from None
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        except Exception as error:  # a damaged pickle may raise anything
             raise InputError(unusable) from error
         try:
             before = TrainConfig.model_validate_json(state["config"])  # keys that are newer get their defaults

@@ -129,7 +129,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> bool:
 def _check_output(folder: Path) -> None:
     """Refuse a folder that cannot be made or written to, without making it."""
     path = folder.absolute()
-    existing = next(place for place in (path, *path.parents) if place.exists())
+    existing = next(place for place in (path, *path.parents) if os.access(place, os.F_OK))
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"{folder}: cannot be written to; choose another output")
 
