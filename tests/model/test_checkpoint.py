@@ -185,7 +185,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(model: Isomer, tmp_path: Path, m
         raise SafetensorError("No space left on device")
 
     monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(InputError, match="cannot be written .*No space left"):
+    with pytest.raises(InputError, match=r"cannot be written .*No space left"):
         save_model(model, tmp_path / "model.safetensors")
     assert list(tmp_path.iterdir()) == []
 
