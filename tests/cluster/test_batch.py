@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -203,6 +204,19 @@ def one_core() -> Iterator[None]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="compares with what one core encodes, and reads ps")
+def assert_same(found: Path, expected: Path) -> None:
+    """Compare bytes, and of a video, whose encoder may differ in the last bit by threads, the masks it shows."""
+    if expected.suffix == ".png":
+        assert found.read_bytes() == expected.read_bytes()
+        return
+    shown = []
+    for path in (found, expected):
+        with av.open(str(path)) as container:
+            shown.append(np.stack([frame.to_ndarray(format="gray") > 127 for frame in container.decode(video=0)]))
+    assert shown[0].shape == shown[1].shape
+    assert (shown[0] != shown[1]).mean() < 0.001
+
+
 def test_a_bad_video_and_a_killed_worker_stop_nothing_and_runs_go_on(
     weights: Path, write_clip: WriteClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -233,7 +247,7 @@ def test_a_bad_video_and_a_killed_worker_stop_nothing_and_runs_go_on(
             segment_video(clip, expected, outputs=["masks", "mask"], model=weights, size=64, backend="torch")
     for file in expected.rglob("*.*"):
         place = out / ("sub" if "long" in str(file) else "") / file.relative_to(expected)
-        assert place.read_bytes() == file.read_bytes()
+        assert_same(place, file)
     assert [path.name for path in out.rglob(".*")] == []  # nothing unfinished is left
 
     (out / "sub" / "long_mask.mp4").unlink()
@@ -248,7 +262,7 @@ def test_a_bad_video_and_a_killed_worker_stop_nothing_and_runs_go_on(
     write_clip(tmp_path / "in" / "text.mp4", [2.0] * 3)
     assert main([*command, "--retry-failed"]) == 0
     assert "2 videos (68 frames) done, 1 done before, 0 failed" in capsys.readouterr().out
-    assert (out / "sub" / "long_mask.mp4").read_bytes() == (expected / "long_mask.mp4").read_bytes()
+    assert_same(out / "sub" / "long_mask.mp4", expected / "long_mask.mp4")
 
 
 def test_a_cluster_that_is_not_there_is_said_at_once(
