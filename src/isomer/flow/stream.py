@@ -28,10 +28,10 @@ def frames_with_flow(
 ) -> Iterator[tuple[Frame, Flow]]:
     """Pair each frame with its flow towards a later frame of the same shot.
 
-    The temporal step is chosen from the motion, so that a slow or high-frame-rate video still shows
-    some: it doubles, up to `max_step`, while almost nothing moves and halves again when motion grows. The last frames
-    of a shot have nothing to look ahead to: their flow is that to an earlier frame, negated. A shot of one
-    frame has no motion.
+    The temporal step is chosen from the motion, so that a slow or high-frame-rate video still shows some: it
+    doubles, up to `max_step`, while even the fastest parts hardly move, and halves again when they speed up. The
+    last frames of a shot have nothing to look ahead to: their flow is that to an earlier frame, negated. A shot
+    of one frame has no motion.
 
     Args:
         frames: in order; at most 2 `max_step` + 1 of them are held.

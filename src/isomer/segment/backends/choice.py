@@ -36,9 +36,15 @@ def create_backend(model: str | Path | Isomer, name: str = "auto", device: str =
     """
     if name not in BACKENDS:
         raise InputError(f"--backend {name}: unknown; choose from {', '.join(BACKENDS)}")
-    if name == "auto":
-        name = _fastest(model, device)
-        _log.info("the network runs in %s; --backend (backend=) chooses another", name)
+    if name != "auto":
+        return _load(model, name, device)
+    name = _fastest(model, device)
+    backend = _load(model, name, device)
+    _log.info("the network runs in %s; --backend (backend=) chooses another", name)
+    return backend
+
+
+def _load(model: str | Path | Isomer, name: str, device: str) -> Backend:
     if name == "torch":
         from isomer.segment.backends.pytorch import TorchBackend
 
