@@ -10,8 +10,8 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--model", default="isomer_mobilenet_v2")
     parser.add_argument("--size", type=int, default=384)
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--int8", type=Path, metavar="FILE", help="of isomer export --format openvino --int8")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
 
@@ -38,10 +39,15 @@ def main() -> None:
     runs: dict[str, Run] = {"PyTorch": create_backend(arguments.model, "torch", "cpu")}
     if find_spec("onnxruntime"):
         runs["ONNX Runtime"] = create_backend(arguments.model, "onnx", "cpu")
-    if find_spec("openvino"):
-        runs["OpenVINO"] = create_backend(arguments.model, "openvino", "cpu")
-        runs |= _openvino(runs["OpenVINO"], arguments.threads)
     frames, flows = _inputs(arguments.size, runs["PyTorch"].stride)  # type: ignore[attr-defined]
+    if find_spec("openvino"):
+        runs["OpenVINO"] = _openvino(arguments.model, frames.shape, arguments.threads)
+        for name, hint in (("float32", "f32"), ("bfloat16", "bf16"), ("float16", "f16")):
+            runs[f"OpenVINO, free shapes, {name}"] = _openvino(
+                arguments.model, (-1, -1, -1, 3), arguments.threads, INFERENCE_PRECISION_HINT=hint
+            )
+    if arguments.int8:
+        runs["OpenVINO, int8"] = _openvino(arguments.int8, frames.shape, arguments.threads)
     maps = {name: run(frames, flows) for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(arguments.rounds):
@@ -60,23 +66,12 @@ def main() -> None:
         print(f"| {name} | {median:.1f} | {min(values):.1f} | {reference / median:.2f} | {agreement:.4f} |")
 
 
-def _openvino(backend: object, threads: int) -> dict[str, Run]:
-    import openvino as ov
+def _openvino(model: str | Path, shape: tuple[int, ...], threads: int, **options: str) -> Run:
+    from isomer.segment.backends.openvino import OpenVINOBackend
 
-    def run(request: ov.InferRequest, frames: Image, flows: Image) -> NDArray[np.float32]:
-        return np.asarray(request.infer([frames, flows], share_inputs=True)[0])
-
-    core, model = ov.Core(), backend._model  # type: ignore[attr-defined]
-    runs: dict[str, Run] = {}
-    for name, hint in (("float32", "f32"), ("bfloat16", "bf16"), ("float16", "f16")):
-        options = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": hint,
-            "INFERENCE_NUM_THREADS": threads,
-        }
-        request = core.compile_model(model, "CPU", options).create_infer_request()
-        runs[f"OpenVINO, free shapes, {name}"] = partial(run, request)
-    return runs
+    compiled = OpenVINOBackend(model).compile(shape, INFERENCE_NUM_THREADS=threads, **options)
+    request = compiled.create_infer_request()
+    return lambda frames, flows: np.array(request.infer([frames, flows], share_inputs=True)[0])
 
 
 def _inputs(size: int, stride: int) -> tuple[Image, Image]:

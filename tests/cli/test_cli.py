@@ -41,12 +41,12 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return run
 
 
-def write_clip(path: Path, frames: int = 4, size: tuple[int, int] = (96, 64)) -> None:
+def write_clip(path: Path, frames: int = 4, size: tuple[int, int] = (96, 64), aspect: str = "1/1") -> None:
     """A textured square that moves over a still texture, H.264."""
     rng = np.random.default_rng(0)
     background = cv2.resize(rng.integers(0, 255, (8, 12, 3), np.uint8), size, interpolation=cv2.INTER_CUBIC)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=24)
+        stream = container.add_stream("libx264", rate=24, options={"aspect": aspect})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for i in range(frames):
             image = background.copy()
@@ -104,6 +104,27 @@ def test_segment_writes_several_outputs_into_a_folder(run: Run, folder: Path, tm
     assert (tmp_path / "clip_cutout.webm").stat().st_size > 0
 
 
+def test_an_anamorphic_video_gets_outputs_of_its_shape(run: Run, folder: Path, tmp_path: Path) -> None:
+    write_clip(tmp_path / "dv.mp4", frames=3, size=(720, 576), aspect="64/45")
+    kinds = ["overlay", "mask", "prores", "cutout"]
+    result = run(
+        "segment", "dv.mp4", "-o", tmp_path, "--output", *kinds, "--size", 64,
+        "--model", folder / "random.safetensors", cwd=tmp_path,
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    found = {}
+    for path in tmp_path.glob("dv_*"):
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            found[path.name] = (stream.width, stream.height, str(stream.sample_aspect_ratio))
+    assert found == {
+        "dv_overlay.mp4": (720, 576, "64/45"),
+        "dv_mask.mp4": (720, 576, "64/45"),
+        "dv_cutout.mov": (720, 576, "64/45"),
+        "dv_cutout.webm": (1024, 576, "1"),  # FFmpeg's WebM cannot say it
+    }
+
+
 BAD = {
     "missing": (["missing.mp4"], "missing.mp4: no such file"),
     "text": (["text.mp4"], "text.mp4: not a video"),
@@ -117,6 +138,35 @@ BAD = {
     "size": (["clip.mp4", "--size", "1"], "--size"),
     "device": (["clip.mp4", "--device", "abacus"], "--device abacus"),
 }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing", "-o", "maps"], "missing: no sequences found"),
+        (["mixed", "-o", "maps"], "mixed: no sequences found"),
+        (["dataset", "-o", "made"], "made: holds maps made with other settings"),
+        (["dataset", "-o", "file"], "file: is a file, not a folder"),
+    ],
+)
+def test_predict_refuses_bad_input_before_it_loads_the_model(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    def loading(*_: object, **__: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr("isomer.segment.Segmenter", loading)
+    (tmp_path / "dataset" / "camel").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "dataset" / "camel" / "0.png"), np.zeros((32, 32, 3), np.uint8))
+    (tmp_path / "mixed").mkdir()
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "predictions.json").write_text("{}\n")
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    result = run("predict", *arguments, "--model", folder / "random.safetensors", cwd=tmp_path)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert message in result.err
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("case", BAD)

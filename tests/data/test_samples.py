@@ -75,6 +75,20 @@ def test_shares_of_real_and_motionless_samples(stills: Path, videos: Path) -> No
     assert 12 <= frame <= 38
 
 
+def test_either_stream_can_be_left_without_what_it_sees(stills: Path) -> None:
+    alone = stream(stills, real=0.0, drop_motion=0.0, motion_from_frame=0.0, drop_appearance=1.0)
+    sample, whole = alone[3], stream(stills, real=0.0, drop_motion=0.0, motion_from_frame=0.0)[3]
+    assert len(np.unique(sample.frame)) == 1
+    np.testing.assert_array_equal(sample.flow, whole.flow)
+
+
+def test_exact_flow_is_the_scene_s_own(stills: Path) -> None:
+    samples = stream(stills, real=0.0, drop_motion=0.0, motion_from_frame=0.0, exact_flow=True)
+    scene = samples.scenes(np.random.default_rng((0, 0, 7, 0)), (64, 64))  # type: ignore[misc]
+    np.testing.assert_array_equal(samples[7].mask, scene.render(0)[1])
+    np.testing.assert_array_equal(samples[7].flow, flow_to_image(scene.flow(0, 1)))
+
+
 def test_stored_vectors_are_used_and_transformed(stills: Path, videos: Path, tmp_path: Path) -> None:
     """With a constant flow stored, the flow image shows that vector, turned, scaled and mirrored."""
     folder = tmp_path / "one"

@@ -17,6 +17,7 @@ from isomer.flow import (
     flow_to_image,
     frames_with_flow,
     motion_scale,
+    moving_frames,
     read_flo,
     write_flo,
 )
@@ -116,6 +117,17 @@ def test_flow_looks_one_frame_ahead_and_back_from_the_last() -> None:
     assert all(flow[0, 0, 0] == 1 for _, flow in results)  # the last one's sign is that of forward motion
 
 
+def test_both_directions_of_the_same_motion_agree() -> None:
+    moving = list(moving_frames(video(panning(3, 6)), DISFlow(), max_step=1, both=True))
+    assert [m.opens_shot for m in moving] == [True] + [False] * 5
+    for m in moving:
+        assert m.steps == (1, 1)
+        for flow in m.flows:
+            assert abs(float(np.median(flow[..., 0])) - float(np.median(moving[2].flows[0][..., 0]))) < 0.1
+    assert moving[0].flows[0] is moving[0].flows[1]  # an end of the shot gets what there is twice
+    assert not np.array_equal(*moving[2].flows)
+
+
 def test_slow_motion_lengthens_the_step_and_fast_motion_shortens_it() -> None:
     slow = Recorder(motion=0.001)
     list(frames_with_flow(video(panning(1, 12)), slow, max_step=4))
@@ -166,6 +178,15 @@ def test_flo_files_round_trip_and_serve_as_an_estimator(tmp_path: Path) -> None:
     results = list(frames_with_flow(video(panning(1, 3)), FlowFiles(tmp_path), max_step=1))
     assert np.array_equal(results[0][1], flows[0])
     assert np.array_equal(results[2][1], flows[1])  # no file for the last frame: the one before it
+
+
+@pytest.mark.parametrize(("stride", "max_step"), [(1, 4), (2, 1)])
+def test_flow_files_never_stand_in_for_a_longer_step(tmp_path: Path, stride: int, max_step: int) -> None:
+    frames = video(panning(1, 12))
+    for frame in frames:
+        write_flo(tmp_path / f"{frame.name}.flo", np.zeros((5, 7, 2), np.float32))  # so slow that the step grows
+    with pytest.raises(InputError, match=r"only between neighbours; give max_step=1 and no stride$"):
+        list(frames_with_flow(frames[::stride], FlowFiles(tmp_path), max_step))
 
 
 def test_a_missing_or_foreign_flo_file_is_named(tmp_path: Path) -> None:

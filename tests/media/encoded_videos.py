@@ -62,3 +62,10 @@ def encode(
                 file.mux(sound.encode(samples))
             file.mux(sound.encode(None))
     return path
+
+
+def growing(path: Path, first: tuple[int, int], second: tuple[int, int]) -> Path:
+    """An H.264 stream whose pictures, six of each size, change from one to the other."""
+    parts = [encode(path.with_name(f"{size[0]}.h264"), moving(6, *size)) for size in (first, second)]
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path

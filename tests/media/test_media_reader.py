@@ -11,11 +11,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from encoded_videos import encode, moving, quadrants
+from encoded_videos import encode, growing, moving, quadrants
 from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.media import DamagedVideoWarning, Frame, open_frames
+from isomer.media.frame import pixel_aspect
 from isomer.media.image import write_image
 
 
@@ -150,6 +151,54 @@ def test_a_video_is_turned_upright(tmp_path: Path, matrix: tuple[int, ...], upri
     assert_close(frame.image, expected)
 
 
+@pytest.mark.parametrize(("stated", "aspect"), [("64/45", Fraction(64, 45)), ("1/1", 1), ("0/1", 1), ("10/1", 1)])
+def test_pixels_may_not_be_square(tmp_path: Path, stated: str, aspect: Fraction) -> None:
+    path = encode(tmp_path / "a.mp4", [quadrants(96, 64)] * 3, options={"crf": "10", "aspect": stated})
+    assert pixel_aspect(open_frames(path)) == aspect
+    assert open_frames(path).size == (96, 64)
+    turned = with_display_matrix(path, 0, 1, -1, 0)
+    assert pixel_aspect(open_frames(turned)) == 1 / aspect
+
+
+def test_pictures_that_change_their_size_are_scaled_to_the_first(tmp_path: Path) -> None:
+    path = growing(tmp_path / "grows.h264", (96, 64), (192, 128))
+    source = open_frames(path, max_pixels=192 * 128)
+    frames = list(source)
+    assert (source.size, len(frames)) == ((96, 64), 12)
+    assert {frame.image.shape for frame in frames} == {(64, 96, 3)}
+
+
+@pytest.mark.parametrize("second", [(112, 64), (1920, 1088)], ids=["decoded", "refused by the decoder"])
+def test_pictures_that_grow_beyond_the_bound_are_refused(tmp_path: Path, second: tuple[int, int]) -> None:
+    path = growing(tmp_path / "grows.h264", (96, 64), second)
+    frames = iter(open_frames(path, max_pixels=96 * 64))
+    assert next(frames).image.shape == (64, 96, 3)
+    with pytest.raises(InputError, match=r"grows\.h264: a picture of more than 6144 pixels; make the video smaller$"):
+        list(frames)
+
+
+@pytest.mark.parametrize("size", [(1920, 1088), (96, 66)])
+@pytest.mark.parametrize(
+    ("suffix", "codec", "pixel_format"),
+    [("mp4", "libx264", "yuv420p"), ("webm", "libvpx-vp9", "yuv420p"), ("avi", "mjpeg", "yuvj420p")],
+)
+def test_a_video_beyond_the_bound_is_refused_at_once(
+    tmp_path: Path, size: tuple[int, int], suffix: str, codec: str, pixel_format: str
+) -> None:
+    images = [quadrants(*size)] * 2
+    path = encode(tmp_path / f"a.{suffix}", images, codec=codec, pixel_format=pixel_format, options={})
+    with pytest.raises(InputError, match="of more than 6144 pixels"):
+        open_frames(path, max_pixels=6144)
+    assert open_frames(path, max_pixels=size[0] * size[1]).size == size
+
+
+def test_damage_within_the_bound_is_still_damage(clip: Path) -> None:
+    data = clip.read_bytes()
+    clip.write_bytes(data[: len(data) * 2 // 3])
+    with pytest.warns(DamagedVideoWarning):
+        assert len(list(open_frames(clip, max_pixels=96 * 64))) > 5
+
+
 @pytest.mark.parametrize("share", [0.4, 0.7, 0.95])
 @pytest.mark.parametrize("audio", [False, True])
 def test_of_a_cut_file_what_decodes_is_read_with_a_warning(tmp_path: Path, share: float, audio: bool) -> None:
@@ -280,6 +329,13 @@ def test_a_folder_of_different_sizes_is_refused(tmp_path: Path, suffix: str) -> 
     names = [f"{index}{suffix}" for index in range(3)]
     folder = image_folder(tmp_path / "frames", names, [(32, 24), (32, 24), (40, 24)])
     assert f"2{suffix} is 40x24 but 0{suffix} is 32x24" in refused(folder)
+
+
+def test_images_beyond_the_bound_are_refused(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "frames", ["a.png", "b.png"])
+    assert open_frames(folder, max_pixels=32 * 24).size == (32, 24)
+    with pytest.raises(InputError, match="frames: images of more than 767 pixels"):
+        open_frames(folder, max_pixels=32 * 24 - 1)
 
 
 def test_bad_folders_are_refused(tmp_path: Path) -> None:

@@ -162,6 +162,42 @@ def test_the_cutout_video_has_alpha_that_browsers_read(tmp_path: Path, size: tup
         assert np.abs(alpha - np.clip((probability - 0.5) * 510 + 127.5, 0, 255)).mean() < 4
 
 
+@pytest.mark.parametrize("aspect", ["64/45", "8/9"])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("overlay", "o.mp4"),
+        ("overlay", "o.mkv"),
+        ("mask", "m.mov"),
+        ("prores", "p.mov"),
+        ("cutout", "c.webm"),
+        ("gif", "g.gif"),
+        ("webp", "w.webp"),
+    ],
+)
+def test_a_video_with_pixels_that_are_not_square_keeps_its_shape(
+    tmp_path: Path, kind: str, name: str, aspect: str
+) -> None:
+    options = {"crf": "10", "aspect": aspect}
+    source = open_frames(encode(tmp_path / "clip.mp4", [quadrants(180, 144)] * 3, options=options))
+    path = write_all(kind, tmp_path / name, source)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        shape = stream.width * (stream.sample_aspect_ratio or 1) / stream.height
+        tells = stream.sample_aspect_ratio not in (1, None)
+    assert float(shape) == pytest.approx(180 * Fraction(aspect) / 144, rel=0.01)
+    assert tells == (kind in ("overlay", "mask", "prores"))
+    if kind == "overlay":
+        shown, original = next(iter(open_frames(path))).image, next(iter(source)).image
+        assert shown.shape == original.shape
+
+
+def test_images_are_written_as_they_are_stored(tmp_path: Path) -> None:
+    options = {"crf": "10", "aspect": "64/45"}
+    source = open_frames(encode(tmp_path / "clip.mp4", [quadrants(180, 144)] * 3, options=options))
+    assert read_gray(write_all("masks", None, source) / "00000.png").shape == (144, 180)
+
+
 @pytest.mark.parametrize("kind", VIDEOS)
 def test_videos_keep_the_time_stamps(tmp_path: Path, kind: str) -> None:
     times = [0.0, 0.04, 0.2, 0.21, 1.0, 1.5]
@@ -201,6 +237,21 @@ def test_writing_is_deterministic(clip: Path, tmp_path: Path) -> None:
         )
         for a, b in zip(files(first), files(second), strict=True):
             assert a.read_bytes() == b.read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="keeps the process to one core")
+@pytest.mark.parametrize("kind", VIDEOS)
+def test_the_bytes_do_not_depend_on_the_number_of_cores(tmp_path: Path, kind: str) -> None:
+    source = open_frames(encode(tmp_path / "clip.mp4", moving(12, 320, 256)))
+    suffix = Path(OUTPUTS[kind].suffix).suffix
+    cores = os.sched_getaffinity(0)
+    many = write_all(kind, tmp_path / f"many{suffix}", source)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        one = write_all(kind, tmp_path / f"one{suffix}", source)
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert many.read_bytes() == one.read_bytes()
 
 
 def files(path: Path) -> list[Path]:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from isomer.model.network import Isomer
 from isomer.segment import Segmenter
 from isomer.segment.backends import create_backend
 from isomer.segment.backends.pytorch import TorchBackend
+from isomer.segment.export import export_network
 
 Image = NDArray[np.uint8]
 
@@ -136,3 +139,39 @@ def test_segmenters_of_both_back_ends_find_the_same(weights: Path, images: list[
         for name in ("torch", "openvino")
     ]
     assert agreement(*maps) >= 0.995
+
+
+@pytest.fixture(scope="session")
+def exported(network: Isomer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("openvino")
+    path = tmp_path_factory.mktemp("exported") / "net.xml"
+    export_network(network, path, "openvino")
+    return path
+
+
+def test_an_exported_file_is_a_model(exported: Path, network: Isomer, inputs: tuple[Image, Image]) -> None:
+    expected = create_backend(network, "openvino")(*inputs)
+    for model, name in ((exported, "auto"), (str(exported), "openvino")):
+        np.testing.assert_array_equal(create_backend(model, name)(*inputs), expected)
+    with pytest.raises(InputError, match=r"--backend torch: .*net\.xml is an OpenVINO file"):
+        create_backend(exported, "torch")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.unlink(), "no such file"),
+        (lambda path: path.with_suffix(".bin").unlink(), "with its .bin beside it"),
+        (lambda path: path.write_text("no XML"), "not an OpenVINO file"),
+        (lambda path: path.write_text(path.read_text().replace("stride", "pace")), "takes no images"),
+    ],
+)
+def test_a_file_that_is_none_of_ours_is_refused(
+    exported: Path, tmp_path: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    for file in exported.parent.iterdir():
+        shutil.copy(file, tmp_path)
+    damage(tmp_path / exported.name)
+    with pytest.raises(InputError, match=rf"net\.xml: .*{message}") as caught:
+        create_backend(tmp_path / exported.name)
+    assert "\n" not in str(caught.value)

@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,7 +16,16 @@ from isomer.cli.main import main
 from isomer.data.clip import SceneFrames, write_clip
 from isomer.data.scene import Scene
 from isomer.model.network import Isomer
-from isomer.segment.benchmark import STAGES, count_flops
+from isomer.segment.backends import create_backend
+from isomer.segment.benchmark import STAGES, Configuration, benchmark, count_flops
+from isomer.segment.export import export_network
+from isomer.segment.parts import PartTimer, part_timer
+
+
+@pytest.fixture
+def clip(scene: Scene, tmp_path: Path) -> Path:
+    write_clip(SceneFrames(scene, 4, Fraction(25)), tmp_path / "clip.mp4")
+    return tmp_path / "clip.mp4"
 
 
 def test_flops_are_two_a_multiplication_as_hooks_count_them() -> None:
@@ -37,10 +48,9 @@ def test_flops_are_two_a_multiplication_as_hooks_count_them() -> None:
 
 
 def test_the_verb_measures_two_configurations_in_turn(
-    scene: Scene, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    weights: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_clip(SceneFrames(scene, 4, Fraction(25)), tmp_path / "clip.mp4")
-    arguments = ["benchmark", "--video", tmp_path / "clip.mp4", "--model", weights, "--size", 64]
+    arguments = ["benchmark", "--video", clip, "--model", weights, "--size", 64]
     arguments += ["--backend", "torch", "--device", "cpu", "--against", "batch=2", "size=96", "--repeats", 2]
     arguments += ["--rounds", 1, "--json", tmp_path / "figures.json"]
     assert main(list(map(str, arguments))) == 0
@@ -58,6 +68,53 @@ def test_the_verb_measures_two_configurations_in_turn(
     assert second["peak_memory_bytes"]["process"] > 0
 
 
+def test_openvino_tells_the_parts_and_runs_an_exported_file(
+    network: Isomer, weights: Path, clip: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino")
+    export_network(network, tmp_path / "net.xml", "openvino")
+    first, second = benchmark(
+        [Configuration(str(weights), 64, "openvino"), Configuration(str(tmp_path / "net.xml"), 64)],
+        clip,
+        repeats=30,
+        rounds=1,
+    )
+    for result in (first, second):
+        assert set(result.parts) == {name for name, _ in Isomer().named_children()}
+        assert all(len(times) == 3 for times in result.parts.values())  # the clip has four frames
+        counts = {stage: len(times) for stage, times in result.stages.items()}
+        assert counts == {stage: 4 if "code" in stage else 3 for stage in STAGES}  # decoded and encoded are frames
+    assert (second.parameters, second.flops) == (None, None)
+    assert first.parameters
+
+
+def test_parts_in_openvino_add_up_to_the_network(weights: Path) -> None:
+    pytest.importorskip("openvino")
+    backend = create_backend(weights, "openvino")
+    images = np.zeros((1, 96, 96, 3), np.uint8)
+    time_parts = part_timer(backend, images.shape)
+    wholes, sums = [], []
+    for _ in range(10):
+        start = time.perf_counter()
+        times = time_parts(images, images)
+        wholes.append(time.perf_counter() - start)
+        sums.append(sum(times.values()))
+    assert min(sums) < min(wholes)
+    assert sum(sums[1:]) > 0.3 * sum(wholes[1:])
+
+
+def test_the_network_is_timed_without_its_parts(weights: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Telling parts apart slows the network; here, beyond all measure."""
+
+    def slow_timer(*_: object) -> PartTimer:
+        return lambda *_: time.sleep(2) or {"head": 2.0}
+
+    monkeypatch.setattr("isomer.segment.benchmark.part_timer", slow_timer)
+    (result,) = benchmark([Configuration(str(weights), 64, "torch", "cpu")], clip, repeats=2, rounds=1)
+    assert result.parts == {"head": [2.0, 2.0]}
+    assert sorted(result.stages["network"])[0] < 2
+
+
 def test_the_picture_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from isomer.segment.benchmark_plot import plot_stages
@@ -71,11 +128,40 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("option", "message"),
-    [("speed=2", "--against speed=2: not OPTION=VALUE"), ("size=big", "'big' is not a number")],
+    [
+        ("speed=2", "--against speed=2: not OPTION=VALUE"),
+        ("size=big", "'big' is not a number"),
+        ("size=7", "--size 7: not between 64 and 4096"),
+        ("batch=0", "batch 0: not positive"),
+    ],
 )
 def test_bad_comparisons_are_refused(option: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["benchmark", "--against", option]) == 2
+    assert main(["benchmark", "--frames", "2", "--backend", "torch", "--against", option]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "number", "message"),
+    [
+        ("--repeats", "0", "--repeats 0: not positive"),
+        ("--rounds", "-1", "--rounds -1: not positive"),
+        ("--batch", "0", "batch 0: not positive"),
+        ("--frames", "1", "--frames 1: motion needs at least two"),
+        ("--size", "1000000", "--size 1000000: not between"),
+    ],
+)
+def test_bad_numbers_get_one_line(
+    option: str, number: str, message: str, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["benchmark", "--video", str(clip), option, number]) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if message in line]
+    assert len(said) == 1
+
+
+def test_one_frame_is_no_video(scene: Scene, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_clip(SceneFrames(scene, 1, Fraction(25)), tmp_path / "one.mp4")
+    assert main(["benchmark", "--video", str(tmp_path / "one.mp4")]) == 2
+    assert "one.mp4: has only one frame; motion needs at least two" in capsys.readouterr().err
 
 
 def test_the_comparison_with_vanilla_runs() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +11,13 @@ import pytest
 import torch
 
 from isomer.cli.main import main
+from isomer.data.clip import SceneFrames, write_clip
+from isomer.data.scene import Scene
 from isomer.errors import InputError
+from isomer.media import open_frames
 from isomer.model.network import Isomer
-from isomer.segment import export
+from isomer.segment import Segmenter, export, quantization
+from isomer.segment.backends import create_backend
 from isomer.segment.export import FORMATS, export_network
 
 
@@ -79,3 +85,68 @@ def test_a_missing_package_is_named(network: Isomer, tmp_path: Path, monkeypatch
     monkeypatch.setattr(export, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"needs openvino; pip install 'isomer-vos\[openvino\]'"):
         export_network(network, tmp_path / "net.xml", "openvino")
+
+
+@pytest.fixture
+def clip(scene: Scene, tmp_path: Path) -> Path:
+    write_clip(SceneFrames(scene, 8, Fraction(25)), tmp_path / "clip.mp4")
+    return tmp_path / "clip.mp4"
+
+
+def test_int8_runs_as_a_model_and_says_how_close_it_comes(
+    weights: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("nncf")
+    ov = pytest.importorskip("openvino")
+    out = tmp_path / "int8" / "net.xml"
+    out.parent.mkdir()
+    assert main(["export", str(weights), "-o", str(out), "--format", "openvino", "--int8", str(clip)]) == 0
+    said = re.search(r"over 2 frames held back, .* by (\S+) in the mean, .* J = (\S+)", capsys.readouterr().out)
+    assert said
+    kinds = [(node.get_type_name(), node.get_output_element_type(0)) for node in ov.Core().read_model(out).get_ops()]
+    assert sum(kind == "FakeQuantize" for kind, _ in kinds) > 50
+    assert sum(kind == "Constant" and str(dtype) == "<Type: 'int8_t'>" for kind, dtype in kinds) > 50
+
+    held_back = [
+        seen for seen in Segmenter(weights, backend="torch")._inputs(open_frames(clip)) if seen.frame.index % 4 == 3
+    ]
+    inputs = [np.concatenate(images) for images in zip(*((seen.images, seen.flows) for seen in held_back), strict=True)]
+    expected, found = create_backend(weights, "torch", "cpu")(*inputs), create_backend(out)(*inputs)
+    assert float(said[1]) == pytest.approx(float(np.abs(found - expected).mean()), rel=0.1)
+    masks = zip(expected >= 0.5, found >= 0.5, strict=True)
+    assert float(said[2]) == pytest.approx(np.mean([(a & b).sum() / (a | b).sum() for a, b in masks]), abs=0.02)
+    np.testing.assert_array_equal(found, create_backend(str(out), "openvino")(*inputs))
+    assert 0 < np.abs(found - expected).mean() < 0.1
+    for height, width in ((32, 64), (160, 96)):  # none that it was calibrated on
+        images = np.zeros((2, height, width, 3), np.uint8)
+        assert create_backend(out)(images, images).shape == (2, height, width)
+
+
+@pytest.mark.parametrize("options", [["--format", "onnx"], ["--format", "openvino", "--raw"]])
+def test_int8_is_for_openvino_with_processing(
+    weights: Path, clip: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(weights), *options, "--int8", str(clip)]) == 2
+    assert "--int8: only with --format openvino, and not with --raw" in capsys.readouterr().err
+
+
+def test_int8_names_its_package(network: Isomer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(quantization, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"--int8: needs nncf; pip install 'isomer-vos\[int8\]'"):
+        quantization.export_int8(network, tmp_path / "net.xml", [tmp_path / "clip.mp4"])
+
+
+def test_int8_wants_frames_enough(network: Isomer, scene: Scene, tmp_path: Path) -> None:
+    pytest.importorskip("nncf")
+    write_clip(SceneFrames(scene, 3, Fraction(25)), tmp_path / "clip.mp4")
+    with pytest.raises(InputError, match="--int8: 3 frames are too few to calibrate on"):
+        quantization.export_int8(network, tmp_path / "net.xml", [tmp_path / "clip.mp4"])
+    assert not (tmp_path / "net.xml").exists()
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 16, 17, 100, 1000])
+def test_frames_for_calibration_are_evenly_spaced(count: int) -> None:
+    chosen = quantization._evenly(iter(range(count)), 8)
+    assert chosen == list(range(0, count, max(1, chosen[1] if len(chosen) > 1 else 1)))
+    assert min(count, 5) <= len(chosen) <= 8

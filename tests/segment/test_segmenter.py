@@ -5,6 +5,7 @@ import weakref
 from collections.abc import Iterator
 from itertools import count, islice
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,11 +13,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from isomer.errors import InputError
-from isomer.flow import DISFlow, flow_to_image, frames_with_flow
+from isomer.flow import DISFlow, flow_to_image, frames_with_flow, moving_frames
 from isomer.media import Frame
 from isomer.model.network import Isomer
 from isomer.segment import Segmenter
-from isomer.segment.segmenter import network_size
+from isomer.segment.backends.pytorch import TorchBackend
+from isomer.segment.segmenter import network_size, resize_image
+from isomer.segment.smoothing import moved
 
 Image = NDArray[np.uint8]
 
@@ -59,6 +62,50 @@ def test_batches_and_threads_change_nothing(network: Isomer, images: list[Image]
     assert [index for index, _ in found] == [index for index, _ in expected]
     for (_, one), (_, other) in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("views", [2, 4])
+def test_views_are_averaged(network: Isomer, images: list[Image], views: int) -> None:
+    """The oracle: the network by hand on each image and flow, mirrored as vectors."""
+    results = dict(segmenter(network, views=views, batch=2)(images))
+    for moving in moving_frames(frames(images), DISFlow(), both=True):
+        ahead, behind = moving.flows
+        seen = [(ahead, False), (behind, True), (behind, False), (ahead, True)][:views]
+        maps = []
+        for flow, mirror in seen:
+            image, flow = moving.frame.image, flow.copy()
+            if mirror:
+                image, flow = image[:, ::-1], flow[:, ::-1] * (-1, 1)
+            small = [resize_image(np.ascontiguousarray(x), (128, 64)) for x in (image, flow_to_image(np.float32(flow)))]
+            one = TorchBackend(network, "cpu")(small[0][None], small[1][None])[0]
+            maps.append(one[:, ::-1] if mirror else one)
+        expected = cv2.resize(np.mean(maps, axis=0), moving.frame.image.shape[1::-1])
+        np.testing.assert_allclose(results[moving.frame.index], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("keyframes", "batch"), [(2, 1), (3, 2)])
+def test_between_key_frames_the_map_moves_along_the_flow(
+    network: Isomer, images: list[Image], keyframes: int, batch: int
+) -> None:
+    every = dict(segmenter(network)(images))
+    found = dict(segmenter(network, keyframes=keyframes, batch=batch)(images))
+    assert list(found) == list(every)
+    for moving in moving_frames(frames(images), DISFlow()):
+        index, shape = moving.frame.index, moving.frame.image.shape[1::-1]
+        if index % keyframes == 0:
+            np.testing.assert_allclose(found[index], every[index], atol=1e-4)
+        else:
+            small = cv2.resize(found[index - 1], (128, 64), interpolation=cv2.INTER_AREA)
+            expected = cv2.resize(moved(small, -moving.flows[0] / moving.steps[0]), shape)
+            assert np.abs(found[index] - expected).mean() < 0.02  # resampled once more than the stream does
+
+
+def test_a_cut_brings_a_key_frame(network: Isomer, images: list[Image]) -> None:
+    other = [np.ascontiguousarray(255 - image) for image in images[:3]]
+    video = [*images[:2], *other, *images[:3]]
+    every = dict(segmenter(network)(video))
+    found = dict(segmenter(network, keyframes=100)(video))
+    assert [np.allclose(found[i], every[i], atol=1e-4) for i in (0, 2, 5)] == [True] * 3
 
 
 def test_the_same_input_gives_the_same_bytes(network: Isomer, images: list[Image]) -> None:
@@ -105,7 +152,7 @@ def test_a_failure_of_any_stage_comes_as_it_is(network: Isomer, images: list[Ima
 
     this = segmenter(network, **{"flow": failing} if stage == "flow" else {})
     if stage == "network":
-        failing.stride = 32  # type: ignore[attr-defined]
+        failing.stride, failing.workers, failing.start = 32, 1, failing  # type: ignore[attr-defined]
         this._backend = failing  # type: ignore[assignment]
     with pytest.raises(OwnError):
         list(this.predict(source()))
@@ -117,6 +164,10 @@ def test_a_failure_of_any_stage_comes_as_it_is(network: Isomer, images: list[Ima
     [
         ({"size": 32}, "--size 32"),
         ({"batch": 0}, "batch 0"),
+        ({"views": 3}, "--views 3: not 1, 2 or 4"),
+        ({"keyframes": 0}, "--keyframes 0: not positive"),
+        ({"keyframes": 2, "smoothing": 0.5}, "leave out --keyframes"),
+        ({"smoothing": 1.0}, "--smoothing 1.0: not a share below 1"),
         ({"backend": "tensorrt"}, "--backend tensorrt: unknown; choose from auto, torch, openvino, onnx"),
         ({"device": "cuda:99", "backend": "torch"}, "--device cuda:99: not available here"),
         ({"device": "cuda", "backend": "openvino"}, "--device cuda: openvino runs on the CPU"),

@@ -40,12 +40,12 @@ def moving_square(count: int = 10, size: tuple[int, int] = (96, 64)) -> list[NDA
     return images
 
 
-def encode(path: Path, fps: int = 25, count: int = 10) -> Path:
+def encode(path: Path, fps: int = 25, count: int = 10, size: tuple[int, int] = (96, 64), aspect: str = "1/1") -> Path:
     """Encode the moving square."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "12"})
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        for image in moving_square(count):
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "12", "aspect": aspect})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for image in moving_square(count, size):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
         container.mux(stream.encode(None))
     return path

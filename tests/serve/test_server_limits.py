@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import av
 import pytest
 import stand_ins
-from serving import JobQueue, Start, listening, moving_square, submit, wait
+from serving import JobQueue, Start, encode, listening, moving_square, submit, wait
 
 from isomer.errors import InputError
 from isomer.media.image import encode_image
@@ -122,6 +122,19 @@ def test_a_header_that_lies_about_the_size_is_refused(start: Start, tmp_path: Pa
     client = start(stand_ins.quick, pixels=100_000)
     response = client.post("/v1/jobs", files={"video": path.read_bytes()})
     assert (response.status_code, "pixels" in response.text) == (422, True)
+
+
+@pytest.mark.parametrize("size", [(128, 64), (1920, 1088)])
+def test_frames_that_grow_midway_are_refused(start: Start, tmp_path: Path, size: tuple[int, int]) -> None:
+    parts = [encode(tmp_path / "small.ts"), encode(tmp_path / "large.ts", size=size)]
+    grows = tmp_path / "grows.ts"
+    grows.write_bytes(b"".join(part.read_bytes() for part in parts))
+    client = start(pixels=96 * 64)
+    job = wait(client, submit(client, grows))
+    assert (job["state"], job["error"]) == (
+        "failed",
+        "video: a picture of more than 6144 pixels; make the video smaller",
+    )
 
 
 def test_a_container_that_lies_about_its_length_is_stopped(tmp_path: Path, clip: Path) -> None:

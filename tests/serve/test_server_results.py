@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -53,6 +54,17 @@ def gray(data: bytes) -> NDArray[np.uint8]:
 def decoded(data: bytes, pixel_format: str = "rgb24") -> list[NDArray[np.uint8]]:
     with av.open(io.BytesIO(data)) as container:
         return [frame.to_ndarray(format=pixel_format) for frame in container.decode(video=0)]
+
+
+def test_an_anamorphic_video_is_shown_in_its_shape(client: TestClient, tmp_path: Path) -> None:
+    path = encode(tmp_path / "dv.mp4", count=3, size=(96, 64), aspect="4/3")
+    job = wait(client, submit(client, path))
+    assert (job["width"], job["height"]) == (96, 64)
+    address = f"/v1/jobs/{job['id']}"
+    assert decoded(client.get(f"{address}/preview").content)[0].shape == (2 * 64, 128, 3)
+    with av.open(io.BytesIO(client.get(f"{address}/results/overlay").content)) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height, stream.sample_aspect_ratio) == (96, 64, Fraction(4, 3))
 
 
 def test_a_job_says_what_it_is(job: dict[str, object]) -> None:

@@ -18,6 +18,14 @@ def texture(rng: np.random.Generator, height: int, width: int) -> NDArray[np.uin
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
 
 
+@pytest.fixture(autouse=True)
+def kept_memory(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Leave the allocator of the process that runs all tests alone; counts how often it would have been told."""
+    told: list[None] = []
+    monkeypatch.setattr("isomer.train.allocator.keep_freed_memory", lambda: told.append(None))
+    return told
+
+
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Drawn shapes as cut-outs in `stills`, textures in `backgrounds`, and rendered sequences in `videos`."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import resource
 import shutil
 import signal
@@ -139,6 +140,32 @@ def test_ctrl_c_writes_a_checkpoint_and_resumes_exactly(
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
     assert main(["train", "--resume", str(recipe), *options]) == 0  # nothing left to do
     assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+
+
+def test_the_command_keeps_freed_memory_and_the_library_does_not(recipe: Path, kept_memory: list[None]) -> None:
+    options = ["optimizer.steps=1", "optimizer.warmup=0"]
+    assert train(load_config(recipe, options))
+    assert kept_memory == []
+    assert main(["train", "--resume", str(recipe), *options]) == 0
+    assert kept_memory == [None]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="for glibc alone")
+def test_freed_memory_is_kept() -> None:
+    """Large blocks come from the heap, and the heap does not shrink: the second time no page is fresh."""
+    code = """
+import resource
+from isomer.train.allocator import keep_freed_memory
+keep_freed_memory()
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    bytes(bytearray(b"x") * (64 << 20))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(faults(), faults())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, second = map(int, done.stdout.split())
+    assert second < first / 10
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_names_of_the_files(

@@ -17,6 +17,32 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
 
 
+def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what trades quality and time: --views, --smoothing and --keyframes."""
+    parser.add_argument(
+        "--views",
+        type=int,
+        default=1,
+        metavar="N",
+        help="average the maps of N views of every frame, 1, 2 or 4: mirrored, and with the flow from behind; "
+        "the network then takes N times as long (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--smoothing",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the map before, moved along the flow, in each map: 0.5 calms flicker (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--keyframes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="show the network every N-th frame only; between them its map moves along the flow (default: %(default)s)",
+    )
+
+
 def add_mask_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare how frames become masks: --threshold and --stride."""
     parser.add_argument(

@@ -56,21 +56,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Segment the videos, name those that fail, and sum up."""
     import sys
+    from contextlib import ExitStack
 
     from tqdm import tqdm
 
     from isomer.cluster import Record, Resources, Settings, State, segment_batch
     from isomer.cluster.inputs import Video
 
-    bar = tqdm(unit="video", disable=arguments.quiet, leave=False)
+    bar = None
+    with ExitStack() as stack:
 
-    def progress(video: Video, record: Record, left: int) -> None:
-        bar.total = bar.n + 1 + left
-        if record.state is State.failed:
-            bar.write(f"failed: {record.error}", file=sys.stderr)
-        bar.update()
+        def start(videos: int) -> None:
+            nonlocal bar
+            bar = stack.enter_context(tqdm(total=videos, unit="video", disable=arguments.quiet, leave=False))
 
-    with bar:
+        def progress(video: Video, record: Record, left: int) -> None:
+            assert bar is not None
+            if record.state is State.failed:
+                bar.write(f"failed: {record.error}", file=sys.stderr)
+            bar.update()
+
         summary = segment_batch(
             arguments.inputs,
             arguments.out,
@@ -86,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
             ),
             Resources(arguments.address, arguments.workers, arguments.cpus, arguments.retries),
             retry_failed=arguments.retry_failed,
+            started=start,
             progress=progress,
         )
     if not arguments.quiet:

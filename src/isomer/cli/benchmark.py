@@ -1,7 +1,8 @@
 """Measure the network and the whole path: latencies, frames a second, FLOPs, memory.
 
 --against measures a second configuration in turn with the first and prints the ratio, for instance
-`isomer benchmark --against backend=torch`.
+`isomer benchmark --against backend=torch`. PyTorch and OpenVINO also tell the parts of the network, in runs of their
+own: telling them apart slows the whole.
 """
 
 from __future__ import annotations
@@ -39,12 +40,15 @@ def run(arguments: argparse.Namespace) -> int:
     import json
     import tempfile
 
+    from isomer.errors import InputError
     from isomer.files import atomic_path
     from isomer.segment.benchmark import Configuration, benchmark, machine
     from isomer.segment.benchmark_plot import check_matplotlib, plot_stages
 
     if arguments.plot:
         check_matplotlib()
+    if arguments.frames < 2:
+        raise InputError(f"--frames {arguments.frames}: motion needs at least two; 72 is the default")
     first = {name: getattr(arguments, name) for name in Configuration.__dataclass_fields__}
     configurations = [Configuration(**first)]
     if arguments.against:
@@ -94,8 +98,10 @@ def _print(summary: dict[str, Any]) -> None:
     settings = ", ".join(f"{name} {value}" for name, value in summary["configuration"].items())
     width, height = summary["input_size"]
     print(settings)
-    print(f"  network at {width}x{height}: {summary['parameters'] / 1e6:.2f} M parameters, ", end="")
-    print(f"{summary['flops'] / 1e9:.2f} GFLOPs a frame")
+    print(f"  network at {width}x{height}", end="")
+    if summary["parameters"] is not None:
+        print(f": {summary['parameters'] / 1e6:.2f} M parameters, {summary['flops'] / 1e9:.2f} GFLOPs a frame", end="")
+    print()
     for title, times in (("stage", summary["stages_ms"]), ("part of the network", summary["parts_ms"])):
         if times:
             print(f"  {title:<22} {'median':>9} {'p95':>9}  ms")

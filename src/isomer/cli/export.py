@@ -2,6 +2,7 @@
 
 The file takes frames and their flow images, `frames` and `flows`, uint8 [B, H, W, 3] in RGB, and gives
 `probabilities`, float32 [B, H, W]; B is free, H and W are multiples of 32. It is checked against PyTorch.
+The verbs that take --model run an OpenVINO file too.
 """
 
 from __future__ import annotations
@@ -24,15 +25,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="no pre- and post-processing: normalised float32 [B, 3, H, W] in, logits [B, 1, H, W] out",
     )
+    parser.add_argument(
+        "--int8",
+        nargs="+",
+        type=Path,
+        metavar="VIDEO",
+        help="with --format openvino: compute in 8-bit integers, calibrated on videos like those to come, a few "
+        "hundred frames in all (needs isomer-vos[int8])",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Export and say how close the file is to PyTorch."""
+    from isomer.errors import InputError
     from isomer.model.zoo import create_model
     from isomer.segment.export import export_network
 
+    if arguments.int8 and (arguments.format != "openvino" or arguments.raw):
+        raise InputError("--int8: only with --format openvino, and not with --raw")
     network = create_model(arguments.model)
     out = arguments.out or Path(Path(arguments.model).name).with_suffix(_SUFFIXES[arguments.format])
+    if arguments.int8:
+        from isomer.segment.quantization import export_int8
+
+        frames, mean, similarity = export_int8(network, out, arguments.int8)
+        print(
+            f"wrote {out}: over {frames} frames held back, probabilities differ from PyTorch's by {mean:.2g} in "
+            f"the mean, and masks agree with J = {similarity:.3f}"
+        )
+        return 0
     difference = export_network(network, out, arguments.format, processing=not arguments.raw)
     print(f"wrote {out}: probabilities differ from PyTorch's by at most {difference:.1g}")
     return 0

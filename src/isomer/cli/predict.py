@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_model_arguments
+from isomer.cli._options import add_model_arguments, add_quality_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder to write")
     add_model_arguments(parser)
+    add_quality_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -25,9 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from isomer.model.weights import find_weights
     from isomer.segment import Segmenter
-    from isomer.segment.dataset import predict_dataset
+    from isomer.segment.dataset import check_dataset, predict_dataset
 
-    segmenter = Segmenter(arguments.model, size=arguments.size, backend=arguments.backend, device=arguments.device)
     weights = find_weights(arguments.model)
     settings = {
         "model": arguments.model,
@@ -35,7 +35,20 @@ def run(arguments: argparse.Namespace) -> int:
         "size": arguments.size,
         "backend": arguments.backend,
         "device": arguments.device,
+        "views": arguments.views,
+        "smoothing": arguments.smoothing,
+        "keyframes": arguments.keyframes,
     }
+    check_dataset(arguments.dataset, arguments.out, settings)
+    segmenter = Segmenter(
+        arguments.model,
+        size=arguments.size,
+        backend=arguments.backend,
+        device=arguments.device,
+        views=arguments.views,
+        smoothing=arguments.smoothing,
+        keyframes=arguments.keyframes,
+    )
     for done in predict_dataset(arguments.dataset, arguments.out, segmenter, settings):
         state = "already done" if done.skipped else "written"
         print(f"{done.name}: {done.frames} maps {state} in {done.folder}", flush=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_mask_arguments, add_model_arguments
+from isomer.cli._options import add_mask_arguments, add_model_arguments, add_quality_arguments
 
 _OUTPUTS = (
     "overlay",
@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_model_arguments(parser)
     add_mask_arguments(parser)
+    add_quality_arguments(parser)
     parser.add_argument(
         "--objects",
         action="store_true",
@@ -66,6 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         threshold=arguments.threshold,
         stride=arguments.stride,
+        views=arguments.views,
+        smoothing=arguments.smoothing,
+        keyframes=arguments.keyframes,
         objects=arguments.objects,
         progress=not arguments.quiet,
     )

@@ -25,6 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isomer.errors import InputError
 
     try:
+        from isomer.train.allocator import keep_freed_memory
         from isomer.train.config import load_config
         from isomer.train.dry_run import describe
         from isomer.train.loop import train
@@ -38,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         for line in describe(config):
             print(line)
         return 0
+    keep_freed_memory()
     if train(config, resume=arguments.resume):
         return 0
     print(f"stopped; isomer train --resume goes on from {config.output / 'last.pt'}")

@@ -80,6 +80,7 @@ def segment_batch(
     resources: Resources | None = None,
     *,
     retry_failed: bool = False,
+    started: Callable[[int], object] = lambda videos: None,
     progress: Progress = lambda video, record, left: None,
 ) -> BatchSummary:
     """Segment many videos; run again, it goes on where it stopped.
@@ -93,23 +94,25 @@ def segment_batch(
         settings: what to make of each video.
         resources: what to run on.
         retry_failed: take up again what failed in an earlier run.
+        started: is called with the number of videos to be segmented, once input, output and Ray are found good.
         progress: is called when a video is done or has failed, with the number of those that are left.
 
     Raises:
         InputError: Ray is not installed, the cluster is not there, or an input, setting or output is no good.
     """
     settings, resources = settings or Settings(), resources or Resources()
-    _import_ray(resources)
     videos = find_videos(inputs, output)
     output = Path(output).absolute()
     made_with = asdict(settings) | {"outputs": list(settings.outputs)}
     for where in ("backend", "device", "shard"):  # outputs do not depend on these
         del made_with[where]
     manifest = Manifest(output / _MANIFEST, made_with)
+    _import_ray(resources)
     pending = manifest.open(videos, retry_failed=retry_failed)
     if pending:
         try:
             with _ray_running(resources):
+                started(len(pending))
                 _Batch(settings, resources, manifest, output / _PARTS, progress).run(pending)
         finally:
             manifest.save()

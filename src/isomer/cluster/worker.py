@@ -9,10 +9,10 @@ import shutil
 import time
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,10 @@ from isomer.cluster.settings import Settings, kept
 from isomer.cluster.shards import LOOK_AHEAD, MAX_STEP, WARM_UP, PairedFlow, Shard
 from isomer.errors import InputError
 from isomer.files import atomic_path
-from isomer.media import OUTPUTS, Frame, FrameSource, Writer, create_writer, open_frames
+from isomer.media import OUTPUTS, FrameSource, Writer, create_writer, open_frames
 from isomer.media.image import decode_stored, read_bytes
 from isomer.segment import Segmenter
+from isomer.segment.video import segment_frames, taken_frames
 
 
 @dataclass(frozen=True)
@@ -124,13 +125,9 @@ class Worker:
         if 0 < settings.shard < taken:
             return TooLong(taken)
         self._flow.begin()
-        frames = _at_least_two(islice(source, 0, None, settings.stride), source)
-        count = 0
-        with self._writers(video, source) as writers, closing(self._segmenter.predict(frames)) as maps:
-            for frame, probability in maps:
-                for writer in writers.values():
-                    writer.write(frame, probability)
-                count += 1
+        frames = taken_frames(source, settings.stride)
+        with self._writers(video, source) as writers:
+            count = segment_frames(self._segmenter, frames, writers.values())
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
 
     def segment_part(self, video: Video, folder: Path, shard: Shard) -> PartDone:
@@ -174,7 +171,7 @@ class Worker:
         source = open_frames(video.path)
         count = 0
         with self._writers(video, source) as writers:
-            for frame in _at_least_two(islice(source, 0, None, settings.stride), source):
+            for frame in taken_frames(source, settings.stride):
                 for kind, writer in writers.items():
                     file = folder / kept(kind) / f"{frame.name}.png"
                     writer.write(frame, _probability(kind, file, settings.threshold))
@@ -191,14 +188,6 @@ class Worker:
                 _remove_unfinished(path)
                 writers[kind] = stack.enter_context(create_writer(kind, path, source, self._settings.threshold))
             yield writers
-
-
-def _at_least_two(frames: Iterable[Frame], source: FrameSource) -> Iterator[Frame]:
-    iterator = iter(frames)
-    first = list(islice(iterator, 2))
-    if len(first) < 2:
-        raise InputError(f"{source.path}: has only one frame; motion needs at least two")
-    return chain(first, iterator)
 
 
 def _probability(kind: str, file: Path, threshold: float) -> NDArray[np.float32]:

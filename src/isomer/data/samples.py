@@ -36,6 +36,8 @@ class SampleOptions:
         max_step: real frames are paired 1 to `max_step` frames apart.
         drop_motion: share whose flow image shows no motion.
         motion_from_frame: share whose flow image is the frame itself, so that the flow stream learns shapes.
+        drop_appearance: share whose frame is plain gray.
+        exact_flow: of rendered scenes, take the true flow instead of an estimate.
         strict: stop at an unreadable image instead of drawing another sample.
     """
 
@@ -44,6 +46,8 @@ class SampleOptions:
     max_step: int = 1
     drop_motion: float = 0.06
     motion_from_frame: float = 0.06
+    drop_appearance: float = 0.0
+    exact_flow: bool = False
     strict: bool = False
 
 
@@ -84,7 +88,8 @@ class TrainingSamples(Dataset[_Sample]):
     """Pairs of frames, rendered or real, with the flow between them, an endless stream by index.
 
     Sample i is a function of (seed, i) alone: it does not depend on the order, the worker, or the process.
-    Flow is what DIS estimates on the degraded pair, except where a real sequence has its vectors stored.
+    Flow is what DIS estimates on the degraded pair, except where a real sequence has its vectors stored, or
+    where `options.exact_flow` asks for the true one of a scene.
 
     Args:
         scenes: draws synthetic scenes; not needed where `options.real` is 1.
@@ -139,11 +144,13 @@ class TrainingSamples(Dataset[_Sample]):
         image = flow_to_image(_estimator().between(first, second) if vectors is None else vectors)
         # Of large frames the estimator returns a coarser grid.
         image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
-        draw = rng.random()
-        if draw < self.options.drop_motion:
+        draw, options = rng.random(), self.options
+        if draw < options.drop_motion:
             image = np.full_like(image, 255)
-        elif draw < self.options.drop_motion + self.options.motion_from_frame:
+        elif draw < options.drop_motion + options.motion_from_frame:
             image = first
+        elif draw < options.drop_motion + options.motion_from_frame + options.drop_appearance:
+            first = np.full_like(first, 127)
         return first, image, mask, sources
 
     def _rendered(
@@ -152,7 +159,8 @@ class TrainingSamples(Dataset[_Sample]):
         assert self.scenes is not None
         scene = self.scenes(rng, (size, size))
         first, mask = scene.render(0)
-        return first, scene.render(1)[0], mask, None, scene.sources
+        vectors = scene.flow(0, 1) if self.options.exact_flow else None
+        return first, scene.render(1)[0], mask, vectors, scene.sources
 
     def _real(
         self, rng: np.random.Generator, size: int

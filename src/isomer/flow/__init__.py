@@ -4,16 +4,18 @@ from isomer.flow.color import flow_to_image, motion_scale
 from isomer.flow.dis import DISFlow
 from isomer.flow.estimator import Flow, FlowEstimator
 from isomer.flow.flo import FlowFiles, read_flo, write_flo
-from isomer.flow.stream import frames_with_flow
+from isomer.flow.stream import MovingFrame, frames_with_flow, moving_frames
 
 __all__ = [
     "DISFlow",
     "Flow",
     "FlowEstimator",
     "FlowFiles",
+    "MovingFrame",
     "flow_to_image",
     "frames_with_flow",
     "motion_scale",
+    "moving_frames",
     "read_flo",
     "write_flo",
 ]

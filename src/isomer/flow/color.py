@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from isomer.flow.estimator import Flow
 
-_ANGLES = 4096  # steps of the angle table: its error stays below one gray level
+_ANGLES, _SPEEDS = 4096, 255  # steps of the colour table: its error stays below one gray level
 
 
 def _wheel() -> NDArray[np.float64]:
@@ -21,23 +21,24 @@ def _wheel() -> NDArray[np.float64]:
     ])  # fmt: skip
 
 
-def _angle_table() -> NDArray[np.float32]:
-    """Build 1 - colour for `_ANGLES` directions in [0, 2 pi): [_ANGLES, 3].
+def _colour_table() -> NDArray[np.uint8]:
+    """Build the colours of all speeds, white first, and all directions in [0, 2 pi]: [_SPEEDS + 1, _ANGLES + 1, 3].
 
     The wheel is laid out over [-pi, pi] of the direction opposite to the vector, and its last colour does
     not lead back to the first: both are the original code's.
     """
     wheel = _wheel()
-    angle = np.arange(_ANGLES) * (2 * np.pi / _ANGLES)
+    angle = np.arange(_ANGLES + 1) % _ANGLES * (2 * np.pi / _ANGLES)
     opposite = np.arctan2(-np.sin(angle), -np.cos(angle)) / np.pi
     position = (opposite + 1) / 2 * (len(wheel) - 1)
     low = np.floor(position).astype(int)
     weight = (position - low)[:, None]
     colour = (1 - weight) * wheel[low] + weight * wheel[(low + 1) % len(wheel)]
-    return np.asarray(1 - colour, np.float32)
+    saturation = np.linspace(0, 1, _SPEEDS + 1)[:, None, None]
+    return np.asarray(255 * (1 - saturation * (1 - colour)), np.uint8)
 
 
-_TABLE = _angle_table()
+_TABLE = _colour_table()
 
 
 def motion_scale(flow: Flow, floor: float = 1 / 256) -> float:
@@ -61,6 +62,6 @@ def flow_to_image(flow: Flow, scale: float | None = None) -> NDArray[np.uint8]:
         uint8 RGB [h, w, 3].
     """
     speed, angle = cv2.cartToPolar(np.ascontiguousarray(flow[..., 0]), np.ascontiguousarray(flow[..., 1]))
-    saturation = np.minimum(speed * (1 / (scale or motion_scale(flow))), 1)
-    index = (angle * (_ANGLES / (2 * np.pi)) + 0.5).astype(np.int32) % _ANGLES
-    return np.asarray(255 * (1 - saturation[..., None] * _TABLE[index]), np.uint8)
+    row = np.minimum(speed * (_SPEEDS / (scale or motion_scale(flow))), _SPEEDS)
+    column = angle * np.float32(_ANGLES / (2 * np.pi))
+    return cv2.remap(_TABLE, column, row, cv2.INTER_NEAREST).astype(np.uint8, copy=False)

@@ -30,7 +30,7 @@ class DISFlow:
         short_side: larger frames are shrunk to it first; the flow keeps that resolution.
     """
 
-    def __init__(self, preset: Preset = "medium", short_side: int = 256):
+    def __init__(self, preset: Preset = "medium", short_side: int = 320):
         self._dis = cv2.DISOpticalFlow.create(_PRESETS[preset])
         self._short_side = short_side
 

@@ -39,7 +39,7 @@ def write_flo(path: str | Path, flow: Flow) -> None:
 class FlowFiles:
     """Flow computed beforehand: `<folder>/<name of the source frame>.flo`.
 
-    The files hold forward flow to the next frame, so this estimator goes with a temporal step of one; where
+    The files hold forward flow to the next frame, so this estimator goes with `max_step=1` and no stride; where
     a frame has no file, as the last one often has not, the flow back from the frame before is taken.
     """
 
@@ -47,7 +47,16 @@ class FlowFiles:
         self._folder = Path(folder)
 
     def __call__(self, source: Frame, target: Frame) -> Flow:
-        """Return the stored flow from `source`, or the negated stored flow of `target` for a backward pair."""
+        """Return the stored flow from `source`, or the negated stored flow of `target` for a backward pair.
+
+        Raises:
+            InputError: the frames are not neighbours, or the file is missing or no `.flo` file.
+        """
+        if abs(target.index - source.index) != 1:
+            raise InputError(
+                f"{self._folder}: holds no flow from frame {source.name} to {target.name}, only between neighbours; "
+                "give max_step=1 and no stride"
+            )
         if target.index < source.index:
             return -read_flo(self._folder / f"{target.name}.flo")
         return read_flo(self._folder / f"{source.name}.flo")

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from operator import itemgetter
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -23,9 +24,26 @@ _CUT = 0.2
 _SLOW, _FAST = 1 / 256, 1 / 64
 
 
-def frames_with_flow(
-    frames: Iterable[Frame], estimator: FlowEstimator, max_step: int = 4
-) -> Iterator[tuple[Frame, Flow]]:
+class MovingFrame(NamedTuple):
+    """A frame and how it moves.
+
+    Attributes:
+        frame: the frame.
+        flows: float32 [h, w, 2] each: the flow towards a later frame and, where asked for, that from an earlier
+            one. Both point forward in time: what is looked up backwards is negated.
+        steps: by how many frames each of them leads; 0 where nothing is known.
+        opens_shot: whether there is no frame before it in its shot.
+    """
+
+    frame: Frame
+    flows: tuple[Flow, ...]
+    steps: tuple[int, ...]
+    opens_shot: bool
+
+
+def moving_frames(
+    frames: Iterable[Frame], estimator: FlowEstimator, max_step: int = 4, *, both: bool = False
+) -> Iterator[MovingFrame]:
     """Pair each frame with its flow towards a later frame of the same shot.
 
     The temporal step is chosen from the motion, so that a slow or high-frame-rate video still shows some: it
@@ -37,12 +55,18 @@ def frames_with_flow(
         frames: in order; at most 2 `max_step` + 1 of them are held.
         estimator: of the flow.
         max_step: the largest temporal step, in frames.
-
-    Yields:
-        The frame and its flow, float32 [h, w, 2].
+        both: look back as well as ahead; frames at an end of a shot get what there is twice.
     """
     for _, shot in groupby(_numbered_by_shot(frames), key=itemgetter(0)):
-        yield from _flow_in_shot((frame for _, frame in shot), estimator, max_step)
+        yield from _flow_in_shot((frame for _, frame in shot), estimator, max_step, both)
+
+
+def frames_with_flow(
+    frames: Iterable[Frame], estimator: FlowEstimator, max_step: int = 4
+) -> Iterator[tuple[Frame, Flow]]:
+    """Yield what the network sees by default: each frame and its flow ahead; see `moving_frames`."""
+    for moving in moving_frames(frames, estimator, max_step):
+        yield moving.frame, moving.flows[0]
 
 
 def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
@@ -68,22 +92,28 @@ def _numbered_by_shot(frames: Iterable[Frame]) -> Iterator[tuple[int, Frame]]:
         yield shot, frame
 
 
-def _flow_in_shot(frames: Iterator[Frame], estimator: FlowEstimator, max_step: int) -> Iterator[tuple[Frame, Flow]]:
+def _flow_in_shot(
+    frames: Iterator[Frame], estimator: FlowEstimator, max_step: int, both: bool
+) -> Iterator[MovingFrame]:
     past: deque[Frame] = deque(maxlen=max_step)  # newest first
     window = deque(islice(frames, max_step + 1))  # the present frame, then those to come
     step = 1
     while window:
         frame = window[0]
         ahead, behind = min(step, len(window) - 1), min(step, len(past))
-        if ahead and ahead >= behind:
-            flow = estimator(frame, window[ahead])
-        elif behind:
-            flow = -estimator(frame, past[behind - 1])
-        else:
-            flow = np.zeros((*frame.image.shape[:2], 2), np.float32)
-        yield frame, flow
+        found: list[tuple[Flow, int]] = []
+        if ahead and (both or ahead >= behind):
+            found.append((estimator(frame, window[ahead]), ahead))
+        if behind and (both or not found):
+            found.append((-estimator(frame, past[behind - 1]), behind))
+        if not found:
+            found.append((np.zeros((*frame.image.shape[:2], 2), np.float32), 0))
+        if both and len(found) == 1:
+            found *= 2
+        flows, steps = zip(*found, strict=True)
+        yield MovingFrame(frame, flows, steps, opens_shot=not past)
 
-        motion = motion_scale(flow, floor=0) / float(np.hypot(*flow.shape[:2]))
+        motion = motion_scale(flows[0], floor=0) / float(np.hypot(*flows[0].shape[:2]))
         if motion < _SLOW:
             step = min(2 * step, max_step)
         elif motion > _FAST:

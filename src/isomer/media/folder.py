@@ -18,11 +18,16 @@ DEFAULT_FPS = Fraction(24)
 class FolderSource:
     """The images of one folder, `files`, in natural order (frame2 before frame10); see `FrameSource`.
 
+    Args:
+        path: of the folder.
+        fps: frames a second.
+        max_pixels: the most that an image may have.
+
     Raises:
-        InputError: there are no images, they differ in size, or two have the same stem.
+        InputError: there are no images, they differ in size or are too large, or two have the same stem.
     """
 
-    def __init__(self, path: str | Path, fps: Fraction = DEFAULT_FPS) -> None:
+    def __init__(self, path: str | Path, fps: Fraction = DEFAULT_FPS, max_pixels: int | None = None) -> None:
         self.path = Path(path)
         self.fps = fps
         self.files = sorted(
@@ -35,6 +40,8 @@ class FolderSource:
         self.count: int | None = len(self.files)
         self._check_stems()
         self.size = image_size(self.files[0])
+        if max_pixels is not None and self.size[0] * self.size[1] > max_pixels:
+            raise InputError(f"{self.path}: images of more than {max_pixels} pixels; make them smaller")
         for file in self.files[1:]:
             self._check_size(file, image_size(file))
 

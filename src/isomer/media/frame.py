@@ -32,6 +32,8 @@ class Frame:
 class Source(Protocol):
     """What is known of frames before any is read.
 
+    One whose pixels are not square also has `pixel_aspect`, their width over their height, a Fraction.
+
     Attributes:
         path: the file or the folder.
         size: (width, height) of every frame, after rotation.
@@ -49,3 +51,16 @@ class FrameSource(Source, Protocol):
     """A video or a folder of images; each iteration streams its frames anew, one in memory at a time."""
 
     def __iter__(self) -> Iterator[Frame]: ...
+
+
+def pixel_aspect(source: object) -> Fraction:
+    """Return the width of a source's pixels over their height; see `Source`."""
+    aspect: Fraction = getattr(source, "pixel_aspect", Fraction(1))
+    return aspect
+
+
+def display_size(source: Source) -> tuple[int, int]:
+    """Return the (width, height) at which square pixels show a source in its true shape; neither is smaller."""
+    aspect = pixel_aspect(source)
+    width, height = source.size
+    return (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isomer.errors import InputError
-from isomer.media.frame import Frame, FrameSource
+from isomer.media.frame import Frame, FrameSource, pixel_aspect
 from isomer.media.overlay import overlay
 from isomer.media.reader import open_frames
 
@@ -40,6 +40,7 @@ class LiveSource:
 
     def __init__(self, device: _Device) -> None:
         self.path, self.size, self.fps = device.path, device.size, device.fps
+        self.pixel_aspect = pixel_aspect(device)
         self.count: int | None = None
         self.arrived = 0
         self._device = device
@@ -135,6 +136,7 @@ class _Playback:
 
     def __init__(self, source: FrameSource) -> None:
         self.path, self.size, self.fps = source.path, source.size, source.fps
+        self.pixel_aspect = pixel_aspect(source)
         self._source = source
 
     def __iter__(self) -> Iterator[Frame]:

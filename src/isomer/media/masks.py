@@ -70,6 +70,7 @@ class _VideoMasks:
         self._video = VideoSource(path)
         self.path = path
         self.size, self.fps, self.count = self._video.size, self._video.fps, self._video.count
+        self.pixel_aspect = self._video.pixel_aspect
 
     def __iter__(self) -> Iterator[Segmented]:
         for frame in self._video:

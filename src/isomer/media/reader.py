@@ -10,21 +10,26 @@ from isomer.media.frame import FrameSource
 from isomer.media.video import VideoSource
 
 
-def open_frames(path: str | Path) -> FrameSource:
+def open_frames(path: str | Path, max_pixels: int | None = None) -> FrameSource:
     """Open a local video file or a folder of images; nothing else is ever opened, whatever the file names.
+
+    Args:
+        path: of the file or folder.
+        max_pixels: the most that a frame may have, so that input nobody vouches for takes no more memory.
 
     Raises:
         InputError: the path is missing, no video, without a frame that decodes, or a folder without images or
-            with images of different sizes.
+            with images of different sizes; or a frame has more than `max_pixels` (one that comes later in a
+            video raises when it is reached).
     """
     path = Path(path)
     try:
         if path.is_dir():
-            return FolderSource(path)
+            return FolderSource(path, max_pixels=max_pixels)
         if not path.exists():
             raise InputError(f"{path}: no such file or folder; check the path")
         if not path.is_file():
             raise InputError(f"{path}: neither a file nor a folder; give a video file")
-        return VideoSource(path)
+        return VideoSource(path, max_pixels)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error

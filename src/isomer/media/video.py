@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -29,6 +29,8 @@ _FORMATS = (
     "ogg,rm,vc1,wtv,yuv4mpegpipe"
 )
 _LOCAL = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+_LONGEST_PIXEL = 4
+"""A pixel that is stated to be longer is a mistake, or a trap that makes outputs huge: it is taken for square."""
 
 
 class DamagedVideoWarning(UserWarning):
@@ -42,19 +44,33 @@ class VideoSource:
     are ignored; interlaced material is not deinterlaced. A picture that changes its size midway is scaled to
     the first. Damage is not fatal: what decodes is yielded, then a `DamagedVideoWarning` is issued.
 
+    Args:
+        path: of the file.
+        max_pixels: the most that a picture may have; decoders do not even make room for many more.
+
+    Attributes:
+        pixel_aspect: width of the pixels over their height, after rotation.
+
     Raises:
-        InputError: the file is no video, has no video stream, or none of its frames decodes.
+        InputError: the file is no video, has no video stream, or none of its frames decodes; or, also from
+            iterating, a picture has more than `max_pixels`.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, max_pixels: int | None = None) -> None:
         self.path = Path(path)
-        with _open(self.path) as (container, stream):
-            picture = next((picture for picture in _decode(container, stream) if picture is not None), None)
+        self._max_pixels = max_pixels
+        with _open(self.path, self._max_pixels) as (container, stream):
+            pictures = _decode(container, stream, self._check_pixels)
+            picture = next((picture for picture in pictures if picture is not None), None)
             if picture is None:
                 raise InputError(f"{self.path}: no frame can be decoded; the file is damaged")
             self._coded_size = (picture.width, picture.height)
             turned = _Orientation(picture).transposed
             self.size = (picture.height, picture.width) if turned else (picture.width, picture.height)
+            aspect = stream.sample_aspect_ratio or Fraction(1)
+            if not Fraction(1, _LONGEST_PIXEL) <= aspect <= _LONGEST_PIXEL:
+                aspect = Fraction(1)
+            self.pixel_aspect = 1 / aspect if turned else aspect
             self.fps = Fraction(stream.average_rate or stream.guessed_rate or 25)
             self.count = stream.frames or _frames_by_duration(container, self.fps)
 
@@ -64,8 +80,8 @@ class VideoSource:
         reformatter = VideoReformatter()
         index, start, time = 0, 0.0, 0.0
         damaged_at: int | None = None
-        with _open(self.path) as (container, stream):
-            for picture in _decode(container, stream):
+        with _open(self.path, self._max_pixels) as (container, stream):
+            for picture in _decode(container, stream, self._check_pixels):
                 if picture is None:
                     damaged_at = index if damaged_at is None else damaged_at
                     continue
@@ -86,12 +102,18 @@ class VideoSource:
                 stacklevel=2,
             )
 
+    def _check_pixels(self, width: int, height: int) -> None:
+        if self._max_pixels is not None and not 0 < width * height <= self._max_pixels:
+            raise InputError(f"{self.path}: a picture of more than {self._max_pixels} pixels; make the video smaller")
+
 
 @contextmanager
-def _open(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _open(path: Path, max_pixels: int | None) -> Iterator[tuple[InputContainer, VideoStream]]:
+    # Decoders count with a picture the edges they add to it.
+    options = {} if max_pixels is None else {"max_pixels": str(2 * max_pixels + 2**20)}
     try:
         # Absolute, so that no name can read as a protocol ("concat:...").
-        container = av.open(str(path.absolute()), container_options=_LOCAL, metadata_errors="replace")
+        container = av.open(str(path.absolute()), container_options=_LOCAL, options=options, metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
         raise InputError(f"{path}: not a video that can be read ({error.strerror}); give a whole video file") from error
     with container:
@@ -101,11 +123,17 @@ def _open(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         best = container.streams.best("video")
         stream = best if isinstance(best, VideoStream) and best in streams else streams[0]
         stream.thread_type = "AUTO"
+        stream.codec_context.options = options
         yield container, stream
 
 
-def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | None]:
-    """Yield every picture that decodes, and None for a gap: amid them or, if the file is cut, at the end."""
+def _decode(
+    container: InputContainer, stream: VideoStream, check: Callable[[int, int], None]
+) -> Iterator[VideoFrame | None]:
+    """Yield every picture that decodes, and None for a gap: amid them or, if the file is cut, at the end.
+
+    `check` is told the width and height of every picture, and of one for which a decoder may have made no room.
+    """
     packets = container.demux()
     gap = False
     reached = 0.0  # seconds, over all streams: the sound often ends after the pictures
@@ -123,6 +151,7 @@ def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
                 continue
             pictures = packet.decode()
         except av.error.FFmpegError:
+            check(stream.codec_context.width, stream.codec_context.height)  # 0 where the decoder forgets them
             gap = True
             continue
         if gap and pictures and packet.size:  # the last packet is empty: it asks for what the decoder still holds
@@ -130,6 +159,7 @@ def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
             yield None
         for picture in pictures:
             assert isinstance(picture, VideoFrame)
+            check(picture.width, picture.height)
             yield picture
     if gap or _stated_end(container) - reached > max(0.5, 2 / (stream.average_rate or 24)):
         yield None

@@ -25,13 +25,15 @@ from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.files import atomic_path, made_folder
-from isomer.media.frame import Frame, Source
+from isomer.media.frame import Frame, Source, display_size, pixel_aspect
 from isomer.media.image import encode_image, encode_palette
 from isomer.media.labels import Labels
 from isomer.media.overlay import overlay, overlay_objects
 
 # The index first, so that browsers play before all is loaded; no random identifiers, no version of FFmpeg.
 _CONTAINER_OPTIONS = {"movflags": "+faststart", "fflags": "+bitexact"}
+# Of an encoder: the number changes its bytes, so it must not be that of the machine's cores.
+_THREADS = 4
 
 
 class Writer(ABC):
@@ -214,7 +216,8 @@ class VideoWriter(FileWriter):
     """A video that browsers play, with the time stamps of the source.
 
     Where the codec stores colour at half the resolution, an odd width or height is made even by repeating the
-    last column or row. Colours are BT.709 of limited range, and tagged so.
+    last column or row. Colours are BT.709 of limited range, and tagged so. Pixels that are not square are tagged
+    so too or, where FFmpeg cannot, made square by stretching the picture.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".mp4", ".mov", ".mkv")
@@ -224,10 +227,12 @@ class VideoWriter(FileWriter):
     _codec_options: ClassVar[dict[str, str]] = {"preset": "veryfast", "crf": "20", "x264-params": "mbtree=0"}
     _muxer_options: ClassVar[dict[str, str]] = {}
     _time_base: ClassVar[Fraction] = Fraction(1, 90_000)
+    _tells_pixel_aspect: ClassVar[bool] = True  # whether FFmpeg can write it down in this format
 
     def _open(self, temporary: Path, source: Source, resources: ExitStack) -> None:
         self._container = av.open(str(temporary), "w", container_options=_CONTAINER_OPTIONS | self._muxer_options)
         resources.push(self._finish)
+        self._size = self._picture_size(source)
         self._stream = self._add_stream(source)
         self._container.start_encoding()
         self._reformatter = VideoReformatter()
@@ -235,6 +240,7 @@ class VideoWriter(FileWriter):
         self._frame_duration = round(1 / source.fps / self._time_base)
 
     def _put(self, frame: Frame, picture: NDArray[np.uint8]) -> None:
+        picture = _resized(picture, self._size)
         bottom, right = self._stream.height - picture.shape[0], self._stream.width - picture.shape[1]
         if bottom or right:
             border = ((0, bottom), (0, right), (0, 0))[: picture.ndim]
@@ -255,18 +261,19 @@ class VideoWriter(FileWriter):
     def _encode(self, video_frame: VideoFrame) -> None:
         self._container.mux(self._stream.encode(video_frame))
 
-    def _stream_size(self, source: Source) -> tuple[int, int]:
-        width, height = source.size
-        return width + width % 2, height + height % 2
+    def _picture_size(self, source: Source) -> tuple[int, int]:
+        """Return the (width, height) of what is shown."""
+        return source.size if self._tells_pixel_aspect else display_size(source)
 
     def _add_stream(self, source: Source) -> VideoStream:
         stream = self._container.add_stream(self._codec, rate=source.fps, options=dict(self._codec_options))
         assert isinstance(stream, VideoStream)
-        stream.width, stream.height = self._stream_size(source)
+        stream.width, stream.height = (side + side % 2 for side in self._size)
         stream.pix_fmt = self._pixel_format
         context = stream.codec_context
         context.time_base = self._time_base
-        context.thread_type = "AUTO"
+        context.sample_aspect_ratio = pixel_aspect(source) if self._tells_pixel_aspect else Fraction(1)
+        context.thread_type, context.thread_count = "AUTO", _THREADS
         context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
         context.color_range = ColorRange.MPEG
         return stream
@@ -321,6 +328,7 @@ class CutoutVideoWriter(VideoWriter):
         "auto-alt-ref": "0",
     }
     _time_base = Fraction(1, 1000)
+    _tells_pixel_aspect = False
 
     def _picture(
         self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
@@ -336,6 +344,7 @@ class ProResWriter(CutoutVideoWriter):
     _pixel_format = "yuva444p10le"
     _codec_options: ClassVar[dict[str, str]] = {"profile": "4444", "vendor": "apl0", "alpha_bits": "16"}
     _time_base = VideoWriter._time_base
+    _tells_pixel_aspect = True
 
 
 class WebPWriter(OverlayVideoWriter):
@@ -350,18 +359,13 @@ class WebPWriter(OverlayVideoWriter):
     _codec_options: ClassVar[dict[str, str]] = {"quality": "60", "compression_level": "2"}
     _muxer_options: ClassVar[dict[str, str]] = {"loop": "0"}
     _time_base = Fraction(1, 1000)
+    _tells_pixel_aspect = False
     _longer_side: ClassVar[int] = 480
     _interval: ClassVar[float] = 0.1  # seconds
 
-    def __init__(self, path: str | Path, source: Source, threshold: float = 0.5) -> None:
-        scale = min(1.0, self._longer_side / max(source.size))
-        width, height = (max(2, round(side * scale / 2) * 2) for side in source.size)
-        self._size = (width, height)
-        self._due = 0.0
-        super().__init__(path, source, threshold)
-
     def _open(self, temporary: Path, source: Source, resources: ExitStack) -> None:
         super()._open(temporary, source, resources)
+        self._due = 0.0
         self._frame_duration = round(max(self._interval, float(1 / source.fps)) / self._time_base)
 
     def write(self, frame: Frame, probability: NDArray[np.float32], labels: Labels | None = None) -> None:
@@ -370,14 +374,11 @@ class WebPWriter(OverlayVideoWriter):
             self._due = max(self._due + self._interval, frame.time)
             super().write(frame, probability, labels)
 
-    def _picture(
-        self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
-    ) -> NDArray[np.uint8]:
-        picture = super()._picture(image, probability, labels)
-        return np.asarray(cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA), np.uint8)
-
-    def _stream_size(self, source: Source) -> tuple[int, int]:
-        return self._size
+    def _picture_size(self, source: Source) -> tuple[int, int]:
+        shown = super()._picture_size(source)
+        scale = min(1.0, self._longer_side / max(shown))
+        width, height = (max(2, round(side * scale / 2) * 2) for side in shown)
+        return width, height
 
 
 class GIFWriter(WebPWriter):
@@ -430,6 +431,15 @@ def _cutout(image: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.ui
     near = cv2.dilate(alpha, np.ones((17, 17), np.uint8))
     colours = cv2.copyTo(image, near)
     return np.asarray(cv2.merge((*cv2.split(colours), alpha)), np.uint8)
+
+
+def _resized(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    height, width = picture.shape[:2]
+    if (width, height) == size:
+        return picture
+    enlarged = size[0] >= width and size[1] >= height
+    resized = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR if enlarged else cv2.INTER_AREA)
+    return np.asarray(resized, np.uint8)
 
 
 @contextmanager

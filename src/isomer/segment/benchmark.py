@@ -8,27 +8,26 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from isomer.errors import InputError
 from isomer.flow import DISFlow, flow_to_image
 from isomer.media import Frame, OverlayVideoWriter, open_frames
 from isomer.model.network import Isomer
 from isomer.model.zoo import create_model
-from isomer.segment.backends import create_backend
-from isomer.segment.backends.pytorch import TorchBackend
-from isomer.segment.segmenter import network_size, resize_image, resize_map
+from isomer.segment.backends import create_backend, is_ir
+from isomer.segment.parts import part_timer
+from isomer.segment.segmenter import Segmenter, network_size, resize_image, resize_map
 from isomer.segment.video import segment_video
 
 T = TypeVar("T")
@@ -55,18 +54,18 @@ class Measurement:
     Attributes:
         configuration: what was measured.
         input_size: (width, height) that the network sees.
-        parameters: of the network.
-        flops: of the network for one frame; a multiplication and an addition are two.
+        parameters: of the network; None for an OpenVINO file, which does not say.
+        flops: of the network for one frame; a multiplication and an addition are two. None as above.
         stages: times of a frame by stage, see STAGES; of the network, those of a batch divided by its frames.
-        parts: times of a batch by part of the network; only PyTorch tells.
+        parts: times of a batch by part of the network, in runs of their own; PyTorch and OpenVINO tell.
         path: times of a frame by the whole path, video in and overlay out.
         peak_memory: bytes of the process so far, and of the GPU.
     """
 
     configuration: Configuration
     input_size: tuple[int, int]
-    parameters: int
-    flops: int
+    parameters: int | None
+    flops: int | None
     stages: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     parts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     path: list[float] = field(default_factory=list)
@@ -94,21 +93,29 @@ def benchmark(
 
     Args:
         configurations: one or several.
-        video: what the path is measured on; its first `repeats` + 1 frames are for the stages.
-        repeats: of every stage, after a warm-up.
-        rounds: of the whole path.
+        video: what the path is measured on; its first `repeats` + 1 frames, or all if it has fewer, are for
+            the stages.
+        repeats: of every stage, after a warm-up; at least 1.
+        rounds: of the whole path; at least 1.
 
     Raises:
-        InputError: a configuration or the video is no good.
+        InputError: a configuration, the video or a number is no good.
     """
-    frames = [frame for _, frame in zip(range(repeats + 1), open_frames(video), strict=False)]
+    for option, number in (("--repeats", repeats), ("--rounds", rounds)):
+        if number < 1:
+            raise InputError(f"{option} {number}: not positive; leave it out for the default")
+    for configuration in configurations:
+        Segmenter(**vars(configuration))  # refuses now what the path would refuse at the end
+    frames = list(islice(open_frames(video), repeats + 1))
+    if len(frames) < 2:
+        raise InputError(f"{video}: has only one frame; motion needs at least two")
     width, height = open_frames(video).size
     runs = [_Run(configuration, (width, height)) for configuration in configurations]
     for source, target in pairwise(frames):
         for run in runs:
             run.stages(source, target)
     for run in runs:
-        run.decode(video, repeats)
+        run.decode(video, len(frames))
         run.encode(video, frames)
     for _ in range(rounds):
         for run in runs:
@@ -139,15 +146,20 @@ class _Run:
     """One configuration, warmed up."""
 
     def __init__(self, configuration: Configuration, frame_size: tuple[int, int]):
-        network = create_model(configuration.model)
-        self._size = network_size(*frame_size, configuration.size, network.stride)
-        parameters = sum(p.numel() for p in network.parameters())
-        self.result = Measurement(configuration, self._size, parameters, count_flops(network, self._size))
         self._backend = create_backend(configuration.model, configuration.backend, configuration.device)
+        self._size = network_size(*frame_size, configuration.size, self._backend.stride)
+        parameters = flops = None
+        if not is_ir(configuration.model):
+            network = create_model(configuration.model)
+            parameters = sum(p.numel() for p in network.parameters())
+            flops = count_flops(network, self._size)
+        self.result = Measurement(configuration, self._size, parameters, flops)
         self._flow = DISFlow()
         blank = np.zeros((configuration.batch, self._size[1], self._size[0], 3), np.uint8)
+        self._parts = part_timer(self._backend, blank.shape)
         for _ in range(3):
             self._backend(blank, blank)
+            self._parts(blank, blank)
 
     def stages(self, source: Frame, target: Frame) -> None:
         flow = self._timed("flow", partial(self._flow, source, target))
@@ -158,15 +170,16 @@ class _Run:
         batch = self.result.configuration.batch
         inputs = np.stack([image] * batch), np.stack([flow_image] * batch)
         start = time.perf_counter()
-        with _timed_parts(self._backend, self.result.parts):
-            maps = self._backend(*inputs)
+        maps = self._backend(*inputs)
         self.result.stages["network"].append((time.perf_counter() - start) / batch)
         self._timed("upsample", partial(resize_map, maps[0], source.image.shape[1], source.image.shape[0]))
+        for part, seconds in self._parts(*inputs).items():
+            self.result.parts[part].append(seconds)
 
-    def decode(self, video: str | Path, repeats: int) -> None:
+    def decode(self, video: str | Path, count: int) -> None:
         frames = iter(open_frames(video))
-        for _ in range(repeats):
-            self._timed("decode", partial(next, frames, None))
+        for _ in range(count):
+            self._timed("decode", partial(next, frames))
 
     def encode(self, video: str | Path, frames: Sequence[Frame]) -> None:
         probability = _disc(*open_frames(video).size)
@@ -203,37 +216,6 @@ def count_flops(network: Isomer, size: tuple[int, int]) -> int:
     with FlopCounterMode(display=False) as counter:
         network.requires_grad_(False)(image, image)
     return int(counter.get_total_flops())
-
-
-@contextmanager
-def _timed_parts(backend: object, times: Mapping[str, list[float]]) -> Iterator[None]:
-    """Time the network's children by hooks, where PyTorch runs it."""
-    if not isinstance(backend, TorchBackend):
-        yield
-        return
-    started: dict[str, float] = {}
-
-    def now() -> float:
-        if backend.device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter()
-
-    def start(name: str, *_: object) -> None:
-        started[name] = now()
-
-    def stop(name: str, *_: object) -> None:
-        times[name].append(now() - started[name])
-
-    hooks = []
-    for name, part in backend.network.named_children():
-        assert isinstance(part, nn.Module)
-        hooks.append(part.register_forward_pre_hook(partial(start, name)))
-        hooks.append(part.register_forward_hook(partial(stop, name)))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _peak_memory() -> dict[str, int]:

@@ -50,6 +50,25 @@ def find_frame_folders(dataset: str | Path) -> dict[str, Path]:
     raise InputError(f"{dataset}: no sequences found; give a folder laid out as DAVIS, FBMS or <sequence>/<frame>.jpg")
 
 
+def check_dataset(dataset: str | Path, output: str | Path, settings: Mapping[str, object]) -> dict[str, Path]:
+    """Refuse what `predict_dataset` would refuse at its start, before a model is loaded and without writing.
+
+    Returns:
+        The folder of frames of every sequence, by its name.
+
+    Raises:
+        InputError: as `predict_dataset`.
+    """
+    folders = find_frame_folders(dataset)
+    output = Path(output)
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: is a file, not a folder; choose another output")
+    made_with = output / _SETTINGS
+    if made_with.exists() and made_with.read_text() != _text(settings):
+        raise InputError(f"{output}: holds maps made with other settings ({_SETTINGS}); choose another output")
+    return folders
+
+
 def predict_dataset(
     dataset: str | Path, output: str | Path, segmenter: Segmenter, settings: Mapping[str, object]
 ) -> Iterator[SequencePrediction]:
@@ -68,9 +87,10 @@ def predict_dataset(
     Raises:
         InputError: the dataset is not understood, or the output cannot be written or has other settings.
     """
-    folders = find_frame_folders(dataset)
+    folders = check_dataset(dataset, output, settings)
     output = Path(output)
-    _claim(output / _SETTINGS, settings)
+    with atomic_path(output / _SETTINGS) as temporary:
+        temporary.write_text(_text(settings))
     for name, folder in folders.items():
         source = open_frames(folder)
         target = output / name
@@ -87,12 +107,8 @@ def _images(folder: Path) -> list[Path]:
     return [file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.name[0] != "."]
 
 
-def _claim(path: Path, settings: Mapping[str, object]) -> None:
-    text = json.dumps(dict(settings), indent=2, sort_keys=True) + "\n"
-    if path.exists() and path.read_text() != text:
-        raise InputError(f"{path.parent}: holds maps made with other settings ({path.name}); choose another output")
-    with atomic_path(path) as temporary:
-        temporary.write_text(text)
+def _text(settings: Mapping[str, object]) -> str:
+    return json.dumps(dict(settings), indent=2, sort_keys=True) + "\n"
 
 
 def _is_finished(path: Path, source: FrameSource) -> bool:

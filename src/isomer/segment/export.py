@@ -60,12 +60,8 @@ def export_network(network: Isomer, path: str | Path, kind: str, *, processing: 
         RuntimeError: the file does not compute what PyTorch does; it is not kept.
     """
     path = Path(path)
-    suffix, packages, any_batch, write, load = FORMATS[kind]
-    if path.suffix != suffix:
-        raise InputError(f"{path}: not a name for this format; end it in {suffix}")
-    missing = [package for package in packages if find_spec(package) is None]
-    if missing:
-        raise InputError(f"--format {kind}: needs {missing[0]}; pip install 'isomer-vos[{kind}]'")
+    check_file(path, kind)
+    _, _, any_batch, write, load = FORMATS[kind]
     graph = graph_of(network, processing=processing)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / path.name
@@ -73,10 +69,25 @@ def export_network(network: Isomer, path: str | Path, kind: str, *, processing: 
         difference = _difference(graph, load(made), 3 if any_batch else 1)
         if difference > _TOLERANCE:
             raise RuntimeError(f"the exported network differs from PyTorch's by {difference:.2g}")
-        for file in sorted(made.parent.iterdir(), reverse=True):  # .xml after its .bin
-            with atomic_path(path.with_name(file.name)) as temporary:
-                temporary.write_bytes(file.read_bytes())
+        put_in_place(made, path)
     return difference
+
+
+def check_file(path: Path, kind: str) -> None:
+    """Raise InputError if a path has not the suffix of a format, or a package that writes it is missing."""
+    suffix, packages, *_ = FORMATS[kind]
+    if path.suffix != suffix:
+        raise InputError(f"{path}: not a name for this format; end it in {suffix}")
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise InputError(f"--format {kind}: needs {missing[0]}; pip install 'isomer-vos[{kind}]'")
+
+
+def put_in_place(made: Path, path: Path) -> None:
+    """Write what is in the folder of `made`, which has its name, to the folder of `path`; InputError if that fails."""
+    for file in sorted(made.parent.iterdir(), reverse=True):  # .xml after its .bin
+        with atomic_path(path.with_name(file.name)) as temporary:
+            temporary.write_bytes(file.read_bytes())
 
 
 def _difference(graph: Graph, run: _Runner, largest_batch: int) -> float:
@@ -116,9 +127,9 @@ def _write_openvino(graph: Graph, path: Path) -> None:
 
 
 def _load_openvino(path: Path) -> _Runner:
-    import openvino as ov
+    from isomer.segment.backends.openvino import core
 
-    compiled = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda frames, flows: np.asarray(compiled([frames, flows])[0])
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Iterator
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -14,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isomer.errors import InputError
-from isomer.flow import DISFlow, FlowEstimator, flow_to_image, frames_with_flow
+from isomer.flow import DISFlow, Flow, FlowEstimator, MovingFrame, flow_to_image, moving_frames
 from isomer.media import Frame
 from isomer.segment.backends import create_backend
 from isomer.segment.prefetch import prefetch
+from isomer.segment.smoothing import FlowSmoother, moved
 
 if TYPE_CHECKING:
     from isomer.model.network import Isomer  # importing PyTorch takes longer than OpenVINO's first mask
@@ -27,12 +30,17 @@ Probability = NDArray[np.float32]
 _T = TypeVar("_T")
 
 
-class _Input(NamedTuple):
-    """A frame with what the network sees of it: two uint8 images [h, w, 3]."""
+class _Views(NamedTuple):
+    """What the network sees of a frame, view by view: uint8 [V, h, w, 3], those of odd number mirrored."""
 
+    images: NDArray[np.uint8]
+    flows: NDArray[np.uint8]
+
+
+class _Input(NamedTuple):
     frame: Frame
-    image: NDArray[np.uint8]
-    flow: NDArray[np.uint8]
+    views: _Views | None  # none between key frames
+    back: Flow | None  # to the frame before of the shot, if there is one
 
 
 class Segmenter:
@@ -44,13 +52,17 @@ class Segmenter:
         backend: what runs the network, one of `isomer.segment.BACKENDS`; `auto` says its choice in the log.
         device: a torch device, or `auto`.
         flow: estimates the motion; DIS by default.
-        max_step: the largest temporal step of the flow, in frames; see `isomer.flow.frames_with_flow`.
+        max_step: the largest temporal step of the flow, in frames; see `isomer.flow.moving_frames`.
+        views: how often the network sees a frame: once with the flow ahead (1); besides mirrored, with the flow
+            from behind (2); or both images with both flows (4). Its maps are averaged. It costs as many times more.
+        smoothing: share of the map before, moved along the flow, in each map, in [0, 1); 0 keeps frames apart.
+        keyframes: the network sees every so-many-th frame of a shot; between them its map moves along the flow.
         batch: frames that go through the network together; more delay the stream.
         ahead: frames that reading, flow and network each work ahead, in threads of their own; 0 does all when
             the next map is asked for, in the caller's thread.
 
     Raises:
-        InputError: no such model, back end or device, or an impossible size or batch.
+        InputError: no such model, back end or device, or an impossible size, number or share.
     """
 
     def __init__(
@@ -62,17 +74,31 @@ class Segmenter:
         device: str = "auto",
         flow: FlowEstimator | None = None,
         max_step: int = 4,
+        views: int = 1,
+        smoothing: float = 0.0,
+        keyframes: int = 1,
         batch: int = 1,
         ahead: int = 2,
     ):
         if not 64 <= size <= 4096:
             raise InputError(f"--size {size}: not between 64 and 4096 pixels; 384 is the default")
+        if views not in (1, 2, 4):
+            raise InputError(f"--views {views}: not 1, 2 or 4; 1 is the default")
+        if not 0 <= smoothing < 1:
+            raise InputError(f"--smoothing {smoothing}: not a share below 1; 0 is the default")
+        if keyframes < 1:
+            raise InputError(f"--keyframes {keyframes}: not positive; 1 shows the network every frame")
+        if keyframes > 1 and smoothing:
+            raise InputError("--smoothing: averages the network's maps of neighbouring frames; leave out --keyframes")
         if batch < 1:
             raise InputError(f"batch {batch}: not positive; 1 is the default")
-        self._backend = create_backend(model, backend, device)
+        self._backend = create_backend(model, backend, device, workers=_cores() if ahead else 1)
         self._size = size
         self._flow = flow or DISFlow()
         self._max_step = max_step
+        self._views = views
+        self._smoothing = smoothing
+        self._keyframes = keyframes
         self._batch = batch
         self._ahead = ahead
 
@@ -105,20 +131,83 @@ class Segmenter:
     def warm_up(self, width: int, height: int) -> None:
         """Run the network once for frames of this size, because back ends compile when they first see one."""
         columns, rows = network_size(width, height, self._size, self._backend.stride)
-        blank = np.zeros((self._batch, rows, columns, 3), np.uint8)
+        blank = np.zeros((self._batch * self._views, rows, columns, 3), np.uint8)
         self._backend(blank, blank)
 
     def _inputs(self, frames: Iterable[Frame]) -> Iterator[_Input]:
-        for frame, flow in frames_with_flow(frames, self._flow, self._max_step):
-            height, width = frame.image.shape[:2]
-            size = network_size(width, height, self._size, self._backend.stride)
-            yield _Input(frame, resize_image(frame.image, size), resize_image(flow_to_image(flow), size))
+        number = 0  # in the shot
+        for moving in moving_frames(frames, self._flow, self._max_step, both=self._views > 1):
+            number = 0 if moving.opens_shot else number + 1
+            back = None if moving.opens_shot else moving.flows[-1] * np.float32(-1 / moving.steps[-1])
+            yield _Input(moving.frame, None if number % self._keyframes else self._seen(moving), back)
+
+    def _seen(self, moving: MovingFrame) -> _Views:
+        height, width = moving.frame.image.shape[:2]
+        size = network_size(width, height, self._size, self._backend.stride)
+        image = resize_image(moving.frame.image, size)
+        images, flows = [image], [moving.flows[0]]
+        if self._views > 1:
+            ahead, behind = moving.flows
+            images = [image, np.ascontiguousarray(image[:, ::-1])] * 2
+            flows = [ahead, mirrored(behind), behind, mirrored(ahead)]
+        colours = [resize_image(flow_to_image(flow), size) for flow in flows[: self._views]]
+        return _Views(np.stack(images[: self._views]), np.stack(colours))
 
     def _small_maps(self, inputs: Iterator[_Input]) -> Iterator[tuple[Frame, Probability]]:
         """Yield each frame with its map at the network's size."""
-        while batch := list(islice(inputs, self._batch)):
-            frames, images, flows = zip(*batch, strict=True)
-            yield from zip(frames, self._backend(np.stack(images), np.stack(flows)), strict=True)
+        smooth = FlowSmoother(self._smoothing)
+        probability = np.zeros((1, 1), np.float32)
+        for piece, found in self._computed(self._pieces(inputs)):
+            maps = iter(found)
+            for frame, views, back in piece:
+                if views is None:
+                    assert back is not None  # a shot opens with a key frame
+                    probability = moved(probability, back)
+                else:
+                    probability = next(maps)
+                    if self._smoothing:
+                        probability = smooth(views.images[0], probability, back)
+                yield frame, probability
+
+    def _pieces(self, inputs: Iterator[_Input]) -> Iterator[list[_Input]]:
+        """Cut the stream into pieces of `batch` key frames, each with the frames up to the next."""
+        piece: list[_Input] = []
+        keys = followers = 0
+        for item in inputs:
+            if item.views and keys == self._batch:  # a cut before the followers are complete
+                yield piece
+                piece, keys = [], 0
+            piece.append(item)
+            keys, followers = (keys + 1, 0) if item.views else (keys, followers + 1)
+            if keys == self._batch and followers == self._keyframes - 1:
+                yield piece
+                piece, keys = [], 0
+        if piece:
+            yield piece
+
+    def _computed(self, pieces: Iterator[list[_Input]]) -> Iterator[tuple[list[_Input], NDArray[np.float32]]]:
+        """Yield every piece with its key frames' maps [keys, h, w], some pieces ahead if the back end gains by it."""
+        ahead = self._backend.workers if self._backend.workers > 1 else 0
+        waiting: deque[tuple[list[_Input], Callable[[], NDArray[np.float32]]]] = deque()
+        for piece in pieces:
+            images, flows = zip(*(item.views for item in piece if item.views), strict=True)
+            waiting.append((piece, self._backend.start(np.concatenate(images), np.concatenate(flows))))
+            if len(waiting) > ahead:
+                done, result = waiting.popleft()
+                yield done, self._averaged(result())
+        for done, result in waiting:
+            yield done, self._averaged(result())
+
+    def _averaged(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Average the views of every frame: from [B V, h, w] to [B, h, w]."""
+        maps = maps.reshape(-1, self._views, *maps.shape[1:])
+        straight = [maps[:, view, :, :: -1 if view % 2 else 1] for view in range(self._views)]
+        return np.asarray(np.mean(straight, axis=0), np.float32)
+
+
+def mirrored(flow: Flow) -> Flow:
+    """Return the flow of the mirrored frames."""
+    return np.ascontiguousarray(flow[:, ::-1] * np.array([-1, 1], np.float32))
 
 
 def network_size(width: int, height: int, size: int, stride: int) -> tuple[int, int]:
@@ -137,6 +226,11 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
     shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
     resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return resized.astype(np.uint8, copy=False)
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _as_frames(frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Frame]:

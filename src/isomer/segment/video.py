@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from isomer.errors import InputError
 from isomer.flow import FlowEstimator
-from isomer.media import OUTPUTS, Frame, FrameSource, create_writer, default_path, open_frames
+from isomer.media import OUTPUTS, Frame, FrameSource, Writer, create_writer, default_path, open_frames
 from isomer.segment.objects import track_objects
 from isomer.segment.segmenter import Segmenter
 
@@ -50,6 +50,9 @@ def segment_video(
     threshold: float = 0.5,
     stride: int = 1,
     max_step: int = 4,
+    views: int = 1,
+    smoothing: float = 0.0,
+    keyframes: int = 1,
     batch: int = 1,
     objects: bool = False,
     progress: bool = False,
@@ -70,6 +73,9 @@ def segment_video(
         threshold: probability from which on a pixel is of the object, in (0, 1).
         stride: take every `stride`-th frame only.
         max_step: the largest temporal step of the flow, in frames taken; 1 for flow computed beforehand.
+        views: how often the network sees a frame, mirrored and with the flow from behind: 1, 2 or 4.
+        smoothing: share of the map before, moved along the flow, in each map, in [0, 1).
+        keyframes: the network sees every so-many-th frame; between them its map moves along the flow.
         batch: frames that go through the network together, which pays on a GPU.
         objects: tell objects apart, each with a number that stays its own over time, in the outputs that can
             hold several: overlays, previews, `palette`, `coco`, `youtube-vis` and `polygons`.
@@ -84,23 +90,73 @@ def segment_video(
         raise InputError(f"--stride {stride}: not positive; 1 takes every frame")
     source = open_frames(video)
     paths = _output_paths(source, output, tuple(dict.fromkeys(outputs)))
-    frames = _at_least_two(source, stride)
+    frames = taken_frames(source, stride)
 
-    count = 0
     with ExitStack() as stack:
         writers = [stack.enter_context(create_writer(kind, path, source, threshold)) for kind, path in paths.items()]
         segmenter = Segmenter(
-            model, size=size, backend=backend, device=device, flow=flow, max_step=max_step, batch=batch
+            model,
+            size=size,
+            backend=backend,
+            device=device,
+            flow=flow,
+            max_step=max_step,
+            views=views,
+            smoothing=smoothing,
+            keyframes=keyframes,
+            batch=batch,
         )
         start = time.perf_counter()
         total = None if source.count is None else -(-source.count // stride)
-        maps = stack.enter_context(closing(segmenter.predict(frames)))
-        results = track_objects(maps, threshold) if objects else maps
-        for frame, *found in tqdm(results, total=total, unit="frame", disable=not progress, leave=False):
+        bar = stack.enter_context(tqdm(total=total, unit="frame", disable=not progress, leave=False))
+        count = segment_frames(
+            segmenter, frames, writers, objects=threshold if objects else None, written=lambda done: bar.update()
+        )
+    return Summary(tuple(paths.values()), count, time.perf_counter() - start)
+
+
+def segment_frames(
+    segmenter: Segmenter,
+    frames: Iterable[Frame],
+    writers: Collection[Writer],
+    *,
+    objects: float | None = None,
+    written: Callable[[int], object] = lambda done: None,
+) -> int:
+    """Give every frame with its map to every writer: what `segment_video` and the servers have in common.
+
+    Args:
+        segmenter: finds the maps.
+        frames: of one video, in order.
+        writers: of its outputs; they stay open.
+        objects: threshold from which on objects are told apart; without, they are not.
+        written: is called after each frame with the number of those that are written.
+
+    Returns:
+        The number of frames.
+    """
+    count = 0
+    with closing(segmenter.predict(frames)) as maps:
+        for frame, *found in maps if objects is None else track_objects(maps, objects):
             for writer in writers:
                 writer.write(frame, *found)
             count += 1
-    return Summary(tuple(paths.values()), count, time.perf_counter() - start)
+            written(count)
+    return count
+
+
+def taken_frames(source: FrameSource, stride: int = 1) -> Iterator[Frame]:
+    """Return every `stride`-th frame of a source, of which the first two are read at once.
+
+    Raises:
+        InputError: there is only one; motion needs two.
+    """
+    frames = islice(source, 0, None, stride)
+    first = list(islice(frames, 2))
+    if len(first) < 2:
+        taken = "" if stride == 1 else f" with --stride {stride}"
+        raise InputError(f"{source.path}: has only one frame{taken}; motion needs at least two")
+    return chain(first, frames)
 
 
 def _output_paths(source: FrameSource, output: str | Path | None, kinds: Sequence[str]) -> dict[str, Path]:
@@ -114,12 +170,3 @@ def _output_paths(source: FrameSource, output: str | Path | None, kinds: Sequenc
     if len(kinds) == 1 and not (is_file and output.is_dir()):
         return {kinds[0]: output}
     return {kind: output / path.name for kind, path in defaults.items()}
-
-
-def _at_least_two(source: FrameSource, stride: int) -> Iterator[Frame]:
-    frames = islice(source, 0, None, stride)
-    first = list(islice(frames, 2))
-    if len(first) < 2:
-        taken = "" if stride == 1 else f" with --stride {stride}"
-        raise InputError(f"{source.path}: has only one frame{taken}; motion needs at least two")
-    return chain(first, frames)

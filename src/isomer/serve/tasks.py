@@ -18,10 +18,9 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +76,7 @@ def check(folder: Path, limits: Limits, report: Report) -> None:
     with _relative_to(folder):
         if (folder / "video").exists():
             _check_header(folder / "video", limits)
-        _check_source(_open(folder, limits), limits)
+        _check_count(_open(folder, limits), limits)
 
 
 def segment(folder: Path, options: ModelOptions, limits: Limits, report: Report) -> Segmented:
@@ -87,26 +86,23 @@ def segment(folder: Path, options: ModelOptions, limits: Limits, report: Report)
         InputError: as `check`, or a limit is met on the way; nothing is left written.
     """
     from isomer.media import create_writer
+    from isomer.segment.video import segment_frames
     from isomer.serve.preview import PreviewWriter
 
     with _relative_to(folder), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         source = _open(folder, limits)
-        _check_source(source, limits)
+        _check_count(source, limits)
         total = source.count and min(source.count, limits.frames)
         report(0, total)
         frames = _bounded(source, limits.frames)
-        done = 0
         with (
             create_writer("probabilities", folder / "probabilities", source) as maps,
             PreviewWriter(folder / "preview.mp4", source) as preview,
-            closing(_segmenter(options).predict(frames)) as predicted,
         ):
-            for frame, probability in predicted:
-                maps.write(frame, probability)
-                preview.write(frame, probability)
-                done += 1
-                report(done, total)
+            done = segment_frames(
+                _segmenter(options), frames, [maps, preview], written=lambda done: report(done, total)
+            )
     width, height = source.size
     warning = next((str(w.message) for w in caught if issubclass(w.category, UserWarning)), None)
     return Segmented(done, width, height, float(source.fps), warning)
@@ -161,7 +157,7 @@ def _open(folder: Path, limits: Limits) -> FrameSource:
 
     frames = folder / "frames"
     try:
-        return open_frames(frames if frames.is_dir() else folder / "video")
+        return open_frames(frames if frames.is_dir() else folder / "video", max_pixels=limits.pixels)
     except cv2.error as error:  # by OPENCV_IO_MAX_IMAGE_PIXELS, which the queue sets
         raise InputError(f"frames: one has more than {limits.pixels} pixels; make them smaller") from error
 
@@ -188,21 +184,16 @@ def _check_header(video: Path, limits: Limits) -> None:
                 )
 
 
-def _check_source(source: FrameSource, limits: Limits) -> None:
-    width, height = source.size
-    if width * height > limits.pixels:
-        raise InputError(f"{source.path}: frames of {width}x{height}; make them {limits.pixels} pixels or less")
+def _check_count(source: FrameSource, limits: Limits) -> None:
     if source.count is not None and source.count > limits.frames:
         raise InputError(f"{source.path}: {source.count} frames; at most {limits.frames} are taken, give a shorter one")
 
 
 def _bounded(source: FrameSource, most: int) -> Iterator[Frame]:
     """Yield the frames, at least 2 and not more than `most`: containers may state any number."""
-    frames = iter(source)
-    first = list(islice(frames, 2))
-    if len(first) < 2:
-        raise InputError(f"{source.path}: has only one frame; motion needs at least two")
-    for frame in chain(first, frames):
+    from isomer.segment.video import taken_frames
+
+    for frame in taken_frames(source):
         if frame.index >= most:
             raise InputError(f"{source.path}: more than {most} frames; give a shorter one")
         yield frame

@@ -13,7 +13,8 @@ def keep_freed_memory() -> None:
     """Tell glibc not to hand freed memory back to the system; elsewhere this does nothing.
 
     By default each large tensor is mapped anew and its pages are zeroed at first touch, which on one CPU
-    thread costs as much as the arithmetic.
+    thread costs as much as the arithmetic. It holds for the whole process and cannot be taken back, so it is for
+    a program to decide, never for a library.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -102,7 +102,16 @@ def build_samples(config: TrainConfig) -> TrainingSamples:
             [group.weight for group in data.cutouts],
         )
     videos, weights = _videos(data) if data.real > 0 else ([], [])
-    options = SampleOptions(data.sizes, data.real, data.max_step, data.drop_motion, data.motion_from_frame, data.strict)
+    options = SampleOptions(
+        sizes=data.sizes,
+        real=data.real,
+        max_step=data.max_step,
+        drop_motion=data.drop_motion,
+        motion_from_frame=data.motion_from_frame,
+        drop_appearance=data.drop_appearance,
+        exact_flow=data.exact_flow,
+        strict=data.strict,
+    )
     return TrainingSamples(scenes, videos, weights, options, config.optimizer.batch, config.seed)
 
 

@@ -77,6 +77,8 @@ class DataConfig(_Section):
         real: share of samples from real videos.
         max_step: real frames are paired up to so many frames apart.
         drop_motion, motion_from_frame: shares of samples without motion, or with the frame in its place.
+        drop_appearance: share of samples whose frame is plain gray.
+        exact_flow: the true flow of synthetic scenes instead of what DIS estimates.
         strict: stop at an unreadable image instead of leaving it out.
         workers: processes that make samples; 0 makes them in the loop.
     """
@@ -90,8 +92,16 @@ class DataConfig(_Section):
     max_step: Positive = 1
     drop_motion: Share = 0.06
     motion_from_frame: Share = 0.06
+    drop_appearance: Share = 0.0
+    exact_flow: bool = False
     strict: bool = False
     workers: Annotated[int, Field(ge=0)] = 1
+
+    @model_validator(mode="after")
+    def _shares(self) -> DataConfig:
+        if self.drop_motion + self.motion_from_frame + self.drop_appearance > 1:
+            raise ValueError("drop_motion, motion_from_frame and drop_appearance are more than 1 together")
+        return self
 
     @model_validator(mode="after")
     def _sources(self) -> DataConfig:

@@ -20,7 +20,6 @@ from isomer.errors import InputError
 from isomer.files import atomic_path
 from isomer.model.checkpoint import save_model
 from isomer.model.network import Isomer
-from isomer.train.allocator import keep_freed_memory
 from isomer.train.batch_norm import share_batch_norm
 from isomer.train.build import (
     MicroBatches,
@@ -136,7 +135,6 @@ def _check_output(folder: Path) -> None:
 
 def _start_processes(config: HardwareConfig) -> Fabric:
     """Join the processes of a distributed run, or be the only one."""
-    keep_freed_memory()
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     fabric = Fabric(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -13,15 +15,29 @@ class Backend(Protocol):
 
     Attributes:
         stride: the height and width of the images are multiples of it.
+        workers: how many batches may be computed side by side because that is faster than one by one.
     """
 
     stride: int
+    workers: int
 
-    def __call__(self, frames: NDArray[np.uint8], flows: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the probability of the primary object, float32 [B, H, W] in [0, 1].
+    def start(self, frames: NDArray[np.uint8], flows: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+        """Begin with a batch; up to `workers` + 1 may be begun, all by one thread, before results are taken.
 
         Args:
             frames: uint8 RGB [B, H, W, 3].
             flows: their flow images, likewise.
+
+        Returns:
+            What waits for the result: the probability of the primary object, float32 [B, H, W] in [0, 1].
         """
         ...
+
+    def __call__(self, frames: NDArray[np.uint8], flows: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Do the same at once."""
+        ...
+
+
+def is_ir(model: object) -> bool:
+    """Tell whether a model is given by the path of an OpenVINO file (its "intermediate representation")."""
+    return isinstance(model, (str, Path)) and str(model).endswith(".xml")

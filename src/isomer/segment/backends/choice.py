@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isomer.errors import InputError
-from isomer.segment.backends.backend import Backend
+from isomer.segment.backends.backend import Backend, is_ir
 
 if TYPE_CHECKING:
     from isomer.model.network import Isomer
@@ -22,29 +22,32 @@ _PACKAGES = {"openvino": ("openvino",), "onnx": ("onnxruntime", "onnx", "onnxscr
 _log = logging.getLogger(__name__)
 
 
-def create_backend(model: str | Path | Isomer, name: str = "auto", device: str = "auto") -> Backend:
+def create_backend(model: str | Path | Isomer, name: str = "auto", device: str = "auto", workers: int = 1) -> Backend:
     """Load a model into what runs it.
 
     Args:
-        model: a model's name, a checkpoint's path, or a network.
+        model: a model's name, a checkpoint's path, a network, or an exported OpenVINO file, `.xml`.
         name: one of BACKENDS. `auto` takes PyTorch for a GPU and for a network that is in memory already, and
-            otherwise OpenVINO if it is installed: on a CPU it is the fastest.
+            otherwise OpenVINO if it is installed: on a CPU it is the fastest. An OpenVINO file always runs in it.
         device: a torch device, or `auto`. OpenVINO and ONNX Runtime run on the CPU.
+        workers: calls that may be made side by side; the back end's own `workers` are fewer where it gains nothing.
 
     Raises:
         InputError: no such model, back end or device, or the back end is not installed.
     """
     if name not in BACKENDS:
         raise InputError(f"--backend {name}: unknown; choose from {', '.join(BACKENDS)}")
+    if is_ir(model) and name not in ("auto", "openvino"):
+        raise InputError(f"--backend {name}: {model} is an OpenVINO file; leave the back end out, or name openvino")
     if name != "auto":
-        return _load(model, name, device)
+        return _load(model, name, device, workers)
     name = _fastest(model, device)
-    backend = _load(model, name, device)
+    backend = _load(model, name, device, workers)
     _log.info("the network runs in %s; --backend (backend=) chooses another", name)
     return backend
 
 
-def _load(model: str | Path | Isomer, name: str, device: str) -> Backend:
+def _load(model: str | Path | Isomer, name: str, device: str, workers: int) -> Backend:
     if name == "torch":
         from isomer.segment.backends.pytorch import TorchBackend
 
@@ -56,13 +59,15 @@ def _load(model: str | Path | Isomer, name: str, device: str) -> Backend:
     if name == "openvino":
         from isomer.segment.backends.openvino import OpenVINOBackend
 
-        return OpenVINOBackend(model)
+        return OpenVINOBackend(model, workers)
     from isomer.segment.backends.onnx import OnnxBackend
 
     return OnnxBackend(model)
 
 
 def _fastest(model: str | Path | Isomer, device: str) -> str:
+    if is_ir(model):
+        return "openvino"
     on_cpu = device == "cpu" or (device == "auto" and not _gpu_is_there())
     is_file = isinstance(model, (str, Path))
     return "openvino" if on_cpu and is_file and find_spec("openvino") else "torch"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,13 @@ class OnnxBackend:
 
     def __init__(self, model: str | Path | Isomer):
         self._session = _load(model)
+        self.workers = 1  # a call takes all cores
         self.stride = int(self._session.get_modelmeta().custom_metadata_map["stride"])
+
+    def start(self, frames: NDArray[np.uint8], flows: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+        """See `Backend`."""
+        probabilities = self(frames, flows)
+        return lambda: probabilities
 
     def __call__(self, frames: NDArray[np.uint8], flows: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Backend`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,53 +11,103 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from isomer.errors import InputError
 from isomer.model.weights import find_weights
+from isomer.segment.backends.backend import is_ir
 from isomer.segment.cache import converted
 
 if TYPE_CHECKING:
     from isomer.model.network import Isomer
 
 _CPU_FLAGS = Path("/proc/cpuinfo")
+_MOST_WORKERS = 4  # each holds the memory of a whole pass
+
+
+@cache
+def core() -> ov.Core:
+    """Return the process's one OpenVINO.
+
+    Where two are ended, the thread that compiled in both keeps a signal stack that is no longer there, and the next
+    Ctrl-C is a segmentation fault (OpenVINO 2026.4).
+    """
+    return ov.Core()
 
 
 class OpenVINOBackend:
     """The network in OpenVINO on the CPU; see `Backend`.
 
     Args:
-        model: a model's name, a checkpoint's path, or a network.
+        model: a model's name, a checkpoint's path, a network, or the path of what `isomer export` wrote, `.xml`.
+        workers: batches that may be computed side by side, at most four. They share the processor's cores: each
+            takes longer than one alone would, but no core waits for another.
 
     Raises:
-        InputError: there is no such model.
+        InputError: there is no such model, or the file is none that `isomer export` writes.
     """
 
-    def __init__(self, model: str | Path | Isomer):
-        self._core = ov.Core()
-        self._model = _load(self._core, model)
+    def __init__(self, model: str | Path | Isomer, workers: int = 1):
+        self._model = _load(model)
         self.stride = int(self._model.get_rt_info(["isomer", "stride"]).value)
-        self._request_for = lru_cache(maxsize=4)(self._compile)
+        self.workers = min(workers, _MOST_WORKERS)
+        self._requests_for = lru_cache(maxsize=4)(self._requests)
+
+    def start(self, frames: NDArray[np.uint8], flows: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+        """See `Backend`. By one thread: OpenVINO's Python binding can deadlock where two call it."""
+        idle = self._requests_for(frames.shape)
+        request = idle.pop()
+        request.start_async([frames, flows], share_inputs=True)
+
+        def result() -> NDArray[np.float32]:
+            request.wait()
+            probabilities = np.array(request.get_output_tensor().data, np.float32)
+            idle.append(request)
+            return probabilities
+
+        return result
 
     def __call__(self, frames: NDArray[np.uint8], flows: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Backend`."""
-        request = self._request_for(frames.shape)
-        (probabilities,) = request.infer([frames, flows], share_inputs=True).values()
-        return np.asarray(probabilities)
+        return self.start(frames, flows)()
 
-    def _compile(self, shape: tuple[int, ...]) -> ov.InferRequest:
-        """Compile for one shape: two thirds of the time that free shapes take."""
+    def compile(self, shape: tuple[int, ...], **options: object) -> ov.CompiledModel:
+        """Compile for inputs of one shape: two thirds of the time that free shapes take.
+
+        Args:
+            shape: of `frames` and of `flows`; -1 leaves a dimension free.
+            options: OpenVINO's properties, besides or instead of those that `__call__` compiles with.
+        """
         model = self._model.clone()
-        model.reshape({port: ov.PartialShape(shape) for port in model.inputs})
-        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _precision()}
-        return self._core.compile_model(model, "CPU", options).create_infer_request()
+        model.reshape({port: ov.PartialShape(list(shape)) for port in model.inputs})
+        defaults = {"NUM_STREAMS": self.workers, "INFERENCE_PRECISION_HINT": _precision()}
+        return core().compile_model(model, "CPU", defaults | options)
+
+    def _requests(self, shape: tuple[int, ...]) -> list[ov.InferRequest]:
+        compiled = self.compile(shape)
+        return [compiled.create_infer_request() for _ in range(self.workers + 1)]
 
 
-def _load(core: ov.Core, model: str | Path | Isomer) -> ov.Model:
+def _load(model: str | Path | Isomer) -> ov.Model:
+    if is_ir(model):
+        return _read(Path(str(model)))
     weights = find_weights(model) if isinstance(model, (str, Path)) else None
     if weights is None:
         return _convert(model)
     with converted(
         weights, ("openvino", "torch"), lambda folder: _save(_convert(weights), folder / "network.xml")
     ) as folder:
-        return core.read_model(folder / "network.xml")
+        return core().read_model(folder / "network.xml")
+
+
+def _read(path: Path) -> ov.Model:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the path")
+    try:
+        model = core().read_model(path)
+    except RuntimeError as error:
+        raise InputError(f"{path}: not an OpenVINO file with its .bin beside it; export it again") from error
+    if not model.has_rt_info(["isomer", "stride"]) or model.inputs[0].element_type != ov.Type.u8:
+        raise InputError(f"{path}: takes no images; write it with isomer export --format openvino, without --raw")
+    return model
 
 
 def _convert(model: str | Path | Isomer) -> ov.Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +29,16 @@ class TorchBackend:
     def __init__(self, model: str | Path | Isomer, device: str = "auto"):
         self.network = model if isinstance(model, Isomer) else create_model(model)
         self.stride = self.network.stride
+        self.workers = 1  # a call takes all cores, or the device
         self.device = _device(device)
         self._run = Uint8Network(self.network).eval().to(self.device)
         self._run.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._bfloat16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+    def start(self, frames: NDArray[np.uint8], flows: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+        """See `Backend`."""
+        probabilities = self(frames, flows)
+        return lambda: probabilities
 
     @torch.inference_mode()
     def __call__(self, frames: NDArray[np.uint8], flows: NDArray[np.uint8]) -> NDArray[np.float32]:

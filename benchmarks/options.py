@@ -1,0 +1,127 @@
+"""What views, smoothing, the network's size and the flow's resolution give and cost, on a dataset laid out as DAVIS.
+
+    python benchmarks/options.py DATASET [--every 4] [--only smoothing]
+
+J, F and T under the official protocol, as means over sequences. Flicker is the mean change of the mask, in per mille of
+its pixels, from a frame to the next where the flow between them is below a thousandth of the diagonal: what stands
+still should not change. The time is that of flow and network, one after the other, relative to that of the first row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer import Segmenter
+from isomer.evaluate.layout import find_sequences
+from isomer.flow import DISFlow
+from isomer.media import Frame, open_frames
+from isomer.media.image import read_gray
+from isomer.metrics import BoundaryAccuracy, RegionSimilarity, TemporalStability
+from isomer.segment.dataset import find_frame_folders
+
+ROWS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "views 2": {"views": 2},
+    "views 4": {"views": 4},
+    "smoothing 0.3": {"smoothing": 0.3},
+    "smoothing 0.5": {"smoothing": 0.5},
+    "smoothing 0.7": {"smoothing": 0.7},
+    "views 2, smoothing 0.5": {"views": 2, "smoothing": 0.5},
+    "size 256": {"size": 256},
+    "size 320": {"size": 320},
+    "size 512": {"size": 512},
+    "flow at 256": {"flow": DISFlow(short_side=256)},
+    "flow at 480": {"flow": DISFlow(short_side=480)},
+    "step 1": {"max_step": 1},
+}
+
+
+class Flicker:
+    """The mean change of a mask where nothing moves."""
+
+    def __init__(self) -> None:
+        self._estimate = DISFlow()
+        self._before: tuple[Frame, NDArray[np.bool_]] | None = None
+        self._changes: list[float] = []
+
+    def step(self, frame: Frame, mask: NDArray[np.bool_]) -> None:
+        """Take the next frame's mask."""
+        if self._before is not None:
+            flow = self._estimate(self._before[0], frame)
+            speed = cv2.resize(np.hypot(flow[..., 0], flow[..., 1]), mask.shape[::-1]) / np.hypot(*flow.shape[:2])
+            still = speed < 1e-3
+            if still.any():
+                self._changes.append(float((mask != self._before[1])[still].mean()))
+        self._before = frame, mask
+
+    def mean(self) -> float:
+        """Return it, nan where everything always moves."""
+        return float(np.mean(self._changes)) if self._changes else float("nan")
+
+
+def measure(dataset: Path, model: str, options: dict[str, Any], every: int, temporal: bool) -> dict[str, float]:
+    """Return J, F, T, flicker and the seconds of segmentation."""
+    scores: dict[str, list[float]] = {"J": [], "F": [], "T": [], "flicker": []}
+    seconds = 0.0
+    truths, folders = find_sequences(dataset), find_frame_folders(dataset)
+    for name, truth in truths.items():
+        j, f, t, flicker = RegionSimilarity(), BoundaryAccuracy(), TemporalStability(), Flicker()
+        segmenter = Segmenter(model, ahead=0, **options)  # nothing works on while the frame is judged
+        source = open_frames(folders[name])
+        segmenter.warm_up(*source.size)
+        judged = sorted(truth)[1:-1]
+        start = time.perf_counter()
+        maps = segmenter.predict(source)
+        for frame, probability in maps:
+            seconds += time.perf_counter() - start
+            levels = np.rint(255 * probability).astype(np.uint8)
+            if frame.name in judged and judged.index(frame.name) % every == 0:
+                mask = read_gray(truth[frame.name])
+                j.step(levels, mask)
+                f.step(levels, mask)
+            if temporal and frame.name in judged:
+                t.step(levels, read_gray(truth[frame.name]))
+            flicker.step(frame, levels > 128)
+            start = time.perf_counter()
+        scores["J"].append(j.result().mean)
+        scores["F"].append(f.result().mean)
+        scores["flicker"].append(flicker.mean())
+        if temporal:
+            scores["T"].append(t.result().mean)
+    means = {measure: float(np.nanmean(values)) if values else float("nan") for measure, values in scores.items()}
+    return means | {"seconds": seconds}
+
+
+def main() -> None:
+    """Measure row by row."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--model", default="isomer_mobilenet_v2")
+    parser.add_argument("--every", type=int, default=1, help="judge J and F on every N-th frame")
+    parser.add_argument("--only", nargs="+", default=[""], help="rows whose name has one of these in it")
+    parser.add_argument("--temporal", action="store_true", help="T too, which is slow")
+    arguments = parser.parse_args()
+    print("| | J | F | J&F | T | flicker | time |\n| --- | --- | --- | --- | --- | --- | --- |")
+    first = None
+    for name, options in ROWS.items():
+        if name != "default" and not any(part in name for part in arguments.only):
+            continue
+        found = measure(arguments.dataset, arguments.model, options, arguments.every, arguments.temporal)
+        first = first or found["seconds"]
+        j, f, t = (100 * found[measure] for measure in ("J", "F", "T"))
+        print(
+            f"| {name} | {j:.1f} | {f:.1f} | {(j + f) / 2:.1f} | {t:.1f} | {1000 * found['flicker']:.2f} | "
+            f"{found['seconds'] / first:.2f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

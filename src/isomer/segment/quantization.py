@@ -1,0 +1,136 @@
+"""Networks in 8-bit integers for OpenVINO: post-training quantisation by NNCF, calibrated on videos."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.errors import InputError
+from isomer.media import open_frames
+from isomer.model.network import Isomer
+from isomer.segment.backends import Backend, create_backend
+from isomer.segment.conversion import INPUTS, graph_of, to_openvino
+from isomer.segment.export import check_file, put_in_place
+from isomer.segment.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    import openvino as ov
+
+T = TypeVar("T")
+Sample = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""A frame and its flow image as the network sees them, both [1, H, W, 3]."""
+
+_SAMPLES = 100  # of all videos together
+_HELD_BACK = 4  # every fourth is
+
+
+# What stays in float32, by the names of nodes. The deeper blocks of MobileNetV2 amplify what quantisation changes: with
+# them in integers its maps are off by a third and more. Of the feed-forward blocks' depthwise convolutions NNCF takes
+# pixels for channels, which would tie the file to one size.
+_FLOAT = [r".*backbone_[xy]\.blocks\.([7-9]|1\d)[./].*", r".*dwconv.*"]
+
+
+class Agreement(NamedTuple):
+    """How close a quantised network is to PyTorch's float32, on frames that it was not calibrated on.
+
+    Attributes:
+        frames: their number.
+        difference: mean absolute difference of the probabilities.
+        region_similarity: J of the two masks, the mean of the frames; 1 where both are empty.
+    """
+
+    frames: int
+    difference: float
+    region_similarity: float
+
+
+def export_int8(network: Isomer, path: str | Path, videos: Sequence[str | Path]) -> Agreement:
+    """Write a network as an OpenVINO file that mostly computes in 8-bit integers, for any batch and size.
+
+    Frames evenly spaced over the videos, with their flow as `Segmenter` computes it, tell the ranges of its
+    activations. Every fourth is held back, and how close the file comes to float32 is measured on these.
+
+    Args:
+        network: to quantise.
+        path: the file, `.xml`; its weights go beside it, in `.bin`.
+        videos: files or folders of images like those that it will see, a few hundred frames in all.
+
+    Raises:
+        InputError: the path has another suffix or cannot be written, a package is missing, or a video is no good.
+    """
+    path = Path(path)
+    check_file(path, "openvino")
+    if find_spec("nncf") is None:
+        raise InputError("--int8: needs nncf; pip install 'isomer-vos[int8]'")
+    import openvino as ov
+
+    samples = _samples(network, videos)
+    held_back = samples[_HELD_BACK - 1 :: _HELD_BACK]
+    del samples[_HELD_BACK - 1 :: _HELD_BACK]
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / path.name
+        ov.save_model(_quantized(to_openvino(graph_of(network)), samples), made, compress_to_fp16=False)
+        agreement = _agreement(create_backend(network, "torch", "cpu"), create_backend(made, "openvino"), held_back)
+        put_in_place(made, path)
+    return agreement
+
+
+def _samples(network: Isomer, videos: Sequence[str | Path]) -> list[Sample]:
+    sources = [open_frames(video) for video in videos]
+    segmenter = Segmenter(network, backend="torch", device="cpu")
+    samples: list[Sample] = []
+    for source in sources:
+        inputs = _evenly(segmenter._inputs(source), max(_SAMPLES // len(sources), _HELD_BACK))
+        samples += [seen.views for seen in inputs if seen.views]
+    if len(samples) < _HELD_BACK:
+        raise InputError(f"--int8: {len(samples)} frames are too few to calibrate on; give a few hundred")
+    return samples
+
+
+def _evenly(items: Iterable[T], most: int) -> list[T]:
+    """Choose up to `most` items of a stream, evenly spaced; never hold more."""
+    chosen: list[T] = []
+    step = 1
+    for index, item in enumerate(items):
+        if len(chosen) == most and index % step == 0:
+            del chosen[1::2]
+            step *= 2
+        if index % step == 0:
+            chosen.append(item)
+    return chosen
+
+
+def _quantized(model: ov.Model, samples: Sequence[Sample]) -> ov.Model:
+    os.environ.setdefault("NNCF_CI", "1")  # otherwise it reports its use to its makers
+    import nncf
+
+    nncf.set_log_level(logging.ERROR)
+    with redirect_stdout(sys.stderr):  # its progress
+        return nncf.quantize(
+            model,
+            nncf.Dataset(samples, lambda sample: dict(zip(INPUTS, sample, strict=True))),
+            subset_size=len(samples),
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(patterns=_FLOAT, validate=False),
+        )
+
+
+def _agreement(reference: Backend, quantized: Backend, samples: Sequence[Sample]) -> Agreement:
+    differences, similarities = [], []
+    for sample in samples:
+        expected, found = reference(*sample), quantized(*sample)
+        differences.append(np.abs(expected - found).mean())
+        one, other = expected >= 0.5, found >= 0.5
+        union = np.count_nonzero(one | other)
+        similarities.append(np.count_nonzero(one & other) / union if union else 1.0)
+    return Agreement(len(samples), float(np.mean(differences)), float(np.mean(similarities)))
