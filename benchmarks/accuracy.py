@@ -1,6 +1,6 @@
 """J and F of a model, and of two answers that need no network, on a dataset laid out as DAVIS.
 
-    python benchmarks/accuracy.py DATASET [--model NAME_OR_FILE] [--size SIZE]
+    python benchmarks/accuracy.py DATASET [--model NAME_OR_FILE] [--size SIZE] [--views N]
 
 The answers to beat: the residual of the dominant affine motion, cut by Otsu's threshold, and a centred
 ellipse of the objects' mean size.
@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--model", default="isomer_mobilenet_v2")
     parser.add_argument("--size", type=int, default=384)
+    parser.add_argument("--views", type=int, default=1)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +83,7 @@ def main() -> None:
         ellipses, residuals, predictions = (Path(folder) / name for name in names)
         write_ellipses(arguments.dataset, ellipses)
         write_residuals(arguments.dataset, residuals)
-        segmenter = Segmenter(arguments.model, size=arguments.size)
+        segmenter = Segmenter(arguments.model, size=arguments.size, views=arguments.views)
         for done in predict_dataset(arguments.dataset, predictions, segmenter, {}):
             print(f"{done.name}: {done.frames} frames", flush=True)
         print(format_table(evaluate_zvos([ellipses, residuals, predictions], arguments.dataset)))
