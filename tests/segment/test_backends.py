@@ -141,6 +141,23 @@ def test_segmenters_of_both_back_ends_find_the_same(weights: Path, images: list[
     assert agreement(*maps) >= 0.995
 
 
+def test_a_stream_left_early_harms_no_later_one(weights: Path, images: list[Image]) -> None:
+    """Of a segmenter that works on several frames at once, results that nobody took."""
+    pytest.importorskip("openvino")
+    segmenter = Segmenter(weights, size=96, backend="openvino")
+    segmenter._backend.workers = 3
+    expected = dict(Segmenter(weights, size=96, backend="openvino", ahead=0)(images))
+    for left in (1, 2, 3):
+        stream = segmenter(images)
+        for _ in range(left):
+            next(stream)
+        stream.close()
+    found = dict(segmenter(images))
+    assert list(found) == list(expected)
+    for index, probability in found.items():
+        np.testing.assert_allclose(probability, expected[index], atol=1e-4)
+
+
 @pytest.fixture(scope="session")
 def exported(network: Isomer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("openvino")

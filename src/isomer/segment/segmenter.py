@@ -44,7 +44,7 @@ class _Input(NamedTuple):
 
 
 class Segmenter:
-    """Find the primary object of a video in every frame.
+    """Find the primary object of a video in every frame, of one video at a time.
 
     Args:
         model: a model's name, a checkpoint's path, or a network.
@@ -189,14 +189,19 @@ class Segmenter:
         """Yield every piece with its key frames' maps [keys, h, w], some pieces ahead if the back end gains by it."""
         ahead = self._backend.workers if self._backend.workers > 1 else 0
         waiting: deque[tuple[list[_Input], Callable[[], NDArray[np.float32]]]] = deque()
-        for piece in pieces:
-            images, flows = zip(*(item.views for item in piece if item.views), strict=True)
-            waiting.append((piece, self._backend.start(np.concatenate(images), np.concatenate(flows))))
-            if len(waiting) > ahead:
+        try:
+            for piece in pieces:
+                images, flows = zip(*(item.views for item in piece if item.views), strict=True)
+                waiting.append((piece, self._backend.start(np.concatenate(images), np.concatenate(flows))))
+                if len(waiting) > ahead:
+                    done, result = waiting.popleft()
+                    yield done, self._averaged(result())
+            while waiting:
                 done, result = waiting.popleft()
                 yield done, self._averaged(result())
-        for done, result in waiting:
-            yield done, self._averaged(result())
+        finally:
+            for _, result in waiting:  # of a stream that is left early
+                result()
 
     def _averaged(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
         """Average the views of every frame: from [B V, h, w] to [B, h, w]."""

@@ -49,16 +49,18 @@ class OpenVINOBackend:
         self._model = _load(model)
         self.stride = int(self._model.get_rt_info(["isomer", "stride"]).value)
         self.workers = min(workers, _MOST_WORKERS)
-        self._requests_for = lru_cache(maxsize=4)(self._requests)
+        self._compiled_for = lru_cache(maxsize=4)(self._compiled)  # with requests that are free
 
     def start(self, frames: NDArray[np.uint8], flows: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
         """See `Backend`. By one thread: OpenVINO's Python binding can deadlock where two call it."""
-        idle = self._requests_for(frames.shape)
-        request = idle.pop()
-        request.start_async([frames, flows], share_inputs=True)
+        compiled, idle = self._compiled_for(frames.shape)
+        request = idle.pop() if idle else compiled.create_infer_request()
+        inputs = [frames, flows]
+        request.start_async(inputs, share_inputs=True)
 
         def result() -> NDArray[np.float32]:
             request.wait()
+            inputs.clear()  # until now, they had to stay in memory
             probabilities = np.array(request.get_output_tensor().data, np.float32)
             idle.append(request)
             return probabilities
@@ -81,9 +83,8 @@ class OpenVINOBackend:
         defaults = {"NUM_STREAMS": self.workers, "INFERENCE_PRECISION_HINT": _precision()}
         return core().compile_model(model, "CPU", defaults | options)
 
-    def _requests(self, shape: tuple[int, ...]) -> list[ov.InferRequest]:
-        compiled = self.compile(shape)
-        return [compiled.create_infer_request() for _ in range(self.workers + 1)]
+    def _compiled(self, shape: tuple[int, ...]) -> tuple[ov.CompiledModel, list[ov.InferRequest]]:
+        return self.compile(shape), []
 
 
 def _load(model: str | Path | Isomer) -> ov.Model:
