@@ -38,8 +38,6 @@ ROWS: dict[str, dict[str, Any]] = {
     "size 256": {"size": 256},
     "size 320": {"size": 320},
     "size 512": {"size": 512},
-    "keyframes 2": {"keyframes": 2},
-    "keyframes 3": {"keyframes": 3},
     "flow at 192": {"flow": DISFlow(short_side=192)},
     "flow at 320": {"flow": DISFlow(short_side=320)},
     "flow, no refinement": {"flow": DISFlow(refinements=0)},

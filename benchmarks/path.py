@@ -65,8 +65,6 @@ def _commands(video: Path, folder: Path, common: list[str]) -> dict[str, list[st
         "first mask": [sys.executable, "-c", FIRST_MASK, str(video), *common],
         "overlay": [*segment, "-o", str(folder / "overlay.mp4")],
         "masks": [*segment, "--output", "mask", "-o", str(folder / "mask.mp4")],
-        "overlay, --keyframes 2": [*segment, "--keyframes", "2", "-o", str(folder / "overlay.mp4")],
-        "masks, --keyframes 2": [*segment, "--keyframes", "2", "--output", "mask", "-o", str(folder / "mask.mp4")],
     }
 
 

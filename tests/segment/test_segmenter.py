@@ -19,7 +19,6 @@ from isomer.model.network import Isomer
 from isomer.segment import Segmenter
 from isomer.segment.backends.pytorch import TorchBackend
 from isomer.segment.segmenter import network_size, resize_image
-from isomer.segment.smoothing import moved
 
 Image = NDArray[np.uint8]
 
@@ -83,31 +82,6 @@ def test_views_are_averaged(network: Isomer, images: list[Image], views: int) ->
         np.testing.assert_allclose(results[moving.frame.index], expected, atol=1e-4)
 
 
-@pytest.mark.parametrize(("keyframes", "batch"), [(2, 1), (3, 2)])
-def test_between_key_frames_the_map_moves_along_the_flow(
-    network: Isomer, images: list[Image], keyframes: int, batch: int
-) -> None:
-    every = dict(segmenter(network)(images))
-    found = dict(segmenter(network, keyframes=keyframes, batch=batch)(images))
-    assert list(found) == list(every)
-    for moving in moving_frames(frames(images), DISFlow()):
-        index, shape = moving.frame.index, moving.frame.image.shape[1::-1]
-        if index % keyframes == 0:
-            np.testing.assert_allclose(found[index], every[index], atol=1e-4)
-        else:
-            small = cv2.resize(found[index - 1], (128, 64), interpolation=cv2.INTER_AREA)
-            expected = cv2.resize(moved(small, -moving.flows[0] / moving.steps[0]), shape)
-            assert np.abs(found[index] - expected).mean() < 0.02  # resampled once more than the stream does
-
-
-def test_a_cut_brings_a_key_frame(network: Isomer, images: list[Image]) -> None:
-    other = [np.ascontiguousarray(255 - image) for image in images[:3]]
-    video = [*images[:2], *other, *images[:3]]
-    every = dict(segmenter(network)(video))
-    found = dict(segmenter(network, keyframes=100)(video))
-    assert [np.allclose(found[i], every[i], atol=1e-4) for i in (0, 2, 5)] == [True] * 3
-
-
 def test_the_same_input_gives_the_same_bytes(network: Isomer, images: list[Image]) -> None:
     first, second = (b"".join(probability.tobytes() for _, probability in segmenter(network)(images)) for _ in range(2))
     assert first == second
@@ -165,8 +139,6 @@ def test_a_failure_of_any_stage_comes_as_it_is(network: Isomer, images: list[Ima
         ({"size": 32}, "--size 32"),
         ({"batch": 0}, "batch 0"),
         ({"views": 3}, "--views 3: not 1, 2 or 4"),
-        ({"keyframes": 0}, "--keyframes 0: not positive"),
-        ({"keyframes": 2, "smoothing": 0.5}, "leave out --keyframes"),
         ({"smoothing": 1.0}, "--smoothing 1.0: not a share below 1"),
         ({"backend": "tensorrt"}, "--backend tensorrt: unknown; choose from auto, torch, openvino, onnx"),
         ({"device": "cuda:99", "backend": "torch"}, "--device cuda:99: not available here"),

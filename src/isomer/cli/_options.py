@@ -18,7 +18,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what trades quality and time: --views, --smoothing and --keyframes."""
+    """Declare what buys quality with time: --views and --smoothing."""
     parser.add_argument(
         "--views",
         type=int,
@@ -33,13 +33,6 @@ def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="SHARE",
         help="share of the map before, moved along the flow, in each map: 0.5 calms flicker (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--keyframes",
-        type=int,
-        default=1,
-        metavar="N",
-        help="show the network every N-th frame only; between them its map moves along the flow (default: %(default)s)",
     )
 
 

@@ -37,7 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
         "device": arguments.device,
         "views": arguments.views,
         "smoothing": arguments.smoothing,
-        "keyframes": arguments.keyframes,
     }
     check_dataset(arguments.dataset, arguments.out, settings)
     segmenter = Segmenter(
@@ -47,7 +46,6 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         views=arguments.views,
         smoothing=arguments.smoothing,
-        keyframes=arguments.keyframes,
     )
     for done in predict_dataset(arguments.dataset, arguments.out, segmenter, settings):
         state = "already done" if done.skipped else "written"

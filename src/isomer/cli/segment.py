@@ -69,7 +69,6 @@ def run(arguments: argparse.Namespace) -> int:
         stride=arguments.stride,
         views=arguments.views,
         smoothing=arguments.smoothing,
-        keyframes=arguments.keyframes,
         objects=arguments.objects,
         progress=not arguments.quiet,
     )

@@ -91,7 +91,7 @@ def _samples(network: Isomer, videos: Sequence[str | Path]) -> list[Sample]:
     samples: list[Sample] = []
     for source in sources:
         inputs = _evenly(segmenter._inputs(source), max(_SAMPLES // len(sources), _HELD_BACK))
-        samples += [seen.views for seen in inputs if seen.views]
+        samples += [seen.views for seen in inputs]
     if len(samples) < _HELD_BACK:
         raise InputError(f"--int8: {len(samples)} frames are too few to calibrate on; give a few hundred")
     return samples

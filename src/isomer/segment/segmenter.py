@@ -8,6 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -20,7 +21,7 @@ from isomer.flow import DISFlow, Flow, FlowEstimator, MovingFrame, flow_to_image
 from isomer.media import Frame
 from isomer.segment.backends import create_backend
 from isomer.segment.prefetch import prefetch
-from isomer.segment.smoothing import FlowSmoother, moved
+from isomer.segment.smoothing import FlowSmoother
 
 if TYPE_CHECKING:
     from isomer.model.network import Isomer  # importing PyTorch takes longer than OpenVINO's first mask
@@ -39,7 +40,7 @@ class _Views(NamedTuple):
 
 class _Input(NamedTuple):
     frame: Frame
-    views: _Views | None  # none between key frames
+    views: _Views
     back: Flow | None  # to the frame before of the shot, if there is one
 
 
@@ -56,7 +57,6 @@ class Segmenter:
         views: how often the network sees a frame: once with the flow ahead (1); besides mirrored, with the flow
             from behind (2); or both images with both flows (4). Its maps are averaged. It costs as many times more.
         smoothing: share of the map before, moved along the flow, in each map, in [0, 1); 0 keeps frames apart.
-        keyframes: the network sees every so-many-th frame of a shot; between them its map moves along the flow.
         batch: frames that go through the network together; more delay the stream.
         ahead: frames that reading, flow and network each work ahead, in threads of their own; 0 does all when
             the next map is asked for, in the caller's thread.
@@ -76,7 +76,6 @@ class Segmenter:
         max_step: int = 4,
         views: int = 1,
         smoothing: float = 0.0,
-        keyframes: int = 1,
         batch: int = 1,
         ahead: int = 2,
     ):
@@ -86,10 +85,6 @@ class Segmenter:
             raise InputError(f"--views {views}: not 1, 2 or 4; 1 is the default")
         if not 0 <= smoothing < 1:
             raise InputError(f"--smoothing {smoothing}: not a share below 1; 0 is the default")
-        if keyframes < 1:
-            raise InputError(f"--keyframes {keyframes}: not positive; 1 shows the network every frame")
-        if keyframes > 1 and smoothing:
-            raise InputError("--smoothing: averages the network's maps of neighbouring frames; leave out --keyframes")
         if batch < 1:
             raise InputError(f"batch {batch}: not positive; 1 is the default")
         self._backend = create_backend(model, backend, device, workers=_cores() if ahead else 1)
@@ -98,7 +93,6 @@ class Segmenter:
         self._max_step = max_step
         self._views = views
         self._smoothing = smoothing
-        self._keyframes = keyframes
         self._batch = batch
         self._ahead = ahead
 
@@ -135,11 +129,9 @@ class Segmenter:
         self._backend(blank, blank)
 
     def _inputs(self, frames: Iterable[Frame]) -> Iterator[_Input]:
-        number = 0  # in the shot
         for moving in moving_frames(frames, self._flow, self._max_step, both=self._views > 1):
-            number = 0 if moving.opens_shot else number + 1
             back = None if moving.opens_shot else moving.flows[-1] * np.float32(-1 / moving.steps[-1])
-            yield _Input(moving.frame, None if number % self._keyframes else self._seen(moving), back)
+            yield _Input(moving.frame, self._seen(moving), back)
 
     def _seen(self, moving: MovingFrame) -> _Views:
         height, width = moving.frame.image.shape[:2]
@@ -156,43 +148,18 @@ class Segmenter:
     def _small_maps(self, inputs: Iterator[_Input]) -> Iterator[tuple[Frame, Probability]]:
         """Yield each frame with its map at the network's size."""
         smooth = FlowSmoother(self._smoothing)
-        probability = np.zeros((1, 1), np.float32)
-        for piece, found in self._computed(self._pieces(inputs)):
-            maps = iter(found)
-            for frame, views, back in piece:
-                if views is None:
-                    assert back is not None  # a shot opens with a key frame
-                    probability = moved(probability, back)
-                else:
-                    probability = next(maps)
-                    if self._smoothing:
-                        probability = smooth(views.images[0], probability, back)
-                yield frame, probability
+        for batch, maps in self._computed(inputs):
+            for (frame, views, back), probability in zip(batch, maps, strict=True):
+                yield frame, smooth(views.images[0], probability, back) if self._smoothing else probability
 
-    def _pieces(self, inputs: Iterator[_Input]) -> Iterator[list[_Input]]:
-        """Cut the stream into pieces of `batch` key frames, each with the frames up to the next."""
-        piece: list[_Input] = []
-        keys = followers = 0
-        for item in inputs:
-            if item.views and keys == self._batch:  # a cut before the followers are complete
-                yield piece
-                piece, keys = [], 0
-            piece.append(item)
-            keys, followers = (keys + 1, 0) if item.views else (keys, followers + 1)
-            if keys == self._batch and followers == self._keyframes - 1:
-                yield piece
-                piece, keys = [], 0
-        if piece:
-            yield piece
-
-    def _computed(self, pieces: Iterator[list[_Input]]) -> Iterator[tuple[list[_Input], NDArray[np.float32]]]:
-        """Yield every piece with its key frames' maps [keys, h, w], some pieces ahead if the back end gains by it."""
+    def _computed(self, inputs: Iterator[_Input]) -> Iterator[tuple[list[_Input], NDArray[np.float32]]]:
+        """Yield batches with their maps [B, h, w], computing some ahead if the back end gains by it."""
         ahead = self._backend.workers if self._backend.workers > 1 else 0
         waiting: deque[tuple[list[_Input], Callable[[], NDArray[np.float32]]]] = deque()
         try:
-            for piece in pieces:
-                images, flows = zip(*(item.views for item in piece if item.views), strict=True)
-                waiting.append((piece, self._backend.start(np.concatenate(images), np.concatenate(flows))))
+            while batch := list(islice(inputs, self._batch)):
+                images, flows = zip(*(item.views for item in batch), strict=True)
+                waiting.append((batch, self._backend.start(np.concatenate(images), np.concatenate(flows))))
                 if len(waiting) > ahead:
                     done, result = waiting.popleft()
                     yield done, self._averaged(result())

@@ -52,7 +52,6 @@ def segment_video(
     max_step: int = 4,
     views: int = 1,
     smoothing: float = 0.0,
-    keyframes: int = 1,
     batch: int = 1,
     objects: bool = False,
     progress: bool = False,
@@ -75,7 +74,6 @@ def segment_video(
         max_step: the largest temporal step of the flow, in frames taken; 1 for flow computed beforehand.
         views: how often the network sees a frame, mirrored and with the flow from behind: 1, 2 or 4.
         smoothing: share of the map before, moved along the flow, in each map, in [0, 1).
-        keyframes: the network sees every so-many-th frame; between them its map moves along the flow.
         batch: frames that go through the network together, which pays on a GPU.
         objects: tell objects apart, each with a number that stays its own over time, in the outputs that can
             hold several: overlays, previews, `palette`, `coco`, `youtube-vis` and `polygons`.
@@ -103,7 +101,6 @@ def segment_video(
             max_step=max_step,
             views=views,
             smoothing=smoothing,
-            keyframes=keyframes,
             batch=batch,
         )
         start = time.perf_counter()
