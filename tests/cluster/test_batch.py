@@ -237,11 +237,10 @@ def test_a_bad_video_and_a_killed_worker_stop_nothing_and_runs_go_on(
     assert captured.err.count("text.mp4: not a video") == 1
     records = json.loads((out / "manifest.json").read_text())["videos"]
     assert len(killed) == 1
-    assert {Path(name).name: record["deaths"] for name, record in records.items()} == {
-        "short.mp4": 0,
-        "long.mp4": 1,
-        "text.mp4": 0,
-    }
+    deaths = {Path(name).name: record["deaths"] for name, record in records.items()}
+    # The other worker may still be at the short video when the long one's first part begins.
+    assert deaths.pop("text.mp4") == 0
+    assert sorted(deaths.values()) == [0, 1]
     expected.mkdir()
     for clip in (short, long):
         segment_video(clip, expected, outputs=["masks", "mask"], model=weights, size=64, backend="torch")

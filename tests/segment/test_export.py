@@ -110,7 +110,7 @@ def test_int8_runs_as_a_model_and_says_how_close_it_comes(
     held_back = [
         seen for seen in Segmenter(weights, backend="torch")._inputs(open_frames(clip)) if seen.frame.index % 4 == 3
     ]
-    inputs = [np.concatenate(images) for images in zip(*((seen.images, seen.flows) for seen in held_back), strict=True)]
+    inputs = [np.concatenate(images) for images in zip(*(seen.views for seen in held_back), strict=True)]
     expected, found = create_backend(weights, "torch", "cpu")(*inputs), create_backend(out)(*inputs)
     assert float(said[1]) == pytest.approx(float(np.abs(found - expected).mean()), rel=0.1)
     masks = zip(expected >= 0.5, found >= 0.5, strict=True)
