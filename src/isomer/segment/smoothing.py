@@ -39,9 +39,10 @@ class FlowSmoother:
         """
         if self._before is not None and back is not None:
             image_before, map_before = self._before
-            difference = cv2.absdiff(image, moved(image_before, back)).mean(axis=-1, dtype=np.float32)
+            lookup = _lookup(back, *probability.shape)
+            difference = cv2.absdiff(image, _moved(image_before, lookup)).mean(axis=-1, dtype=np.float32)
             trust = self._share * np.exp(-np.square(cv2.blur(difference, (3, 3)) / _COLOUR))
-            expected = moved(map_before, back)
+            expected = _moved(map_before, lookup)
             probability = (probability + trust * (expected - probability)).astype(np.float32, copy=False)
         self._before = image, probability
         return probability
@@ -50,16 +51,16 @@ class FlowSmoother:
 _Image = TypeVar("_Image", NDArray[np.uint8], Probability)
 
 
-def moved(before: _Image, back: Flow) -> _Image:
-    """Return an image or a map of the frame before as it looks moved to the present one, [h, w] or [h, w, 3].
-
-    Args:
-        before: of the frame before.
-        back: the flow to that frame, float32 [h', w', 2] in pixels of its own grid.
-    """
-    (height, width), (rows, columns) = before.shape[:2], back.shape[:2]
+def _lookup(back: Flow, height: int, width: int) -> NDArray[np.float32]:
+    """Return where in the frame before each pixel of a grid was: float32 [height, width, 2]."""
+    rows, columns = back.shape[:2]
     grown = cv2.resize(back, (width, height)) * np.array([width / columns, height / rows], np.float32)
-    lookup = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1) + grown
+    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1)
+    return np.asarray(grid + grown, np.float32)
+
+
+def _moved(before: _Image, lookup: NDArray[np.float32]) -> _Image:
+    """Return an image or a map of the frame before as the lookup shows it."""
     nothing = np.empty(0, np.float32)  # both coordinates are in the first map
-    there = cv2.remap(before, lookup.astype(np.float32), nothing, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    there = cv2.remap(before, lookup, nothing, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return there.astype(before.dtype, copy=False)

@@ -30,7 +30,7 @@ def create_backend(model: str | Path | Isomer, name: str = "auto", device: str =
         name: one of BACKENDS. `auto` takes PyTorch for a GPU and for a network that is in memory already, and
             otherwise OpenVINO if it is installed: on a CPU it is the fastest. An OpenVINO file always runs in it.
         device: a torch device, or `auto`. OpenVINO and ONNX Runtime run on the CPU.
-        workers: calls that may be made side by side; the back end's own `workers` are fewer where it gains nothing.
+        workers: batches that may be computed side by side; a back end takes fewer where it gains nothing.
 
     Raises:
         InputError: no such model, back end or device, or the back end is not installed.
