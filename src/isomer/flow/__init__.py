@@ -4,9 +4,10 @@ from isomer.flow.color import flow_to_image, motion_scale
 from isomer.flow.dis import DISFlow
 from isomer.flow.estimator import Flow, FlowEstimator
 from isomer.flow.flo import FlowFiles, read_flo, write_flo
-from isomer.flow.stream import MovingFrame, frames_with_flow, moving_frames
+from isomer.flow.stream import ANCHOR, MovingFrame, frames_with_flow, moving_frames
 
 __all__ = [
+    "ANCHOR",
     "DISFlow",
     "Flow",
     "FlowEstimator",

@@ -54,4 +54,6 @@ class DISFlow:
         size = (max(_SMALLEST, round(width * scale)), max(_SMALLEST, round(height * scale)))
         if size == (width, height):
             return gray
-        return cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        # Below a half bilinear look-ups would skip pixels; above, they are six times as fast as means and as good.
+        mode = cv2.INTER_LINEAR if 2 * size[1] > height else cv2.INTER_AREA
+        return cv2.resize(gray, size, interpolation=mode).astype(np.uint8, copy=False)

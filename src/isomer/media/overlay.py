@@ -13,6 +13,7 @@ TINT = (0, 150, 255)
 """RGB, a blue that few natural objects have."""
 
 _TINT_SHARE, _OUTLINE_SHARE = 0.42, 0.3
+_DIM = 0.45 * np.eye(3) + 0.3 * np.array([0.299, 0.587, 0.114])  # of the colours, and of their luma
 _LEVELS = np.arange(256)[:, None]
 
 
@@ -49,16 +50,17 @@ def overlay_objects(image: NDArray[np.uint8], labels: Labels) -> NDArray[np.uint
 
 
 def _dimmed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return np.asarray(cv2.addWeighted(image, 0.45, gray, 0.3, 0), np.uint8)
+    return np.asarray(cv2.transform(image, _DIM), np.uint8)
 
 
 def _show(
     result: NDArray[np.uint8], image: NDArray[np.uint8], mask: NDArray[np.uint8], colour: tuple[int, int, int]
 ) -> None:
     """Draw an object of `image` into `result`."""
+    left, top, width, height = cv2.boundingRect(mask)
+    box = (slice(top, top + height), slice(left, left + width))
     tinted = np.rint(_LEVELS + (np.array(colour) - _LEVELS) * _TINT_SHARE).astype(np.uint8)[None]
-    cv2.copyTo(cv2.LUT(image, tinted), mask, result)
+    cv2.copyTo(cv2.LUT(image[box], tinted), mask[box], result[box])
     contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     outline = [round(255 + (level - 255) * _OUTLINE_SHARE) for level in colour]
     thickness = max(1, round(min(mask.shape) / 240))

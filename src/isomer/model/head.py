@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -32,6 +33,16 @@ def _enlarge(x: Tensor, factor: int) -> Tensor:
     return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
+def _double(x: Tensor) -> Tensor:
+    """Enlarge one channel [B, 1, H, W] twice, bilinearly: each pixel becomes four, weighted 9:3:3:1 with neighbours.
+
+    The same numbers as `_enlarge(x, 2)`, which inference engines do by one pixel at a time where there is one channel.
+    """
+    corner = x.new_tensor([[1, 3, 0], [3, 9, 0], [0, 0, 0]]) / 16
+    corners = torch.stack([corner, corner.flip(1), corner.flip(0), corner.flip(0, 1)])[:, None]
+    return F.pixel_shuffle(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), corners), 2)
+
+
 class Head(nn.Module):
     """Merge four maps at strides 4, 8, 16 and 32 into one logit map at stride 1."""
 
@@ -58,4 +69,4 @@ class Head(nn.Module):
         )
         x = F.relu(self.linear_fuse.bn(x))
         x = self.linear_project(_enlarge(x, 2))
-        return _enlarge(self.linear_saliency_pred(x), 2)
+        return _double(self.linear_saliency_pred(x))

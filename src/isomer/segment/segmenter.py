@@ -20,6 +20,7 @@ from isomer.errors import InputError
 from isomer.flow import DISFlow, Flow, FlowEstimator, MovingFrame, flow_to_image, moving_frames
 from isomer.media import Frame
 from isomer.segment.backends import create_backend
+from isomer.segment.interpolation import Between, KeyFrameFlow, interpolate
 from isomer.segment.prefetch import prefetch
 from isomer.segment.smoothing import FlowSmoother
 
@@ -38,10 +39,11 @@ class _Views(NamedTuple):
     flows: NDArray[np.uint8]
 
 
-class _Input(NamedTuple):
+class _Key(NamedTuple):
     frame: Frame
     views: _Views
     back: Flow | None  # to the frame before of the shot, if there is one
+    between: list[Between]  # the frames since the key frame before
 
 
 class Segmenter:
@@ -54,10 +56,12 @@ class Segmenter:
         device: a torch device, or `auto`.
         flow: estimates the motion; DIS by default.
         max_step: the largest temporal step of the flow, in frames; see `isomer.flow.moving_frames`.
+        key_interval: the most frames from one that the network sees to the next. Where little moves they are so far
+            apart, else closer; maps of frames between are interpolated along the flow. With 1 it sees every frame.
         views: how often the network sees a frame: once with the flow ahead (1); besides mirrored, with the flow
             from behind (2); or both images with both flows (4). Its maps are averaged. It costs as many times more.
         smoothing: share of the map before, moved along the flow, in each map, in [0, 1); 0 keeps frames apart.
-        batch: frames that go through the network together; more delay the stream.
+        batch: key frames that go through the network together; more delay the stream.
         ahead: frames that reading, flow and network each work ahead, in threads of their own; 0 does all when
             the next map is asked for, in the caller's thread.
 
@@ -74,6 +78,7 @@ class Segmenter:
         device: str = "auto",
         flow: FlowEstimator | None = None,
         max_step: int = 4,
+        key_interval: int = 4,
         views: int = 1,
         smoothing: float = 0.0,
         batch: int = 1,
@@ -81,6 +86,8 @@ class Segmenter:
     ):
         if not 64 <= size <= 4096:
             raise InputError(f"--size {size}: not between 64 and 4096 pixels; 384 is the default")
+        if key_interval < 1:
+            raise InputError(f"--key-interval {key_interval}: not positive; 4 is the default, 1 takes every frame")
         if views not in (1, 2, 4):
             raise InputError(f"--views {views}: not 1, 2 or 4; 1 is the default")
         if not 0 <= smoothing < 1:
@@ -91,6 +98,7 @@ class Segmenter:
         self._size = size
         self._flow = flow or DISFlow()
         self._max_step = max_step
+        self._key_interval = key_interval
         self._views = views
         self._smoothing = smoothing
         self._batch = batch
@@ -117,8 +125,8 @@ class Segmenter:
             def overlapped(items: Iterable[_T]) -> Iterator[_T]:
                 return stages.enter_context(closing(prefetch(items, self._ahead)))
 
-            inputs = overlapped(self._inputs(overlapped(frames)))
-            for frame, probability in overlapped(self._small_maps(inputs)):
+            keys = overlapped(self._keys(overlapped(frames)))
+            for frame, probability in overlapped(self._small_maps(keys)):
                 height, width = frame.image.shape[:2]
                 yield frame, resize_map(probability, width, height)
 
@@ -128,10 +136,21 @@ class Segmenter:
         blank = np.zeros((self._batch * self._views, rows, columns, 3), np.uint8)
         self._backend(blank, blank)
 
-    def _inputs(self, frames: Iterable[Frame]) -> Iterator[_Input]:
-        for moving in moving_frames(frames, self._flow, self._max_step, both=self._views > 1):
+    def _keys(self, frames: Iterable[Frame]) -> Iterator[_Key]:
+        """Yield the key frames, each with the frames between it and the one before."""
+        flow_to_keys = KeyFrameFlow()
+        before: Frame | None = None
+        between: list[Frame] = []
+        for moving in moving_frames(
+            frames, self._flow, self._max_step, both=self._views > 1, key_interval=self._key_interval
+        ):
+            if not moving.flows:
+                between.append(moving.frame)
+                continue
             back = None if moving.opens_shot else moving.flows[-1] * np.float32(-1 / moving.steps[-1])
-            yield _Input(moving.frame, self._seen(moving), back)
+            passed = flow_to_keys(before, between, moving.frame) if before else []
+            yield _Key(moving.frame, self._seen(moving), back, passed)
+            before, between = moving.frame, []
 
     def _seen(self, moving: MovingFrame) -> _Views:
         height, width = moving.frame.image.shape[:2]
@@ -145,19 +164,30 @@ class Segmenter:
         colours = [resize_image(flow_to_image(flow), size) for flow in flows[: self._views]]
         return _Views(np.stack(images[: self._views]), np.stack(colours))
 
-    def _small_maps(self, inputs: Iterator[_Input]) -> Iterator[tuple[Frame, Probability]]:
+    def _small_maps(self, keys: Iterator[_Key]) -> Iterator[tuple[Frame, Probability]]:
         """Yield each frame with its map at the network's size."""
         smooth = FlowSmoother(self._smoothing)
-        for batch, maps in self._computed(inputs):
-            for (frame, views, back), probability in zip(batch, maps, strict=True):
-                yield frame, smooth(views.images[0], probability, back) if self._smoothing else probability
 
-    def _computed(self, inputs: Iterator[_Input]) -> Iterator[tuple[list[_Input], NDArray[np.float32]]]:
+        def smoothed(frame: Frame, probability: Probability, back: Flow | None) -> tuple[Frame, Probability]:
+            if not self._smoothing:
+                return frame, probability
+            image = resize_image(frame.image, probability.shape[::-1])
+            return frame, smooth(image, probability, back)
+
+        before = np.empty(0, np.float32)
+        for batch, maps in self._computed(keys):
+            for (frame, _, back, between), probability in zip(batch, maps, strict=True):
+                for passed in between:
+                    yield smoothed(passed.frame, interpolate(before, probability, passed), passed.back)
+                yield smoothed(frame, probability, back)
+                before = probability
+
+    def _computed(self, keys: Iterator[_Key]) -> Iterator[tuple[list[_Key], NDArray[np.float32]]]:
         """Yield batches with their maps [B, h, w], computing some ahead if the back end gains by it."""
         ahead = self._backend.workers if self._backend.workers > 1 else 0
-        waiting: deque[tuple[list[_Input], Callable[[], NDArray[np.float32]]]] = deque()
+        waiting: deque[tuple[list[_Key], Callable[[], NDArray[np.float32]]]] = deque()
         try:
-            while batch := list(islice(inputs, self._batch)):
+            while batch := list(islice(keys, self._batch)):
                 images, flows = zip(*(item.views for item in batch), strict=True)
                 waiting.append((batch, self._backend.start(np.concatenate(images), np.concatenate(flows))))
                 if len(waiting) > ahead:

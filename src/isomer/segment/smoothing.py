@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from isomer.flow import Flow
+from isomer.segment.warp import lookup, moved
 
 Probability = NDArray[np.float32]
 
@@ -39,28 +38,11 @@ class FlowSmoother:
         """
         if self._before is not None and back is not None:
             image_before, map_before = self._before
-            lookup = _lookup(back, *probability.shape)
-            difference = cv2.absdiff(image, _moved(image_before, lookup)).mean(axis=-1, dtype=np.float32)
+            there = lookup(back, *probability.shape)
+            difference = cv2.absdiff(image, moved(image_before, there)).mean(axis=-1, dtype=np.float32)
             trust = self._share * np.exp(-np.square(cv2.blur(difference, (3, 3)) / _COLOUR))
-            expected = _moved(map_before, lookup)
+            expected = moved(map_before, there)
             probability = (probability + trust * (expected - probability)).astype(np.float32, copy=False)
         self._before = image, probability
         return probability
 
-
-_Image = TypeVar("_Image", NDArray[np.uint8], Probability)
-
-
-def _lookup(back: Flow, height: int, width: int) -> NDArray[np.float32]:
-    """Return where in the frame before each pixel of a grid was: float32 [height, width, 2]."""
-    rows, columns = back.shape[:2]
-    grown = cv2.resize(back, (width, height)) * np.array([width / columns, height / rows], np.float32)
-    grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1)
-    return np.asarray(grid + grown, np.float32)
-
-
-def _moved(before: _Image, lookup: NDArray[np.float32]) -> _Image:
-    """Return an image or a map of the frame before as the lookup shows it."""
-    nothing = np.empty(0, np.float32)  # both coordinates are in the first map
-    there = cv2.remap(before, lookup, nothing, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return there.astype(before.dtype, copy=False)
