@@ -15,6 +15,7 @@ from torch import nn
 from isomer.cli.main import main
 from isomer.data.clip import SceneFrames, write_clip
 from isomer.data.scene import Scene
+from isomer.model.ffn import FeedForward
 from isomer.model.network import Isomer
 from isomer.segment.backends import create_backend
 from isomer.segment.benchmark import STAGES, Configuration, benchmark, count_flops
@@ -29,7 +30,7 @@ def clip(scene: Scene, tmp_path: Path) -> Path:
 
 
 def test_flops_are_two_a_multiplication_as_hooks_count_them() -> None:
-    """The oracle counts convolutions and linear layers by their outputs; attention's products come on top."""
+    """The oracle counts convolutions and linear layers by their outputs; attention's and the head's come on top."""
     network = Isomer().eval()
     counted = 0
 
@@ -38,9 +39,15 @@ def test_flops_are_two_a_multiplication_as_hooks_count_them() -> None:
         assert isinstance(module, (nn.Conv2d, nn.Linear))
         counted += 2 * output.numel() * module.weight[0].numel()
 
+    def count_linear(block: FeedForward, _: object, output: torch.Tensor) -> None:  # which calls its layers' weights
+        nonlocal counted
+        counted += 2 * output[0, 0].numel() * (block.linear1.weight.numel() + block.linear2.weight.numel())
+
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             module.register_forward_hook(count)
+        if isinstance(module, FeedForward):
+            module.register_forward_hook(count_linear)
     with torch.no_grad():
         network(*torch.zeros(2, 1, 3, 64, 96))
     expected = counted  # the hooks go on counting

@@ -107,10 +107,8 @@ def test_int8_runs_as_a_model_and_says_how_close_it_comes(
     assert sum(kind == "FakeQuantize" for kind, _ in kinds) > 50
     assert sum(kind == "Constant" and str(dtype) == "<Type: 'int8_t'>" for kind, dtype in kinds) > 50
 
-    held_back = [
-        seen for seen in Segmenter(weights, backend="torch")._inputs(open_frames(clip)) if seen.frame.index % 4 == 3
-    ]
-    inputs = [np.concatenate(images) for images in zip(*(seen.views for seen in held_back), strict=True)]
+    seen = list(Segmenter(weights, backend="torch", key_interval=1)._keys(open_frames(clip)))
+    inputs = [np.concatenate(images) for images in zip(*(key.views for key in seen[3::4]), strict=True)]
     expected, found = create_backend(weights, "torch", "cpu")(*inputs), create_backend(out)(*inputs)
     assert float(said[1]) == pytest.approx(float(np.abs(found - expected).mean()), rel=0.1)
     masks = zip(expected >= 0.5, found >= 0.5, strict=True)

@@ -37,7 +37,7 @@ def no_threads() -> bool:
 
 def test_maps_are_the_networks_own(network: Isomer, images: list[Image]) -> None:
     """The oracle: each frame alone, resized by PyTorch and normalised by hand."""
-    results = dict(segmenter(network)(images))
+    results = dict(segmenter(network, key_interval=1)(images))
     assert list(results) == list(range(len(images)))
     mean, std = (torch.tensor(values)[:, None, None] for values in (network.mean, network.std))
     for frame, flow in frames_with_flow(frames(images), DISFlow()):
@@ -66,7 +66,7 @@ def test_batches_and_threads_change_nothing(network: Isomer, images: list[Image]
 @pytest.mark.parametrize("views", [2, 4])
 def test_views_are_averaged(network: Isomer, images: list[Image], views: int) -> None:
     """The oracle: the network by hand on each image and flow, mirrored as vectors."""
-    results = dict(segmenter(network, views=views, batch=2)(images))
+    results = dict(segmenter(network, views=views, batch=2, key_interval=1)(images))
     for moving in moving_frames(frames(images), DISFlow(), both=True):
         ahead, behind = moving.flows
         seen = [(ahead, False), (behind, True), (behind, False), (ahead, True)][:views]
@@ -138,6 +138,7 @@ def test_a_failure_of_any_stage_comes_as_it_is(network: Isomer, images: list[Ima
     [
         ({"size": 32}, "--size 32"),
         ({"batch": 0}, "batch 0"),
+        ({"key_interval": 0}, "--key-interval 0: not positive"),
         ({"views": 3}, "--views 3: not 1, 2 or 4"),
         ({"smoothing": 1.0}, "--smoothing 1.0: not a share below 1"),
         ({"backend": "tensorrt"}, "--backend tensorrt: unknown; choose from auto, torch, openvino, onnx"),

@@ -18,14 +18,22 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what buys quality with time: --views and --smoothing."""
+    """Declare what trades quality for time: --key-interval, --views and --smoothing."""
+    parser.add_argument(
+        "--key-interval",
+        type=int,
+        default=4,
+        metavar="N",
+        help="the network sees every N-th frame at least, more where more moves; maps between are interpolated along "
+        "the flow; 1 shows it every frame (default: %(default)s)",
+    )
     parser.add_argument(
         "--views",
         type=int,
         default=1,
         metavar="N",
-        help="average the maps of N views of every frame, 1, 2 or 4: mirrored, and with the flow from behind; "
-        "the network then takes N times as long (default: %(default)s)",
+        help="average the maps of N views of a frame, 1, 2 or 4: mirrored, and with the flow from behind; "
+        "it takes N times as long for it (default: %(default)s)",
     )
     parser.add_argument(
         "--smoothing",

@@ -38,13 +38,14 @@ def run(arguments: argparse.Namespace) -> int:
     from isomer.segment import Segmenter
 
     source = open_live(arguments.source)
-    # Nothing works ahead and the flow looks one frame ahead at most: what waits in a queue is late.
+    # Nothing works ahead, the flow looks one frame ahead at most, no map waits for a later one: what waits is late.
     segmenter = Segmenter(
         arguments.model,
         size=arguments.size,
         backend=arguments.backend,
         device=arguments.device,
         max_step=1,
+        key_interval=1,
         ahead=0,
     )
     segmenter.warm_up(*source.size)

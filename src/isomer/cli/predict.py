@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         "size": arguments.size,
         "backend": arguments.backend,
         "device": arguments.device,
+        "key_interval": arguments.key_interval,
         "views": arguments.views,
         "smoothing": arguments.smoothing,
     }
@@ -44,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         size=arguments.size,
         backend=arguments.backend,
         device=arguments.device,
+        key_interval=arguments.key_interval,
         views=arguments.views,
         smoothing=arguments.smoothing,
     )

@@ -67,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         threshold=arguments.threshold,
         stride=arguments.stride,
+        key_interval=arguments.key_interval,
         views=arguments.views,
         smoothing=arguments.smoothing,
         objects=arguments.objects,

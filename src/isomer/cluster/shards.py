@@ -1,15 +1,15 @@
 """Parts of a long video, segmented apart and joined to exactly what segmenting it whole gives.
 
-A map depends on its frame and on its flow, and the flow on the temporal step, which
-`isomer.flow.frames_with_flow` adapts to the motion from frame to frame. The step is all that a part inherits
-from what came before it. So a part
+The map of a key frame depends on that frame and on its flow, and the flow on the temporal step, which
+`isomer.flow.moving_frames` adapts to the motion from key frame to key frame. The step and where the next key frame
+is are all that a part inherits from what came before it, and every `ANCHOR`-th frame is a key frame. So a part
 
-1. begins `WARM_UP` frames early, with an unknown step, and goes on `LOOK_AHEAD` frames beyond its end, where
-   flows of its last frames lead and where it learns its successor's first step;
-2. notes which frames each flow pairs. If a part and its predecessor pair the frame at their seam alike, they
-   have the same step there. For either a shot began since the warm-up did, and the step with it in both; or
-   enough of the shot lies before the seam for the step to be the distance of the pair;
-3. is repaired if they do not: done again with its predecessor's step, up to the frame from which on its flows
+1. begins at such a frame, and `WARM_UP` frames early, with an unknown step; it goes on `LOOK_AHEAD` frames beyond its
+   end, where flows of its last frames lead and where it learns its successor's first step;
+2. notes which frames the flow of each key frame pairs. If a part and its predecessor pair the frame at their seam
+   alike, they have the same step there. For either a shot began since the warm-up did, and the step with it in both;
+   or enough of the shot lies before the seam for the step to be the distance of the pair;
+3. is repaired if they do not: done again with its predecessor's step, up to the key frame from which on its flows
    pair as they did before.
 
 The first part is right. Where all seams agree, so is each next one.
@@ -24,14 +24,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.flow import DISFlow
+from isomer.flow import ANCHOR, DISFlow
 from isomer.media import Frame
 
 MAX_STEP = 4
-"""The largest temporal step; that of `isomer.segment.Segmenter`."""
+"""The largest temporal step, and the most frames from a key frame to the next; those of `isomer.segment.Segmenter`."""
 
-WARM_UP = 24
-"""Frames before a part. At least `MAX_STEP`; more make a repair less likely."""
+WARM_UP = 2 * ANCHOR
+"""Frames before a part. Whole `ANCHOR`s, and at least 2 `MAX_STEP`; more make a repair less likely."""
 
 LOOK_AHEAD = MAX_STEP + 1
 """Frames after a part: its successor's first, and those the flow of that one may lead to."""
@@ -53,9 +53,13 @@ class Shard:
 
 
 def split(frames: int, most: int) -> list[Shard]:
-    """Split a video of about so many frames into parts of equal length, each `most` frames or fewer."""
-    parts = math.ceil(frames / most)
-    starts = [part * frames // parts for part in range(parts)]
+    """Split a video of about so many frames into parts that begin at anchors, of `most` frames or fewer.
+
+    In anchors, whose last may be incomplete, their lengths differ by one at most.
+    """
+    anchors = math.ceil(frames / ANCHOR)
+    parts = math.ceil(anchors / (most // ANCHOR))
+    starts = [part * anchors // parts * ANCHOR for part in range(parts)]
     return [Shard(start, stop) for start, stop in zip(starts, [*starts[1:], None], strict=True)]
 
 
@@ -120,13 +124,17 @@ class PairedFlow:
     def __call__(self, source: Frame, target: Frame) -> NDArray[np.float32]:
         """Return the flow from `source` to `target`; see `FlowEstimator`."""
         if self._step is not None and source.index < self._start:
-            # The step halves, to no less than 1, where everything moves, and doubles where nothing does.
+            # The step halves, to no less than 1, where everything moves, and doubles where nothing does. There the
+            # next key frame is as far away as can be, else it is the next frame.
             doublings = math.ceil(math.log2(self._step))
-            still = source.index >= self._start - doublings * self._stride
+            still = source.index >= self._start - doublings * MAX_STEP * self._stride
             return np.full((16, 16, 2), 0 if still else 16, np.float32)
         self._targets[source.index] = target.index
         return self._estimate(source, target)
 
     def pair(self, frame: Frame) -> int:
-        """Return how far, in positions, and to which side the flow of a frame leads; 0 if it has none."""
+        """Return how far, in positions, and to which side the flow of a frame leads; 0 if it has none.
+
+        Key frames have one, but for shots of one frame.
+        """
         return (self._targets.get(frame.index, frame.index) - frame.index) // self._stride

@@ -95,6 +95,7 @@ class Worker:
                 device=settings.device,
                 flow=self._flow,
                 max_step=MAX_STEP,
+                key_interval=MAX_STEP,
             )
         except InputError as error:
             return str(error)
@@ -153,7 +154,7 @@ class Worker:
                 if position < shard.start:
                     continue
                 pair = self._flow.pair(frame)
-                if had[len(pairs) : len(pairs) + 1] == [pair]:  # a repair meets what was right
+                if pair and had[len(pairs) : len(pairs) + 1] == [pair]:  # a repair meets what was right
                     pairs += had[len(pairs) :]
                     break
                 pairs.append(pair)

@@ -105,7 +105,7 @@ class Writer(ABC):
         """Write the picture of a frame."""
 
     def _mask(self, probability: NDArray[np.float32]) -> NDArray[np.uint8]:
-        return (probability >= self.threshold).view(np.uint8) * np.uint8(255)
+        return np.asarray((probability >= self.threshold).view(np.uint8) * np.uint8(255), np.uint8)
 
     def _labels(self, probability: NDArray[np.float32], labels: Labels | None) -> Labels:
         return np.asarray(probability >= self.threshold, np.uint8) if labels is None else labels

@@ -43,7 +43,8 @@ def _pointwise(linear: nn.Linear, x: Tensor) -> Tensor:
 
 
 def _channel_norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
-    x = x.float()  # as autocast treats every norm
+    if x.dtype in (torch.float16, torch.bfloat16):
+        x = x.float()  # as autocast treats every norm
     x = x - x.mean(1, keepdim=True)
     x = x * torch.rsqrt((x * x).mean(1, keepdim=True) + norm.eps)
     return x * norm.weight[:, None, None] + norm.bias[:, None, None]

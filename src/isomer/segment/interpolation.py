@@ -18,8 +18,8 @@ from isomer.segment.warp import lookup, moved
 
 Probability = NDArray[np.float32]
 
-# Maps are moved by much of the flow at once, so what it needs is less fine than what the network sees.
-_SHORT_SIDE, _REFINEMENTS = 192, 0
+# Where to look a map up takes a less fine flow than the network does, which sees its borders.
+_SHORT_SIDE, _REFINEMENTS = 160, 0
 
 
 class Between(NamedTuple):

@@ -87,10 +87,10 @@ def export_int8(network: Isomer, path: str | Path, videos: Sequence[str | Path])
 
 def _samples(network: Isomer, videos: Sequence[str | Path]) -> list[Sample]:
     sources = [open_frames(video) for video in videos]
-    segmenter = Segmenter(network, backend="torch", device="cpu")
+    segmenter = Segmenter(network, backend="torch", device="cpu", key_interval=1)
     samples: list[Sample] = []
     for source in sources:
-        inputs = _evenly(segmenter._inputs(source), max(_SAMPLES // len(sources), _HELD_BACK))
+        inputs = _evenly(segmenter._keys(source), max(_SAMPLES // len(sources), _HELD_BACK))
         samples += [seen.views for seen in inputs]
     if len(samples) < _HELD_BACK:
         raise InputError(f"--int8: {len(samples)} frames are too few to calibrate on; give a few hundred")
@@ -121,6 +121,8 @@ def _quantized(model: ov.Model, samples: Sequence[Sample]) -> ov.Model:
             nncf.Dataset(samples, lambda sample: dict(zip(INPUTS, sample, strict=True))),
             subset_size=len(samples),
             preset=nncf.QuantizationPreset.MIXED,
+            # Weights of seven bits: processors without VNNI add pairs of products in 16, which else overflow.
+            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
             ignored_scope=nncf.IgnoredScope(patterns=_FLOAT, validate=False),
         )
 

@@ -45,4 +45,3 @@ class FlowSmoother:
             probability = (probability + trust * (expected - probability)).astype(np.float32, copy=False)
         self._before = image, probability
         return probability
-

@@ -50,6 +50,7 @@ def segment_video(
     threshold: float = 0.5,
     stride: int = 1,
     max_step: int = 4,
+    key_interval: int = 4,
     views: int = 1,
     smoothing: float = 0.0,
     batch: int = 1,
@@ -72,9 +73,11 @@ def segment_video(
         threshold: probability from which on a pixel is of the object, in (0, 1).
         stride: take every `stride`-th frame only.
         max_step: the largest temporal step of the flow, in frames taken; 1 for flow computed beforehand.
+        key_interval: the most frames from one that the network sees to the next; maps between are interpolated along
+            the flow. 1 shows it every frame.
         views: how often the network sees a frame, mirrored and with the flow from behind: 1, 2 or 4.
         smoothing: share of the map before, moved along the flow, in each map, in [0, 1).
-        batch: frames that go through the network together, which pays on a GPU.
+        batch: key frames that go through the network together, which pays on a GPU.
         objects: tell objects apart, each with a number that stays its own over time, in the outputs that can
             hold several: overlays, previews, `palette`, `coco`, `youtube-vis` and `polygons`.
         progress: show a bar on standard error.
@@ -99,6 +102,7 @@ def segment_video(
             device=device,
             flow=flow,
             max_step=max_step,
+            key_interval=key_interval,
             views=views,
             smoothing=smoothing,
             batch=batch,

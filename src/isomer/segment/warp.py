@@ -26,8 +26,8 @@ def lookup(flow: Flow, height: int, width: int) -> NDArray[np.float32]:
         float32 [height, width, 2], (x, y) in pixels of the grid.
     """
     rows, columns = flow.shape[:2]
-    there = cv2.resize(flow, (width, height)).astype(np.float32, copy=False)
-    there *= np.array([width / columns, height / rows], np.float32)
+    scaled = flow * np.array([width / columns, height / rows], np.float32)
+    there = cv2.resize(scaled, (width, height)).astype(np.float32, copy=False)
     there += _grid(height, width)
     return there
 
