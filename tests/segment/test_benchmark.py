@@ -58,7 +58,8 @@ def test_the_verb_measures_two_configurations_in_turn(
     weights: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["benchmark", "--video", clip, "--model", weights, "--size", 64]
-    arguments += ["--backend", "torch", "--device", "cpu", "--against", "batch=2", "size=96", "--repeats", 2]
+    arguments += ["--backend", "torch", "--device", "cpu", "--repeats", 2]
+    arguments += ["--against", "batch=2", "size=96", "key-interval=1"]
     arguments += ["--rounds", 1, "--json", tmp_path / "figures.json"]
     assert main(list(map(str, arguments))) == 0
     said = capsys.readouterr().out
@@ -67,7 +68,11 @@ def test_the_verb_measures_two_configurations_in_turn(
     written = json.loads((tmp_path / "figures.json").read_text())
     assert written["machine"]["torch"] == torch.__version__
     first, second = written["measurements"]
-    assert set(first["stages_ms"]) == set(STAGES)
+    assert set(first["stages_ms"]) == set(first["stages_of_all_frames_ms"]) == set(STAGES)
+    assert 0 < first["key_share"] < 1 == second["key_share"]
+    assert second["stages_of_all_frames_ms"]["interpolation"] == 0
+    network = first["stages_ms"]["network"]["median"] * first["key_share"]
+    assert first["stages_of_all_frames_ms"]["network"] == pytest.approx(network, rel=0.01)
     assert set(first["parts_ms"]) == {name for name, _ in Isomer().named_children()}
     assert first["parameters"] == sum(p.numel() for p in Isomer().parameters())
     assert (first["configuration"]["batch"], second["configuration"]["batch"]) == (1, 2)
@@ -126,9 +131,10 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from isomer.segment.benchmark_plot import plot_stages
 
-    stages = {name: {"median": 1.0, "p95": 2.0} for name in STAGES}
-    settings = {"model": "isomer_mobilenet_v2", "backend": "torch", "size": 384, "batch": 1}
-    summary = {"configuration": settings, "stages_ms": stages, "path_ms": {"median": 4.0, "p95": 5.0}}
+    stages = dict.fromkeys(STAGES, 1.0)
+    settings = vars(Configuration())
+    path = {"median": 4.0, "p95": 5.0}
+    summary = {"configuration": settings, "stages_of_all_frames_ms": stages, "path_ms": path}
     plot_stages([summary, summary], tmp_path / "stages.png")
     assert (tmp_path / "stages.png").read_bytes().startswith(b"\x89PNG")
 

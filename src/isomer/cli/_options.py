@@ -17,8 +17,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
 
 
-def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what trades quality for time: --key-interval, --views and --smoothing."""
+def add_key_interval_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare --key-interval."""
     parser.add_argument(
         "--key-interval",
         type=int,
@@ -27,6 +27,11 @@ def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
         help="the network sees every N-th frame at least, more where more moves; maps between are interpolated along "
         "the flow; 1 shows it every frame (default: %(default)s)",
     )
+
+
+def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what trades quality for time: --key-interval, --views and --smoothing."""
+    add_key_interval_argument(parser)
     parser.add_argument(
         "--views",
         type=int,

@@ -11,14 +11,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from isomer.cli._options import add_model_arguments
+from isomer.cli._options import add_key_interval_argument, add_model_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("--video", type=Path, help="what to measure on (default: a rendered one, 854x480)")
     add_model_arguments(parser)
-    parser.add_argument("--batch", type=int, default=1, help="frames at a time (default: %(default)s)")
+    add_key_interval_argument(parser)
+    parser.add_argument("--batch", type=int, default=1, help="key frames at a time (default: %(default)s)")
     parser.add_argument(
         "--against",
         nargs="+",
@@ -75,6 +76,7 @@ def _overrides(options: list[str], defaults: dict[str, Any]) -> dict[str, Any]:
     overrides = {}
     for option in options:
         name, _, value = option.partition("=")
+        name = name.replace("-", "_")
         if name not in defaults:
             raise InputError(f"--against {option}: not OPTION=VALUE with one of {', '.join(defaults)}")
         try:
@@ -102,11 +104,15 @@ def _print(summary: dict[str, Any]) -> None:
     if summary["parameters"] is not None:
         print(f": {summary['parameters'] / 1e6:.2f} M parameters, {summary['flops'] / 1e9:.2f} GFLOPs a frame", end="")
     print()
-    for title, times in (("stage", summary["stages_ms"]), ("part of the network", summary["parts_ms"])):
-        if times:
-            print(f"  {title:<22} {'median':>9} {'p95':>9}  ms")
-        for name, value in times.items():
-            print(f"  {name:<22} {value['median']:9.2f} {value['p95']:9.2f}")
+    print(f"  {100 * summary['key_share']:.0f} % of the frames are key frames, the others interpolated")
+    print(f"  {'stage':<22} {'median':>9} {'p95':>9} {'of all':>9}  ms")
+    for name, value in summary["stages_ms"].items():
+        mean = summary["stages_of_all_frames_ms"][name]
+        print(f"  {name:<22} {value['median']:9.2f} {value['p95']:9.2f} {mean:9.2f}")
+    if summary["parts_ms"]:
+        print(f"  {'part of the network':<22} {'median':>9} {'p95':>9}  ms")
+    for name, value in summary["parts_ms"].items():
+        print(f"  {name:<22} {value['median']:9.2f} {value['p95']:9.2f}")
     print(f"  whole path: {summary['frames_per_second']:.1f} frames/s", end="")
     for name, peak in summary["peak_memory_bytes"].items():
         print(f", peak memory of the {name} {peak / 1e9:.2f} GB", end="")

@@ -21,19 +21,24 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from isomer.errors import InputError
-from isomer.flow import DISFlow, flow_to_image
+from isomer.flow import DISFlow, flow_to_image, moving_frames
 from isomer.media import Frame, OverlayVideoWriter, open_frames
 from isomer.model.network import Isomer
 from isomer.model.zoo import create_model
 from isomer.segment.backends import create_backend, is_ir
+from isomer.segment.interpolation import KeyFrameFlow, interpolate
 from isomer.segment.parts import part_timer
 from isomer.segment.segmenter import Segmenter, network_size, resize_image, resize_map
 from isomer.segment.video import segment_video
 
 T = TypeVar("T")
 
-STAGES = ("decode", "flow", "flow colours", "resize", "network", "upsample", "overlay and encode")
-"""Stages of the path, in order. They overlap, so the whole takes less than their sum."""
+_OF_KEYS = ("flow", "flow colours", "resize", "network")
+STAGES = ("decode", *_OF_KEYS, "interpolation", "upsample", "overlay and encode")
+"""Stages of the path, in order. They overlap, so the whole takes less than their sum.
+
+Four are of key frames only; interpolation, with the flow it needs, is of the other frames.
+"""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Configuration:
     backend: str = "auto"
     device: str = "auto"
     batch: int = 1
+    key_interval: int = 4
 
 
 @dataclass
@@ -56,6 +62,7 @@ class Measurement:
         input_size: (width, height) that the network sees.
         parameters: of the network; None for an OpenVINO file, which does not say.
         flops: of the network for one frame; a multiplication and an addition are two. None as above.
+        key_share: how many of the video's frames are key frames, in (0, 1].
         stages: times of a frame by stage, see STAGES; of the network, those of a batch divided by its frames.
         parts: times of a batch by part of the network, in runs of their own; PyTorch and OpenVINO tell.
         path: times of a frame by the whole path, video in and overlay out.
@@ -66,24 +73,38 @@ class Measurement:
     input_size: tuple[int, int]
     parameters: int | None
     flops: int | None
+    key_share: float
     stages: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     parts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     path: list[float] = field(default_factory=list)
     peak_memory: dict[str, int] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
-        """Return the figures as plain types: medians and 95th percentiles in milliseconds."""
+        """Return the figures as plain types: medians and 95th percentiles in milliseconds.
+
+        `stages_ms` is of a frame that goes through the stage, `stages_of_all_frames_ms` of the mean frame.
+        """
         return {
             "configuration": vars(self.configuration),
             "input_size": list(self.input_size),
             "parameters": self.parameters,
             "flops": self.flops,
-            "stages_ms": {name: percentiles(times) for name, times in self.stages.items()},
+            "key_share": round(self.key_share, 4),
+            "stages_ms": {name: percentiles(self.stages[name]) for name in STAGES},
+            "stages_of_all_frames_ms": {
+                name: round(1000 * float(np.median(self.stages[name])) * self._share(name), 3) for name in STAGES
+            },
             "parts_ms": {name: percentiles(times) for name, times in self.parts.items()},
             "path_ms": percentiles(self.path),
             "frames_per_second": 1 / float(np.median(self.path)),
             "peak_memory_bytes": self.peak_memory,
         }
+
+    def _share(self, stage: str) -> float:
+        """How many of all frames go through a stage."""
+        if stage == "interpolation":
+            return 1 - self.key_share
+        return self.key_share if stage in _OF_KEYS else 1.0
 
 
 def benchmark(
@@ -110,7 +131,7 @@ def benchmark(
     if len(frames) < 2:
         raise InputError(f"{video}: has only one frame; motion needs at least two")
     width, height = open_frames(video).size
-    runs = [_Run(configuration, (width, height)) for configuration in configurations]
+    runs = [_Run(configuration, video, (width, height)) for configuration in configurations]
     for source, target in pairwise(frames):
         for run in runs:
             run.stages(source, target)
@@ -145,7 +166,7 @@ def percentiles(times: Sequence[float]) -> dict[str, float]:
 class _Run:
     """One configuration, warmed up."""
 
-    def __init__(self, configuration: Configuration, frame_size: tuple[int, int]):
+    def __init__(self, configuration: Configuration, video: str | Path, frame_size: tuple[int, int]):
         self._backend = create_backend(configuration.model, configuration.backend, configuration.device)
         self._size = network_size(*frame_size, configuration.size, self._backend.stride)
         parameters = flops = None
@@ -153,8 +174,10 @@ class _Run:
             network = create_model(configuration.model)
             parameters = sum(p.numel() for p in network.parameters())
             flops = count_flops(network, self._size)
-        self.result = Measurement(configuration, self._size, parameters, flops)
-        self._flow = DISFlow()
+        self._flow, self._key_frame_flow = DISFlow(), KeyFrameFlow()
+        moving = moving_frames(open_frames(video), self._flow, key_interval=configuration.key_interval)
+        key_share = float(np.mean([bool(frame.flows) for frame in moving]))
+        self.result = Measurement(configuration, self._size, parameters, flops, key_share)
         blank = np.zeros((configuration.batch, self._size[1], self._size[0], 3), np.uint8)
         self._parts = part_timer(self._backend, blank.shape)
         for _ in range(3):
@@ -172,9 +195,14 @@ class _Run:
         start = time.perf_counter()
         maps = self._backend(*inputs)
         self.result.stages["network"].append((time.perf_counter() - start) / batch)
+        self._timed("interpolation", partial(self._interpolate, source, target, maps[0]))
         self._timed("upsample", partial(resize_map, maps[0], source.image.shape[1], source.image.shape[0]))
         for part, seconds in self._parts(*inputs).items():
             self.result.parts[part].append(seconds)
+
+    def _interpolate(self, frame: Frame, key: Frame, probability: NDArray[np.float32]) -> NDArray[np.float32]:
+        (between,) = self._key_frame_flow(key, [frame], key)
+        return interpolate(probability, probability, between)
 
     def decode(self, video: str | Path, count: int) -> None:
         frames = iter(open_frames(video))

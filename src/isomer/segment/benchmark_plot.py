@@ -18,7 +18,7 @@ def check_matplotlib() -> None:
 
 
 def plot_stages(summaries: Sequence[dict[str, Any]], path: str | Path) -> None:
-    """Draw the stages of each summary (`Measurement.summary`) as one stacked bar, milliseconds a frame.
+    """Draw the stages of each summary (`Measurement.summary`) as one stacked bar, milliseconds of the mean frame.
 
     Raises:
         InputError: the file cannot be written.
@@ -29,18 +29,18 @@ def plot_stages(summaries: Sequence[dict[str, Any]], path: str | Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(9, 1.6 + 0.7 * len(summaries)), layout="constrained")
-    names = list(summaries[0]["stages_ms"])
+    names = list(summaries[0]["stages_of_all_frames_ms"])
     left = [0.0] * len(summaries)
     labels = ["\n".join(str(v) for v in (s["configuration"]["model"], _backend(s))) for s in summaries]
     for name in names:
-        widths = [summary["stages_ms"][name]["median"] for summary in summaries]
+        widths = [summary["stages_of_all_frames_ms"][name] for summary in summaries]
         axes.barh(range(len(summaries)), widths, left=left, label=name)
         left = [start + width for start, width in zip(left, widths, strict=True)]
     paths = [summary["path_ms"]["median"] for summary in summaries]
     axes.plot(paths, range(len(summaries)), "k|", markersize=24, label="whole path, overlapped")
     axes.set_yticks(range(len(summaries)), labels)
     axes.invert_yaxis()
-    axes.set_xlabel("ms a frame (median)")
+    axes.set_xlabel("ms, the mean over all frames of a stage's median")
     axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.35), frameon=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150)
@@ -49,4 +49,5 @@ def plot_stages(summaries: Sequence[dict[str, Any]], path: str | Path) -> None:
 
 def _backend(summary: dict[str, Any]) -> str:
     configuration = summary["configuration"]
-    return f"{configuration['backend']}, size {configuration['size']}, batch {configuration['batch']}"
+    names = ("size", "batch", "key_interval")
+    return ", ".join([configuration["backend"], *(f"{name.replace('_', ' ')} {configuration[name]}" for name in names)])
