@@ -184,15 +184,16 @@ class Segmenter:
 
     def _computed(self, keys: Iterator[_Key]) -> Iterator[tuple[list[_Key], NDArray[np.float32]]]:
         """Yield batches with their maps [B, h, w], computing some ahead if the back end gains by it."""
-        ahead = self._backend.workers if self._backend.workers > 1 else 0
+        ahead = 0  # of the first batch: who waits for the first map waits for no other
         waiting: deque[tuple[list[_Key], Callable[[], NDArray[np.float32]]]] = deque()
         try:
             while batch := list(islice(keys, self._batch)):
-                images, flows = zip(*(item.views for item in batch), strict=True)
+                images, flows = zip(*(key.views for key in batch), strict=True)
                 waiting.append((batch, self._backend.start(np.concatenate(images), np.concatenate(flows))))
                 if len(waiting) > ahead:
                     done, result = waiting.popleft()
                     yield done, self._averaged(result())
+                    ahead = self._backend.workers if self._backend.workers > 1 else 0
             while waiting:
                 done, result = waiting.popleft()
                 yield done, self._averaged(result())
