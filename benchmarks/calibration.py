@@ -125,7 +125,8 @@ def main() -> None:
     reliability, by_threshold = {}, {}
     print("| size | J | F | J&F | expected calibration error |\n| --- | --- | --- | --- | --- |")
     for size in arguments.sizes:
-        figures = measure(arguments.dataset, Segmenter(arguments.model, size=size), arguments.frames).values()
+        segmenter = Segmenter(arguments.model, size=size, key_interval=1)
+        figures = measure(arguments.dataset, segmenter, arguments.frames).values()
         shares = [sequence.reliability.shares() for sequence in figures]
         reliability[size] = np.mean(shares, axis=0)
         by_threshold[size] = np.mean([sequence.scores() for sequence in figures], axis=0)

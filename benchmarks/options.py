@@ -1,4 +1,4 @@
-"""What views, smoothing, the network's size and the flow's resolution give and cost, on a dataset laid out as DAVIS.
+"""What key frames, views, smoothing, the network's size and the flow give and cost, on a dataset laid out as DAVIS.
 
     python benchmarks/options.py DATASET [--every 4] [--only smoothing]
 
@@ -29,12 +29,17 @@ from isomer.segment.dataset import find_frame_folders
 
 ROWS: dict[str, dict[str, Any]] = {
     "default": {},
+    "key interval 1": {"key_interval": 1},
+    "key interval 2": {"key_interval": 2},
+    "key interval 4": {"key_interval": 4},
+    "key interval 12": {"key_interval": 12},
     "views 2": {"views": 2},
     "views 4": {"views": 4},
     "smoothing 0.3": {"smoothing": 0.3},
     "smoothing 0.5": {"smoothing": 0.5},
     "smoothing 0.7": {"smoothing": 0.7},
     "views 2, smoothing 0.5": {"views": 2, "smoothing": 0.5},
+    "views 2, smoothing 0.5, key interval 1": {"views": 2, "smoothing": 0.5, "key_interval": 1},
     "size 256": {"size": 256},
     "size 320": {"size": 320},
     "size 512": {"size": 512},

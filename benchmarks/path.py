@@ -19,7 +19,8 @@ FIRST_MASK = """
 import os, sys
 from isomer.media import open_frames
 from isomer.segment import Segmenter
-next(Segmenter(sys.argv[2], backend=sys.argv[3], size=int(sys.argv[4]))(open_frames(sys.argv[1])))
+options = {"backend": sys.argv[3], "size": int(sys.argv[4]), "key_interval": int(sys.argv[5])}
+next(Segmenter(sys.argv[2], **options)(open_frames(sys.argv[1])))
 os._exit(0)
 """
 
@@ -32,19 +33,20 @@ def main() -> None:
     parser.add_argument("--model", default="isomer_mobilenet_v2")
     parser.add_argument("--backends", nargs="+", default=["openvino", "torch"])
     parser.add_argument("--size", type=int, default=384)
+    parser.add_argument("--key-interval", type=int, default=6)
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:
         video = arguments.video or _rendered(Path(folder) / "clip.mp4", arguments.frames)
-        frames = _count(video)
-        print(f"{frames} frames, {arguments.rounds} rounds in turn, load {os.getloadavg()[0]:.2f} at the start")
+        frames, keys = _count(video, arguments.key_interval)
+        print(f"{frames} frames, {keys} of them key frames; {arguments.rounds} rounds, load {os.getloadavg()[0]:.2f}")
         print("| back end | what | median | all rounds | peak memory MB |")
         print("| --- | --- | --- | --- | --- |")
         times: dict[tuple[str, str], list[float]] = {}
         peaks: dict[tuple[str, str], float] = {}
         for round_ in range(arguments.rounds + 1):  # the first fills caches and does not count
             for backend in arguments.backends:
-                common = [arguments.model, backend, str(arguments.size)]
+                common = [arguments.model, backend, str(arguments.size), str(arguments.key_interval)]
                 for what, command in _commands(video, Path(folder), common).items():
                     seconds, peak = _measure(command)
                     if round_:
@@ -58,9 +60,9 @@ def main() -> None:
 
 
 def _commands(video: Path, folder: Path, common: list[str]) -> dict[str, list[str]]:
-    model, backend, size = common
+    model, backend, size, key_interval = common
     segment = [sys.executable, "-m", "isomer.cli.main", "segment", str(video), "-q", "--model", model]
-    segment += ["--backend", backend, "--size", size]
+    segment += ["--backend", backend, "--size", size, "--key-interval", key_interval]
     return {
         "first mask": [sys.executable, "-c", FIRST_MASK, str(video), *common],
         "overlay": [*segment, "-o", str(folder / "overlay.mp4")],
@@ -94,10 +96,12 @@ def _rendered(path: Path, frames: int) -> Path:
     return path
 
 
-def _count(video: Path) -> int:
+def _count(video: Path, key_interval: int) -> tuple[int, int]:
+    from isomer.flow import DISFlow, moving_frames
     from isomer.media import open_frames
 
-    return sum(1 for _ in open_frames(video))
+    moving = [bool(m.flows) for m in moving_frames(open_frames(video), DISFlow(), key_interval=key_interval)]
+    return len(moving), sum(moving)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from isomer.cluster.inputs import Video
 from isomer.cluster.settings import Settings
-from isomer.cluster.shards import MAX_STEP, WARM_UP, PairedFlow, Seams, Shard, split
+from isomer.cluster.shards import KEY_INTERVAL, WARM_UP, PairedFlow, Seams, Shard, split
 from isomer.cluster.worker import Done, PartDone, TooLong, Worker
 from isomer.flow import ANCHOR, moving_frames
 from isomer.media import OUTPUTS, Frame
@@ -113,7 +113,7 @@ def test_any_motion_and_cuts_pair_in_parts_as_in_the_whole(seed: int, cuts: set[
         stop = None if shard.stop is None else shard.stop + 5
         part = frames[max(0, shard.start - WARM_UP) : stop]
         pairs: list[int] = []
-        for frame, *_ in moving_frames(part, flow, key_interval=MAX_STEP):
+        for frame, *_ in moving_frames(part, flow, key_interval=KEY_INTERVAL):
             if frame.index < shard.start or (shard.stop is not None and frame.index > shard.stop):
                 continue
             pair = flow.pair(frame)

@@ -22,7 +22,7 @@ def add_key_interval_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--key-interval",
         type=int,
-        default=4,
+        default=6,
         metavar="N",
         help="the network sees every N-th frame at least, more where more moves; maps between are interpolated along "
         "the flow; 1 shows it every frame (default: %(default)s)",

@@ -28,10 +28,13 @@ from isomer.flow import ANCHOR, DISFlow
 from isomer.media import Frame
 
 MAX_STEP = 4
-"""The largest temporal step, and the most frames from a key frame to the next; those of `isomer.segment.Segmenter`."""
+"""The largest temporal step; that of `isomer.segment.Segmenter`."""
+
+KEY_INTERVAL = 6
+"""The most frames from a key frame to the next; that of `isomer.segment.Segmenter`. A divisor of `ANCHOR`."""
 
 WARM_UP = 2 * ANCHOR
-"""Frames before a part. Whole `ANCHOR`s, and at least 2 `MAX_STEP`; more make a repair less likely."""
+"""Frames before a part. Whole `ANCHOR`s, and at least 2 `KEY_INTERVAL`; more make a repair less likely."""
 
 LOOK_AHEAD = MAX_STEP + 1
 """Frames after a part: its successor's first, and those the flow of that one may lead to."""
@@ -127,7 +130,7 @@ class PairedFlow:
             # The step halves, to no less than 1, where everything moves, and doubles where nothing does. There the
             # next key frame is as far away as can be, else it is the next frame.
             doublings = math.ceil(math.log2(self._step))
-            still = source.index >= self._start - doublings * MAX_STEP * self._stride
+            still = source.index >= self._start - doublings * KEY_INTERVAL * self._stride
             return np.full((16, 16, 2), 0 if still else 16, np.float32)
         self._targets[source.index] = target.index
         return self._estimate(source, target)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from isomer.cluster.inputs import Video
 from isomer.cluster.settings import Settings, kept
-from isomer.cluster.shards import LOOK_AHEAD, MAX_STEP, WARM_UP, PairedFlow, Shard
+from isomer.cluster.shards import KEY_INTERVAL, LOOK_AHEAD, MAX_STEP, WARM_UP, PairedFlow, Shard
 from isomer.errors import InputError
 from isomer.files import atomic_path
 from isomer.media import OUTPUTS, FrameSource, Writer, create_writer, open_frames
@@ -95,7 +95,7 @@ class Worker:
                 device=settings.device,
                 flow=self._flow,
                 max_step=MAX_STEP,
-                key_interval=MAX_STEP,
+                key_interval=KEY_INTERVAL,
             )
         except InputError as error:
             return str(error)

@@ -50,7 +50,7 @@ class Configuration:
     backend: str = "auto"
     device: str = "auto"
     batch: int = 1
-    key_interval: int = 4
+    key_interval: int = 6
 
 
 @dataclass

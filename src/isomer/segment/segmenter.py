@@ -78,7 +78,7 @@ class Segmenter:
         device: str = "auto",
         flow: FlowEstimator | None = None,
         max_step: int = 4,
-        key_interval: int = 4,
+        key_interval: int = 6,
         views: int = 1,
         smoothing: float = 0.0,
         batch: int = 1,
@@ -87,7 +87,7 @@ class Segmenter:
         if not 64 <= size <= 4096:
             raise InputError(f"--size {size}: not between 64 and 4096 pixels; 384 is the default")
         if key_interval < 1:
-            raise InputError(f"--key-interval {key_interval}: not positive; 4 is the default, 1 takes every frame")
+            raise InputError(f"--key-interval {key_interval}: not positive; 6 is the default, 1 takes every frame")
         if views not in (1, 2, 4):
             raise InputError(f"--views {views}: not 1, 2 or 4; 1 is the default")
         if not 0 <= smoothing < 1:

@@ -50,7 +50,7 @@ def segment_video(
     threshold: float = 0.5,
     stride: int = 1,
     max_step: int = 4,
-    key_interval: int = 4,
+    key_interval: int = 6,
     views: int = 1,
     smoothing: float = 0.0,
     batch: int = 1,
