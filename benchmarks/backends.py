@@ -52,6 +52,7 @@ def main() -> None:
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(arguments.rounds):
         for name, run in runs.items():
+            time.sleep(0.1)  # threads of the one before spin on for a while
             start = time.perf_counter()
             run(frames, flows)
             times[name].append(1000 * (time.perf_counter() - start))

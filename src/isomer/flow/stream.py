@@ -66,7 +66,7 @@ def moving_frames(
     of the diagonal at most: the less moves, the farther they are apart.
 
     Args:
-        frames: in order; a few more are held than the larger of `max_step` and `key_interval`, and `max_step`.
+        frames: in order; `max_step` past ones are held, and as many to come as the larger of the two limits says.
         estimator: of the flow.
         max_step: the largest temporal step, in frames.
         both: look back as well as ahead; frames at an end of a shot get what there is twice.
