@@ -28,7 +28,7 @@ def plot_stages(summaries: Sequence[dict[str, Any]], path: str | Path) -> None:
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(9, 1.6 + 0.7 * len(summaries)), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, 1.8 + 0.7 * len(summaries)), layout="constrained")
     names = list(summaries[0]["stages_of_all_frames_ms"])
     left = [0.0] * len(summaries)
     labels = ["\n".join(str(v) for v in (s["configuration"]["model"], _backend(s))) for s in summaries]
@@ -41,7 +41,7 @@ def plot_stages(summaries: Sequence[dict[str, Any]], path: str | Path) -> None:
     axes.set_yticks(range(len(summaries)), labels)
     axes.invert_yaxis()
     axes.set_xlabel("ms, the mean over all frames of a stage's median")
-    axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.35), frameon=False)
+    figure.legend(ncols=5, loc="outside lower center", frameon=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150)
     plt.close(figure)
