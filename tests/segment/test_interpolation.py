@@ -89,7 +89,7 @@ def test_flow_leads_to_both_key_frames() -> None:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_the_segmenter_interpolates_between_its_own_maps(network: Isomer, batch: int) -> None:
     frames = list(SceneFrames(draw_scene(np.random.default_rng(0), (128, 96)), 14))
-    found = dict(Segmenter(network, size=96, device="cpu", batch=batch)(frames))
+    found = dict(Segmenter(network, size=96, device="cpu", batch=batch, key_interval=4)(frames))
     assert list(found) == list(range(14))
     keys = [m.frame.index for m in moving_frames(frames, DISFlow(), key_interval=4) if m.flows]
     assert 4 < len(keys) < 14

@@ -98,10 +98,11 @@ def test_memory_does_not_grow_with_the_length(network: Isomer, images: list[Imag
             yield frame
 
     stream = segmenter(network).predict(endless())
-    for _ in islice(stream, 40):
+    for _ in islice(stream, 120):
         alive.append(sum(frame() is not None for frame in made))
     stream.close()
-    assert max(alive[20:]) <= max(alive[:20]) + 1 <= 20
+    # 7 + 4 where the flow is found, 3 read ahead, up to 6 with each of the key frames between there and the caller.
+    assert max(alive) <= 48
 
 
 def test_stopping_early_leaves_no_thread(network: Isomer, images: list[Image]) -> None:
