@@ -38,7 +38,7 @@ def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
         default=1,
         metavar="N",
         help="average the maps of N views of a frame, 1, 2 or 4: mirrored, and with the flow from behind; "
-        "it takes N times as long for it (default: %(default)s)",
+        "the network takes N times as long for it (default: %(default)s)",
     )
     parser.add_argument(
         "--smoothing",

@@ -60,7 +60,7 @@ class Segmenter:
             apart, else closer; maps of frames between are interpolated along the flow. With 1 it sees every frame.
         views: how often the network sees a frame: once with the flow ahead (1); besides mirrored, with the flow
             from behind (2); or both images with both flows (4). Its maps are averaged. It costs as many times more.
-        smoothing: share of the map before, moved along the flow, in each map, in [0, 1); 0 keeps frames apart.
+        smoothing: share of the map before, moved along the flow, in each map, in [0, 1); 0 leaves them as they are.
         batch: key frames that go through the network together; more delay the stream.
         ahead: frames that reading, flow and network each work ahead, in threads of their own; 0 does all when
             the next map is asked for, in the caller's thread.
