@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import cv2
@@ -30,11 +31,16 @@ class DISFlow:
         short_side: larger frames are shrunk to it first; the flow keeps that resolution.
         refinements: iterations of variational refinement. OpenCV's presets do 5, which costs time and blurs the
             borders of what moves.
+        stride: pixels from a patch that is matched to the next; None for the preset's.
     """
 
-    def __init__(self, preset: Preset = "medium", short_side: int = 256, refinements: int = 1):
+    def __init__(
+        self, preset: Preset = "medium", short_side: int = 256, refinements: int = 1, stride: int | None = None
+    ):
         self._dis = cv2.DISOpticalFlow.create(_PRESETS[preset])
         self._dis.setVariationalRefinementIterations(refinements)
+        if stride is not None:
+            self._dis.setPatchStride(stride)
         self._short_side = short_side
 
     def __call__(self, source: Frame, target: Frame) -> Flow:
@@ -43,17 +49,27 @@ class DISFlow:
 
     def between(self, source: NDArray[np.uint8], target: NDArray[np.uint8]) -> Flow:
         """Do the same for two RGB images, uint8 [H, W, 3]."""
+        return self.match(self.shrunk_gray(source), self.shrunk_gray(target))
+
+    def match(self, source: NDArray[np.uint8], target: NDArray[np.uint8]) -> Flow:
+        """Do the same for two images of `shrunk_gray`: who matches an image often shrinks it once."""
         # OpenCV takes None for no initial flow; its stubs do not know.
-        flow: Flow = self._dis.calc(self._gray(source), self._gray(target), None)  # type: ignore[call-overload]
+        flow: Flow = self._dis.calc(source, target, None)  # type: ignore[call-overload]
         return flow
 
-    def _gray(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def shrunk_gray(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return what is matched of an RGB image [H, W, 3]: gray levels, uint8 [h, w]."""
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
         height, width = gray.shape
         scale = min(self._short_side / min(height, width), 1)
-        size = (max(_SMALLEST, round(width * scale)), max(_SMALLEST, round(height * scale)))
-        if size == (width, height):
+        width, height = max(_SMALLEST, round(width * scale)), max(_SMALLEST, round(height * scale))
+        if (height, width) == gray.shape:
             return gray
-        # Below a half bilinear look-ups would skip pixels; above, they are six times as fast as means and as good.
-        mode = cv2.INTER_LINEAR if 2 * size[1] > height else cv2.INTER_AREA
-        return cv2.resize(gray, size, interpolation=mode).astype(np.uint8, copy=False)
+        # Bilinear look-ups skip pixels below a half, and means of 2 x 2 are the only fast ones: so first to so many
+        # times the size, then halved.
+        doublings = max(math.ceil(math.log2(gray.shape[0] / height)) - 1, 0)
+        gray = cv2.resize(gray, (width << doublings, height << doublings)).astype(np.uint8, copy=False)
+        for doubling in reversed(range(doublings)):
+            size = width << doubling, height << doubling
+            gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        return gray

@@ -19,7 +19,7 @@ from isomer.segment.warp import lookup, moved
 Probability = NDArray[np.float32]
 
 # Where to look a map up takes a less fine flow than the network does, which sees its borders.
-_SHORT_SIDE, _REFINEMENTS = 160, 0
+_FLOW = {"short_side": 160, "refinements": 0, "stride": 4}
 
 
 class Between(NamedTuple):
@@ -41,18 +41,23 @@ class Between(NamedTuple):
 
 
 class KeyFrameFlow:
-    """Finds the flow from frames between key frames to these."""
+    """Finds the flow from frames between key frames to these, in order over a video."""
 
     def __init__(self) -> None:
-        self._estimate = DISFlow(short_side=_SHORT_SIDE, refinements=_REFINEMENTS)
+        self._dis = DISFlow(**_FLOW)
+        self._before: NDArray[np.uint8] | None = None  # the key frame before, as it is matched
 
-    def __call__(self, before: Frame, frames: Sequence[Frame], after: Frame) -> list[Between]:
-        """Return all frames between two key frames, in order, with their flow."""
-        found = []
+    def __call__(self, frames: Sequence[Frame], after: Frame) -> list[Between]:
+        """Return the frames between the key frame `after` and that of the call before, in order, with their flow."""
+        before, self._before = self._before, self._dis.shrunk_gray(after.image)
+        found: list[Between] = []
+        if before is None:
+            return found
         for passed, frame in enumerate(frames, 1):
-            to_before = self._estimate(frame, before)
+            gray = self._dis.shrunk_gray(frame.image)
+            to_before, to_after = self._dis.match(gray, before), self._dis.match(gray, self._before)
             back = to_before * np.float32(1 / passed)
-            found.append(Between(frame, passed / (len(frames) + 1), to_before, self._estimate(frame, after), back))
+            found.append(Between(frame, passed / (len(frames) + 1), to_before, to_after, back))
         return found
 
 

@@ -139,7 +139,6 @@ class Segmenter:
     def _keys(self, frames: Iterable[Frame]) -> Iterator[_Key]:
         """Yield the key frames, each with the frames between it and the one before."""
         flow_to_keys = KeyFrameFlow()
-        before: Frame | None = None
         between: list[Frame] = []
         for moving in moving_frames(
             frames, self._flow, self._max_step, both=self._views > 1, key_interval=self._key_interval
@@ -148,9 +147,8 @@ class Segmenter:
                 between.append(moving.frame)
                 continue
             back = None if moving.opens_shot else moving.flows[-1] * np.float32(-1 / moving.steps[-1])
-            passed = flow_to_keys(before, between, moving.frame) if before else []
-            yield _Key(moving.frame, self._seen(moving), back, passed)
-            before, between = moving.frame, []
+            yield _Key(moving.frame, self._seen(moving), back, flow_to_keys(between, moving.frame))
+            between = []
 
     def _seen(self, moving: MovingFrame) -> _Views:
         height, width = moving.frame.image.shape[:2]
