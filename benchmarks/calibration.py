@@ -125,7 +125,7 @@ def main() -> None:
     reliability, by_threshold = {}, {}
     print("| size | J | F | J&F | expected calibration error |\n| --- | --- | --- | --- | --- |")
     for size in arguments.sizes:
-        segmenter = Segmenter(arguments.model, size=size, key_interval=1)
+        segmenter = Segmenter(arguments.model, size=size, key_interval=1, smoothing=0)
         figures = measure(arguments.dataset, segmenter, arguments.frames).values()
         shares = [sequence.reliability.shares() for sequence in figures]
         reliability[size] = np.mean(shares, axis=0)

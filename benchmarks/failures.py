@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("-o", dest="out", type=Path, default=Path("failures.png"))
     arguments = parser.parse_args()
     levels = Levels(tuple(arguments.background), tuple(arguments.unknown))
-    segmenter = Segmenter(arguments.model, views=arguments.views, key_interval=1)
+    segmenter = Segmenter(arguments.model, views=arguments.views, key_interval=1, smoothing=0)
 
     worst: list[Result] = []
     print("| sequence | frames | mean J | worst frame | J |\n| --- | --- | --- | --- | --- |")

@@ -16,7 +16,8 @@ from isomer.media import Frame
 from isomer.metrics import RegionSimilarity
 from isomer.model.network import Isomer
 from isomer.segment import Segmenter
-from isomer.segment.interpolation import Between, KeyFrameFlow, interpolate
+from isomer.segment.interpolation import interpolate
+from isomer.segment.links import Between, KeyFrameLinks, Link
 from isomer.segment.warp import lookup, moved
 
 SHAPE = (24, 40)
@@ -26,9 +27,14 @@ def frame(index: int, image: NDArray[np.uint8]) -> Frame:
     return Frame(index, image, index / 24, f"{index:05d}")
 
 
-def between(share: float, to_before: tuple[float, float], to_after: tuple[float, float]) -> Between:
-    flows = [np.full((*SHAPE, 2), vector, np.float32) for vector in (to_before, to_after)]
-    return Between(frame(1, np.zeros((*SHAPE, 3), np.uint8)), share, flows[0], flows[1], flows[0])
+def between(
+    share: float, to_before: tuple[float, float], to_after: tuple[float, float], trust: tuple[float, float] = (1, 1)
+) -> Between:
+    links = [
+        Link(np.full((*SHAPE, 2), vector, np.float32), np.full(SHAPE, value, np.float32))
+        for vector, value in zip((to_before, to_after), trust, strict=True)
+    ]
+    return Between(frame(1, np.zeros((*SHAPE, 3), np.uint8)), share, *links)
 
 
 def bilinear(values: NDArray[np.float32], x: float, y: float) -> float:
@@ -75,15 +81,52 @@ def test_maps_that_differ_are_weighted_by_their_nearness() -> None:
     assert found.dtype == np.float32
 
 
-def test_flow_leads_to_both_key_frames() -> None:
+@pytest.mark.parametrize(("trust", "expected"), [((1, 0.5), 0.52), ((0, 1), 1.0), ((1, 0), 0.2), ((0, 0), 0.4)])
+def test_maps_that_differ_are_weighted_by_trust_too(trust: tuple[float, float], expected: float) -> None:
+    still = between(0.25, (0, 0), (0, 0), trust)
+    found = interpolate(np.full(SHAPE, 0.2, np.float32), np.full(SHAPE, 1.0, np.float32), still)
+    share = 0.25 * trust[1] / max(0.75 * trust[0] + 0.25 * trust[1], 1e-9)
+    np.testing.assert_allclose(found, 0.2 + 0.8 * share if any(trust) else expected, atol=4e-3)
+
+
+def panning(count: int) -> list[Frame]:
+    """All goes left by 4 pixels a frame."""
     wide = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (96, 200, 3), dtype=np.uint8), (0, 0), 2)
-    frames = [frame(i, np.ascontiguousarray(wide[:, 4 * i : 4 * i + 160])) for i in range(5)]  # all goes left
-    found = KeyFrameFlow()(frames[0], frames[1:4], frames[4])
-    assert [item.frame.index for item in found] == [1, 2, 3]
-    assert [item.share for item in found] == [0.25, 0.5, 0.75]
-    for passed, item in enumerate(found, 1):
-        for flow, expected in ((item.to_before, 4 * passed), (item.to_after, 4 * passed - 16), (item.back, 4)):
-            assert np.median(flow[..., 0]) == pytest.approx(expected, abs=0.2)
+    return [frame(i, np.ascontiguousarray(wide[:, 4 * i : 4 * i + 160])) for i in range(count)]
+
+
+def test_flow_leads_to_both_key_frames() -> None:
+    frames, links = panning(5), KeyFrameLinks()
+    assert links([], frames[0], opens_shot=True) is None
+    span = links(frames[1:4], frames[4], opens_shot=False)
+    assert span
+    assert [item.frame.index for item in span.between] == [1, 2, 3]
+    assert [item.share for item in span.between] == [0.25, 0.5, 0.75]
+    expected = [(span.forth, -16), (span.back, 16)]
+    for passed, item in enumerate(span.between, 1):
+        expected += [(item.to_before, 4 * passed), (item.to_after, 4 * passed - 16)]
+    for link, x in expected:
+        assert np.median(link.flow[..., 0]) == pytest.approx(x, abs=0.2)
+
+
+def test_trust_is_high_where_frames_agree_and_low_where_they_do_not() -> None:
+    frames, links = panning(2), KeyFrameLinks()
+    links([], frames[0], opens_shot=True)
+    agreeing = links([], frames[1], opens_shot=False)
+    other = frame(2, 255 - frames[1].image // 2)
+    foreign = links([], other, opens_shot=False)
+    assert agreeing
+    assert foreign
+    assert np.median(agreeing.back.trust) > 0.95
+    assert np.median(foreign.back.trust) < 0.3
+    assert 0 <= foreign.back.trust.min() <= agreeing.back.trust.max() <= 1
+
+
+def test_nothing_links_two_shots() -> None:
+    frames, links = panning(3), KeyFrameLinks()
+    links([], frames[0], opens_shot=True)
+    assert links([], frames[1], opens_shot=True) is None
+    assert links([], frames[2], opens_shot=False) is not None
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -93,11 +136,15 @@ def test_the_segmenter_interpolates_between_its_own_maps(network: Isomer, batch:
     assert list(found) == list(range(14))
     keys = [m.frame.index for m in moving_frames(frames, DISFlow(), key_interval=4) if m.flows]
     assert 4 < len(keys) < 14
+    links = KeyFrameLinks()
+    links([], frames[0], opens_shot=True)
     for before, after in pairwise(keys):
-        for item in KeyFrameFlow()(frames[before], frames[before + 1 : after], frames[after]):
+        span = links(frames[before + 1 : after], frames[after], opens_shot=False)
+        assert span
+        for item in span.between:
             expected = interpolate(found[before], found[after], item)
             assert np.abs(found[item.frame.index] - expected).mean() < 0.002  # which is at another resolution
-            assert np.abs(found[item.frame.index] - found[before]).mean() > 0.004
+            assert np.abs(found[item.frame.index] - found[before]).mean() > 0.001
 
 
 def test_every_frame_is_seen_where_that_is_asked_for(network: Isomer) -> None:

@@ -1,74 +1,92 @@
-"""Maps averaged along the flow, against moving pictures whose flow is known."""
+"""Maps of key frames averaged with their neighbours', against pictures whose flow is known."""
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from isomer.data.clip import SceneFrames
 from isomer.data.drawing import draw_scene
 from isomer.model.network import Isomer
 from isomer.segment import Segmenter
-from isomer.segment.smoothing import FlowSmoother
+from isomer.segment.links import Link, Span
+from isomer.segment.smoothing import smooth
 
 SHAPE = (40, 60)
 
 
-def picture(seed: int = 0) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 255, (*SHAPE, 3), dtype=np.uint8)
+class Key(NamedTuple):
+    span: Span | None
 
 
-def flow(x: float, y: float = 0.0) -> NDArray[np.float32]:
-    return np.full((*SHAPE, 2), (x, y), np.float32)
+def link(x: float = 0.0, trust: float = 1.0, grid: int = 1) -> Link:
+    """A flow by `x` pixels of the map, on a grid `grid` times as coarse."""
+    shape = (SHAPE[0] // grid, SHAPE[1] // grid)
+    return Link(np.full((*shape, 2), (x / grid, 0), np.float32), np.full(shape, trust, np.float32))
 
 
-def test_a_map_follows_what_moves() -> None:
-    """The picture shifts by 3 pixels; the object is found in the first frame alone."""
-    smooth, image = FlowSmoother(0.5), picture()
-    first = np.zeros(SHAPE, np.float32)
-    first[10:20, 30:40] = 1
-    smooth(image, first, None)
-    found = smooth(np.roll(image, 3, axis=1), np.zeros(SHAPE, np.float32), flow(-3))
-    expected = np.roll(first, 3, axis=1) * 0.5
-    np.testing.assert_allclose(found[5:35, 10:50], expected[5:35, 10:50], atol=1e-4)
+def span(forth: Link, back: Link) -> Span:
+    return Span(forth, back, [])
 
 
-def test_coarse_flow_is_in_pixels_of_its_own_grid() -> None:
-    smooth, image = FlowSmoother(0.5), picture()
-    first = np.random.default_rng(1).random(SHAPE).astype(np.float32)
-    smooth(image, first, None)
-    coarse = np.full((SHAPE[0] // 2, SHAPE[1] // 2, 2), (-2, 0), np.float32)
-    found = smooth(np.roll(image, 4, axis=1), np.zeros(SHAPE, np.float32), coarse)
-    np.testing.assert_allclose(found[:, 8:-8], np.roll(first, 4, axis=1)[:, 8:-8] * 0.5, atol=1e-4)
+def constant(value: float) -> NDArray[np.float32]:
+    return np.full(SHAPE, value, np.float32)
 
 
-def test_where_the_flow_is_wrong_the_new_map_stays() -> None:
-    smooth = FlowSmoother(0.8)
-    smooth(picture(0), np.ones(SHAPE, np.float32), None)
-    found = smooth(picture(1), np.zeros(SHAPE, np.float32), flow(0))
-    assert found.max() < 0.02
+def smoothed(keys: list[tuple[Span | None, NDArray[np.float32]]], weight: float) -> list[NDArray[np.float32]]:
+    return [probability for _, probability in smooth([(Key(span), p) for span, p in keys], weight)]
+
+
+def test_the_mean_of_three_where_all_are_trusted() -> None:
+    still = span(link(), link())
+    keys = [(None, constant(0.2)), (still, constant(0.8)), (still, constant(0.5))]
+    found = smoothed(keys, 1)
+    for probability, expected in zip(found, (0.5, 0.5, 0.65), strict=True):
+        np.testing.assert_allclose(probability, expected, atol=1e-6)
+        assert probability.dtype == np.float32
+
+
+@pytest.mark.parametrize("grid", [1, 2])
+def test_maps_follow_what_moves(grid: int) -> None:
+    """All shifts by 4 pixels from key to key; an object that is found in the middle one alone."""
+    moving = span(link(4, grid=grid), link(-4, grid=grid))
+    seen = constant(0)
+    seen[10:20, 24:34] = 1
+    first, middle, last = smoothed([(None, constant(0)), (moving, seen), (moving, constant(0))], 0.5)
+    inner = (slice(5, 35), slice(10, 50))
+    np.testing.assert_allclose(first[inner], np.roll(seen, -4, axis=1)[inner] / 3, atol=1e-5)
+    np.testing.assert_allclose(middle[inner], seen[inner] / 2, atol=1e-5)
+    np.testing.assert_allclose(last[inner], np.roll(seen, 4, axis=1)[inner] / 3, atol=1e-5)
+
+
+def test_trust_is_the_weight() -> None:
+    doubted = span(link(trust=0), link(trust=0.25))
+    first, second = smoothed([(None, constant(0)), (doubted, constant(1))], 2)
+    np.testing.assert_allclose(first, 0)
+    np.testing.assert_allclose(second, 1 / 1.5, atol=1e-6)
 
 
 def test_nothing_crosses_a_cut() -> None:
-    smooth, image = FlowSmoother(0.8), picture()
-    smooth(image, np.ones(SHAPE, np.float32), None)
-    assert (smooth(image, np.zeros(SHAPE, np.float32), None) == 0).all()
+    still = span(link(), link())
+    keys = [(None, constant(0)), (still, constant(0)), (None, constant(1)), (still, constant(1))]
+    np.testing.assert_array_equal(smoothed(keys, 3), [p for _, p in keys])
 
 
-def test_a_still_scene_s_noise_is_averaged_out() -> None:
-    """Of independent noise, a recursive average with share a leaves (1 - a) / (1 + a) of the variance."""
-    rng, smooth, image = np.random.default_rng(0), FlowSmoother(0.6), picture()
-    last = [smooth(image, rng.random(SHAPE).astype(np.float32), flow(0)) for _ in range(30)][-1]
-    assert abs(last.var() / (1 / 12) - 0.25) < 0.03
+def test_without_frames_there_is_nothing() -> None:
+    assert smoothed([], 1) == []
 
 
 def test_segmenter_s_maps_change_less(network: Isomer) -> None:
     frames = list(SceneFrames(draw_scene(np.random.default_rng(0), (128, 96)), 8))
 
     def change(smoothing: float) -> float:
-        maps = [p for _, p in Segmenter(network, size=96, device="cpu", smoothing=smoothing)(frames)]
+        segmenter = Segmenter(network, size=96, device="cpu", key_interval=1, smoothing=smoothing)
+        maps = [p for _, p in segmenter(frames)]
+        assert len(maps) == 8
         return float(np.mean([np.abs(a - b).mean() for a, b in pairwise(maps)]))
 
-    assert change(0.6) < 0.8 * change(0.0)
+    assert change(1) < 0.8 * change(0)

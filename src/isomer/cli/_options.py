@@ -43,9 +43,10 @@ def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--smoothing",
         type=float,
-        default=0.0,
-        metavar="SHARE",
-        help="share of the map before, moved along the flow, in each map: 0.5 calms flicker (default: %(default)s)",
+        default=1.0,
+        metavar="WEIGHT",
+        help="weight of the maps of both neighbours, moved along the flow, in that of a frame that the network sees; "
+        "its own has 1; 0 leaves it alone (default: %(default)s)",
     )
 
 

@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         max_step=1,
         key_interval=1,
+        smoothing=0,
         ahead=0,
     )
     segmenter.warm_up(*source.size)

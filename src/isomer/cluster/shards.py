@@ -1,16 +1,18 @@
 """Parts of a long video, segmented apart and joined to exactly what segmenting it whole gives.
 
-The map of a key frame depends on that frame and on its flow, and the flow on the temporal step, which
-`isomer.flow.moving_frames` adapts to the motion from key frame to key frame. The step and where the next key frame
-is are all that a part inherits from what came before it, and every `ANCHOR`-th frame is a key frame. So a part
+The map of a key frame depends on its neighbours', as the network makes them; such a map on the frame and on its flow,
+and the flow on the temporal step, which `isomer.flow.moving_frames` adapts to the motion from key frame to key frame.
+The step and where the next key frame is are all that a part inherits from what came before it, and every `ANCHOR`-th
+frame is a key frame. So a part
 
-1. begins at such a frame, and `WARM_UP` frames early, with an unknown step; it goes on `LOOK_AHEAD` frames beyond its
-   end, where flows of its last frames lead and where it learns its successor's first step;
+1. is right from its `seam` on, the anchor before its start, so that the key frame before its first is; it begins
+   `WARM_UP` frames earlier, with an unknown step, and goes on `LOOK_AHEAD` frames beyond its end, where its last maps
+   and flows look, and where it learns what its successor pairs at the seam;
 2. notes which frames the flow of each key frame pairs. If a part and its predecessor pair the frame at their seam
    alike, they have the same step there. For either a shot began since the warm-up did, and the step with it in both;
    or enough of the shot lies before the seam for the step to be the distance of the pair;
-3. is repaired if they do not: done again with its predecessor's step, up to the key frame from which on its flows
-   pair as they did before.
+3. is repaired if they do not: done again with its predecessor's step, up to the key frame after the one from which on
+   its flows pair as they did before.
 
 The first part is right. Where all seams agree, so is each next one.
 """
@@ -34,10 +36,10 @@ KEY_INTERVAL = 6
 """The most frames from a key frame to the next; that of `isomer.segment.Segmenter`. A divisor of `ANCHOR`."""
 
 WARM_UP = 2 * ANCHOR
-"""Frames before a part. Whole `ANCHOR`s, and at least 2 `KEY_INTERVAL`; more make a repair less likely."""
+"""Frames before a seam. Whole `ANCHOR`s, and at least 2 `KEY_INTERVAL`; more make a repair less likely."""
 
-LOOK_AHEAD = MAX_STEP + 1
-"""Frames after a part: its successor's first, and those the flow of that one may lead to."""
+LOOK_AHEAD = KEY_INTERVAL + MAX_STEP + 1
+"""Frames after a part: its successor's first, those to the next key frame, and those the flow of that may lead to."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,17 @@ class Shard:
     Attributes:
         start: position of its first frame.
         stop: position after its last; None is the end of the video.
-        step: the temporal step at `start`, if it is known: then the part is to be repaired.
+        step: the temporal step at the seam, if it is known: then the part is to be repaired.
     """
 
     start: int
     stop: int | None
     step: int | None = None
+
+    @property
+    def seam(self) -> int:
+        """Position from which on it is to be as in the whole, though it is not written before `start`."""
+        return max(0, self.start - ANCHOR)
 
 
 def split(frames: int, most: int) -> list[Shard]:
@@ -79,7 +86,7 @@ class Seams:
         self._missing = {shard.start for shard in shards}
 
     def add(self, shard: Shard, pairs: list[int]) -> None:
-        """Take in what a part paired: `PairedFlow.pair` from its first frame to its successor's first."""
+        """Take in what a part paired: `PairedFlow.pair` from its seam to its successor's first frame."""
         self._pairs[shard.start] = pairs
         self._missing.discard(shard.start)
 
@@ -92,7 +99,7 @@ class Seams:
         """Return the parts that do not continue their predecessors, to be added anew; none: all are right."""
         repairs = []
         for before, after in pairwise(self.shards):
-            left = _at(self._pairs[before.start], after.start - before.start)
+            left = _at(self._pairs[before.start], after.seam - before.seam)
             right = _at(self._pairs[after.start], 0)
             if left != right:
                 repairs.append(replace(after, step=abs(left)))

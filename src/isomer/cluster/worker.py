@@ -46,7 +46,7 @@ class TooLong:
 
 @dataclass(frozen=True)
 class PartDone:
-    """A part of a video is segmented; what it paired from its first frame to its successor's first."""
+    """A part of a video is segmented; what it paired from its seam to its successor's first frame."""
 
     pairs: list[int]
 
@@ -141,9 +141,10 @@ class Worker:
         folder.mkdir(parents=True, exist_ok=True)
         source = open_frames(video.path)
         last = None if shard.stop is None else (shard.stop + LOOK_AHEAD) * stride
-        frames = islice(source, max(0, shard.start - WARM_UP) * stride, last, stride)
-        self._flow.begin(shard.start * stride, shard.step, stride)
+        frames = islice(source, max(0, shard.seam - WARM_UP) * stride, last, stride)
+        self._flow.begin(shard.seam * stride, shard.step, stride)
         pairs: list[int] = []
+        right = 0  # key frames in a row that a repair pairs as they were
         with ExitStack() as stack:
             writers = [
                 stack.enter_context(create_writer(kind, folder / kind, source, self._settings.threshold))
@@ -151,17 +152,20 @@ class Worker:
             ]
             for frame, probability in stack.enter_context(closing(self._segmenter.predict(frames))):
                 position = frame.index // stride
-                if position < shard.start:
+                if position < shard.seam:
                     continue
                 pair = self._flow.pair(frame)
-                if pair and had[len(pairs) : len(pairs) + 1] == [pair]:  # a repair meets what was right
+                if pair:
+                    right = right + 1 if had[len(pairs) : len(pairs) + 1] == [pair] else 0
+                if right == 2:  # from here on all is as it was; the first's map has another neighbour's in it
                     pairs += had[len(pairs) :]
                     break
                 pairs.append(pair)
                 if position == shard.stop:
                     break
-                for writer in writers:
-                    writer.write(frame, probability)
+                if position >= shard.start:
+                    for writer in writers:
+                        writer.write(frame, probability)
         with atomic_path(record) as temporary:
             temporary.write_text(json.dumps(pairs))
         return PartDone(pairs)

@@ -24,7 +24,7 @@ _CUT = 0.2
 _SLOW, _FAST = 1 / 256, 1 / 64
 # What the fastest parts may move from a key frame to the next, as a share of the diagonal. On six sequences of DAVIS
 # 43 % of the frames are then key frames, and interpolating the others costs 0.3 of J&F; see docs/performance.md.
-_REACH = 18 / 256
+_REACH = 20 / 256
 
 ANCHOR = 12
 """Every so many frames there is a key frame, whatever came before: a part of a video that begins at one has its own."""
@@ -62,7 +62,7 @@ def moving_frames(
     last frames of a shot have nothing to look ahead to: their flow is that to an earlier frame, negated. A shot
     of one frame has no motion.
 
-    The first and the last frame of a shot are key frames. From one to the next even the fastest parts move about 7 %
+    The first and the last frame of a shot are key frames. From one to the next even the fastest parts move about 8 %
     of the diagonal at most: the less moves, the farther they are apart.
 
     Args:

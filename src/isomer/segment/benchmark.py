@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -26,18 +26,20 @@ from isomer.media import Frame, OverlayVideoWriter, open_frames
 from isomer.model.network import Isomer
 from isomer.model.zoo import create_model
 from isomer.segment.backends import create_backend, is_ir
-from isomer.segment.interpolation import KeyFrameFlow, interpolate
+from isomer.segment.interpolation import interpolate
+from isomer.segment.links import KeyFrameLinks, Span
 from isomer.segment.parts import part_timer
 from isomer.segment.segmenter import Segmenter, network_size, resize_image, resize_map
+from isomer.segment.smoothing import smooth
 from isomer.segment.video import segment_video
 
 T = TypeVar("T")
 
-_OF_KEYS = ("flow", "flow colours", "resize", "network")
+_OF_KEYS = ("flow", "flow colours", "resize", "network", "smoothing")
 STAGES = ("decode", *_OF_KEYS, "interpolation", "upsample", "overlay and encode")
 """Stages of the path, in order. They overlap, so the whole takes less than their sum.
 
-Four are of key frames only; interpolation, with the flow it needs, is of the other frames.
+Five are of key frames only; interpolation is of the other frames; it and smoothing are with the flow they need.
 """
 
 
@@ -163,6 +165,10 @@ def percentiles(times: Sequence[float]) -> dict[str, float]:
     return {"median": round(float(median), 3), "p95": round(float(p95), 3)}
 
 
+class _Spanned(NamedTuple):
+    span: Span | None
+
+
 class _Run:
     """One configuration, warmed up."""
 
@@ -174,7 +180,7 @@ class _Run:
             network = create_model(configuration.model)
             parameters = sum(p.numel() for p in network.parameters())
             flops = count_flops(network, self._size)
-        self._flow, self._key_frame_flow = DISFlow(), KeyFrameFlow()
+        self._flow = DISFlow()
         moving = moving_frames(open_frames(video), self._flow, key_interval=configuration.key_interval)
         key_share = float(np.mean([bool(frame.flows) for frame in moving]))
         self.result = Measurement(configuration, self._size, parameters, flops, key_share)
@@ -195,14 +201,24 @@ class _Run:
         start = time.perf_counter()
         maps = self._backend(*inputs)
         self.result.stages["network"].append((time.perf_counter() - start) / batch)
+        self._timed("smoothing", partial(self._smooth, source, target, maps[0]))
         self._timed("interpolation", partial(self._interpolate, source, target, maps[0]))
         self._timed("upsample", partial(resize_map, maps[0], source.image.shape[1], source.image.shape[0]))
         for part, seconds in self._parts(*inputs).items():
             self.result.parts[part].append(seconds)
 
+    def _smooth(self, before: Frame, key: Frame, probability: NDArray[np.float32]) -> None:
+        links = KeyFrameLinks()
+        keys = [_Spanned(links([], frame, opens_shot=frame is before)) for frame in (before, key)]
+        for _ in smooth([(spanned, probability) for spanned in keys], 1):  # each has one neighbour: one has two
+            pass
+
     def _interpolate(self, frame: Frame, key: Frame, probability: NDArray[np.float32]) -> NDArray[np.float32]:
-        (between,) = self._key_frame_flow(key, [frame], key)
-        return interpolate(probability, probability, between)
+        links = KeyFrameLinks()
+        links([], key, opens_shot=True)
+        span = links([frame], key, opens_shot=False)
+        assert span
+        return interpolate(probability, probability, span.between[0])
 
     def decode(self, video: str | Path, count: int) -> None:
         frames = iter(open_frames(video))

@@ -87,7 +87,7 @@ def export_int8(network: Isomer, path: str | Path, videos: Sequence[str | Path])
 
 def _samples(network: Isomer, videos: Sequence[str | Path]) -> list[Sample]:
     sources = [open_frames(video) for video in videos]
-    segmenter = Segmenter(network, backend="torch", device="cpu", key_interval=1)
+    segmenter = Segmenter(network, backend="torch", device="cpu", key_interval=1, smoothing=0)
     samples: list[Sample] = []
     for source in sources:
         inputs = _evenly(segmenter._keys(source), max(_SAMPLES // len(sources), _HELD_BACK))

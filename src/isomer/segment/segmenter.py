@@ -20,9 +20,10 @@ from isomer.errors import InputError
 from isomer.flow import DISFlow, Flow, FlowEstimator, MovingFrame, flow_to_image, moving_frames
 from isomer.media import Frame
 from isomer.segment.backends import create_backend
-from isomer.segment.interpolation import Between, KeyFrameFlow, interpolate
+from isomer.segment.interpolation import interpolate
+from isomer.segment.links import KeyFrameLinks, Span
 from isomer.segment.prefetch import prefetch
-from isomer.segment.smoothing import FlowSmoother
+from isomer.segment.smoothing import smooth
 
 if TYPE_CHECKING:
     from isomer.model.network import Isomer  # importing PyTorch takes longer than OpenVINO's first mask
@@ -42,8 +43,7 @@ class _Views(NamedTuple):
 class _Key(NamedTuple):
     frame: Frame
     views: _Views
-    back: Flow | None  # to the frame before of the shot, if there is one
-    between: list[Between]  # the frames since the key frame before
+    span: Span | None  # from the key frame before of the shot, if there is one
 
 
 class Segmenter:
@@ -60,7 +60,8 @@ class Segmenter:
             apart, else closer; maps of frames between are interpolated along the flow. With 1 it sees every frame.
         views: how often the network sees a frame: once with the flow ahead (1); besides mirrored, with the flow
             from behind (2); or both images with both flows (4). Its maps are averaged. It costs as many times more.
-        smoothing: share of the map before, moved along the flow, in each map, in [0, 1); 0 leaves them as they are.
+        smoothing: weight of the maps of both neighbouring key frames, moved along the flow, in that of a key frame,
+            whose own is 1; 0 leaves maps as they are.
         batch: key frames that go through the network together; more delay the stream.
         ahead: frames that reading, flow and network each work ahead, in threads of their own; 0 does all when
             the next map is asked for, in the caller's thread.
@@ -80,7 +81,7 @@ class Segmenter:
         max_step: int = 4,
         key_interval: int = 6,
         views: int = 1,
-        smoothing: float = 0.0,
+        smoothing: float = 1.0,
         batch: int = 1,
         ahead: int = 2,
     ):
@@ -90,8 +91,8 @@ class Segmenter:
             raise InputError(f"--key-interval {key_interval}: not positive; 6 is the default, 1 takes every frame")
         if views not in (1, 2, 4):
             raise InputError(f"--views {views}: not 1, 2 or 4; 1 is the default")
-        if not 0 <= smoothing < 1:
-            raise InputError(f"--smoothing {smoothing}: not a share below 1; 0 is the default")
+        if not 0 <= smoothing <= 10:
+            raise InputError(f"--smoothing {smoothing}: not a weight of 0 to 10; 1 is the default")
         if batch < 1:
             raise InputError(f"batch {batch}: not positive; 1 is the default")
         self._backend = create_backend(model, backend, device, workers=_cores() if ahead else 1)
@@ -138,17 +139,16 @@ class Segmenter:
 
     def _keys(self, frames: Iterable[Frame]) -> Iterator[_Key]:
         """Yield the key frames, each with the frames between it and the one before."""
-        flow_to_keys = KeyFrameFlow()
+        links = KeyFrameLinks()
         between: list[Frame] = []
         for moving in moving_frames(
             frames, self._flow, self._max_step, both=self._views > 1, key_interval=self._key_interval
         ):
-            if not moving.flows:
+            if moving.flows:
+                yield _Key(moving.frame, self._seen(moving), links(between, moving.frame, moving.opens_shot))
+                between = []
+            else:
                 between.append(moving.frame)
-                continue
-            back = None if moving.opens_shot else moving.flows[-1] * np.float32(-1 / moving.steps[-1])
-            yield _Key(moving.frame, self._seen(moving), back, flow_to_keys(between, moving.frame))
-            between = []
 
     def _seen(self, moving: MovingFrame) -> _Views:
         height, width = moving.frame.image.shape[:2]
@@ -164,24 +164,16 @@ class Segmenter:
 
     def _small_maps(self, keys: Iterator[_Key]) -> Iterator[tuple[Frame, Probability]]:
         """Yield each frame with its map at the network's size."""
-        smooth = FlowSmoother(self._smoothing)
-
-        def smoothed(frame: Frame, probability: Probability, back: Flow | None) -> tuple[Frame, Probability]:
-            if not self._smoothing:
-                return frame, probability
-            image = resize_image(frame.image, probability.shape[::-1])
-            return frame, smooth(image, probability, back)
-
         before = np.empty(0, np.float32)
-        for batch, maps in self._computed(keys):
-            for (frame, _, back, between), probability in zip(batch, maps, strict=True):
-                for passed in between:
-                    yield smoothed(passed.frame, interpolate(before, probability, passed), passed.back)
-                yield smoothed(frame, probability, back)
-                before = probability
+        maps = self._computed(keys)
+        for key, probability in smooth(maps, self._smoothing) if self._smoothing else maps:
+            for passed in key.span.between if key.span else ():
+                yield passed.frame, interpolate(before, probability, passed)
+            yield key.frame, probability
+            before = probability
 
-    def _computed(self, keys: Iterator[_Key]) -> Iterator[tuple[list[_Key], NDArray[np.float32]]]:
-        """Yield batches with their maps [B, h, w], computing some ahead if the back end gains by it."""
+    def _computed(self, keys: Iterator[_Key]) -> Iterator[tuple[_Key, Probability]]:
+        """Yield key frames with their maps, computing some ahead if the back end gains by it."""
         ahead = 0  # of the first batch: who waits for the first map waits for no other
         waiting: deque[tuple[list[_Key], Callable[[], NDArray[np.float32]]]] = deque()
         try:
@@ -190,11 +182,11 @@ class Segmenter:
                 waiting.append((batch, self._backend.start(np.concatenate(images), np.concatenate(flows))))
                 if len(waiting) > ahead:
                     done, result = waiting.popleft()
-                    yield done, self._averaged(result())
+                    yield from zip(done, self._averaged(result()), strict=True)
                     ahead = self._backend.workers if self._backend.workers > 1 else 0
             while waiting:
                 done, result = waiting.popleft()
-                yield done, self._averaged(result())
+                yield from zip(done, self._averaged(result()), strict=True)
         finally:
             for _, result in waiting:  # of a stream that is left early
                 result()

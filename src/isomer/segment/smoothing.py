@@ -1,47 +1,61 @@
-"""Maps averaged over time along the optical flow, so that they flicker less."""
+"""Maps of key frames averaged with those of their neighbours, along the optical flow.
+
+The network errs anew in each frame; what it finds three times is more often right, and flickers less.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.flow import Flow
+from isomer.segment.links import Link, Span
 from isomer.segment.warp import lookup, moved
 
 Probability = NDArray[np.float32]
 
-# Mean colour difference, in gray levels, at which the flow is believed by exp(-1): a wrong vector, or a thing just
-# uncovered, shows another colour.
-_COLOUR = 10.0
+
+class Key(Protocol):
+    """A key frame, with its span to the one before in its shot, if there is one."""
+
+    @property
+    def span(self) -> Span | None:
+        """The span, None where a shot opens."""
 
 
-class FlowSmoother:
-    """Average every map with the one before it, moved along the flow; where the flow is wrong the new one stays.
+_Key = TypeVar("_Key", bound=Key)
+
+
+def smooth(keys: Iterable[tuple[_Key, Probability]], weight: float) -> Iterator[tuple[_Key, Probability]]:
+    """Yield key frames, each with the mean of its map and those of the key frames before and after in its shot.
 
     Args:
-        share: of the moved map in the average, in [0, 1).
+        keys: in order, each with its map, float32 [h, w] in [0, 1].
+        weight: of a neighbour's map where it is fully trusted; that of the own map is 1.
     """
+    before: Probability | None = None
+    present: tuple[_Key, Probability] | None = None
+    for following in chain(keys, (None,)):
+        if present is not None:
+            key, probability = present
+            seen: list[tuple[Link, Probability]] = []
+            if key.span and before is not None:
+                seen.append((key.span.back, before))
+            if following and following[0].span:
+                seen.append((following[0].span.forth, following[1]))
+            yield key, _mean(probability, seen, weight)
+            before = probability
+        present = following
 
-    def __init__(self, share: float):
-        self._share = share
-        self._before: tuple[NDArray[np.uint8], Probability] | None = None
 
-    def __call__(self, image: NDArray[np.uint8], probability: Probability, back: Flow | None) -> Probability:
-        """Return the averaged map of the next frame.
-
-        Args:
-            image: the frame, uint8 RGB [h, w, 3].
-            probability: its map, float32 [h, w] in [0, 1].
-            back: the flow to the frame before, float32 [h', w', 2] in pixels of its own grid; None where a new
-                shot begins.
-        """
-        if self._before is not None and back is not None:
-            image_before, map_before = self._before
-            there = lookup(back, *probability.shape)
-            difference = cv2.absdiff(image, moved(image_before, there)).mean(axis=-1, dtype=np.float32)
-            trust = self._share * np.exp(-np.square(cv2.blur(difference, (3, 3)) / _COLOUR))
-            expected = moved(map_before, there)
-            probability = (probability + trust * (expected - probability)).astype(np.float32, copy=False)
-        self._before = image, probability
-        return probability
+def _mean(own: Probability, seen: list[tuple[Link, Probability]], weight: float) -> Probability:
+    total, weights = own, np.ones_like(own)
+    for link, other in seen:
+        trusted = cv2.resize(np.float32(weight) * link.trust, own.shape[::-1])
+        total = total + trusted * moved(other, lookup(link.flow, *own.shape))
+        weights += trusted
+    return np.asarray(total / weights, np.float32)

@@ -52,7 +52,7 @@ def segment_video(
     max_step: int = 4,
     key_interval: int = 6,
     views: int = 1,
-    smoothing: float = 0.0,
+    smoothing: float = 1.0,
     batch: int = 1,
     objects: bool = False,
     progress: bool = False,
@@ -76,7 +76,7 @@ def segment_video(
         key_interval: the most frames from one that the network sees to the next; maps between are interpolated along
             the flow. 1 shows it every frame.
         views: how often the network sees a frame, mirrored and with the flow from behind: 1, 2 or 4.
-        smoothing: share of the map before, moved along the flow, in each map, in [0, 1).
+        smoothing: weight of the maps of both neighbouring key frames in that of a key frame; see `Segmenter`.
         batch: key frames that go through the network together, which pays on a GPU.
         objects: tell objects apart, each with a number that stays its own over time, in the outputs that can
             hold several: overlays, previews, `palette`, `coco`, `youtube-vis` and `polygons`.
