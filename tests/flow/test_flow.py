@@ -164,7 +164,7 @@ def keys(motion: float, count: int, key_interval: int = 4) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("motion", "apart"), [(0.0, 4), (0.017, 4), (0.018, 3), (0.024, 2), (0.034, 2), (0.036, 1), (0.5, 1)]
+    ("motion", "apart"), [(0.0, 4), (0.019, 4), (0.02, 3), (0.027, 2), (0.038, 2), (0.04, 1), (0.5, 1)]
 )
 def test_key_frames_are_as_far_apart_as_the_motion_allows(motion: float, apart: int) -> None:
     assert keys(motion, 25) == list(range(0, 25, apart))

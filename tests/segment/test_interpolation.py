@@ -90,9 +90,9 @@ def test_maps_that_differ_are_weighted_by_trust_too(trust: tuple[float, float], 
 
 
 def panning(count: int) -> list[Frame]:
-    """All goes left by 4 pixels a frame."""
+    """All goes left by 2 pixels a frame."""
     wide = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (96, 200, 3), dtype=np.uint8), (0, 0), 2)
-    return [frame(i, np.ascontiguousarray(wide[:, 4 * i : 4 * i + 160])) for i in range(count)]
+    return [frame(i, np.ascontiguousarray(wide[:, 2 * i : 2 * i + 160])) for i in range(count)]
 
 
 def test_flow_leads_to_both_key_frames() -> None:
@@ -102,9 +102,9 @@ def test_flow_leads_to_both_key_frames() -> None:
     assert span
     assert [item.frame.index for item in span.between] == [1, 2, 3]
     assert [item.share for item in span.between] == [0.25, 0.5, 0.75]
-    expected = [(span.forth, -16), (span.back, 16)]
+    expected = [(span.forth, -8), (span.back, 8)]
     for passed, item in enumerate(span.between, 1):
-        expected += [(item.to_before, 4 * passed), (item.to_after, 4 * passed - 16)]
+        expected += [(item.to_before, 2 * passed), (item.to_after, 2 * passed - 8)]
     for link, x in expected:
         assert np.median(link.flow[..., 0]) == pytest.approx(x, abs=0.2)
 
