@@ -1,7 +1,7 @@
 """Maps of the frames between two key frames, from the maps of these, along the optical flow.
 
 Neighbouring frames show the same objects. Where little moves, the network need not look at each of them: what it found
-in two key frames, moved to a frame between them and averaged, is nearly as good as what it would have found there.
+in two key frames, moved to a frame between them and averaged, is about as good as what it would have found there.
 """
 
 from __future__ import annotations
