@@ -81,7 +81,9 @@ def test_maps_that_differ_are_weighted_by_their_nearness() -> None:
     assert found.dtype == np.float32
 
 
-@pytest.mark.parametrize(("trust", "expected"), [((1, 0.5), 0.2 + 0.8 / 7), ((0, 1), 1.0), ((1, 0), 0.2), ((0, 0), 0.4)])
+@pytest.mark.parametrize(
+    ("trust", "expected"), [((1, 0.5), 0.2 + 0.8 / 7), ((0, 1), 1.0), ((1, 0), 0.2), ((0, 0), 0.4)]
+)
 def test_maps_that_differ_are_weighted_by_trust_too(trust: tuple[float, float], expected: float) -> None:
     still = between(0.25, (0, 0), (0, 0), trust)
     found = interpolate(np.full(SHAPE, 0.2, np.float32), np.full(SHAPE, 1.0, np.float32), still)
