@@ -139,13 +139,15 @@ class Segmenter:
 
     def _keys(self, frames: Iterable[Frame]) -> Iterator[_Key]:
         """Yield the key frames, each with the frames between it and the one before."""
+        linked = self._smoothing > 0 or self._key_interval > 1
         links = KeyFrameLinks()
         between: list[Frame] = []
         for moving in moving_frames(
             frames, self._flow, self._max_step, both=self._views > 1, key_interval=self._key_interval
         ):
             if moving.flows:
-                yield _Key(moving.frame, self._seen(moving), links(between, moving.frame, moving.opens_shot))
+                span = links(between, moving.frame, moving.opens_shot) if linked else None
+                yield _Key(moving.frame, self._seen(moving), span)
                 between = []
             else:
                 between.append(moving.frame)
