@@ -176,7 +176,7 @@ class Segmenter:
 
     def _computed(self, keys: Iterator[_Key]) -> Iterator[tuple[_Key, Probability]]:
         """Yield key frames with their maps, computing some ahead if the back end gains by it."""
-        ahead = 0  # of the first batch: who waits for the first map waits for no other
+        ahead = 0  # of the first batch: who waits for the first map waits for as few others as can be
         waiting: deque[tuple[list[_Key], Callable[[], NDArray[np.float32]]]] = deque()
         try:
             while batch := list(islice(keys, self._batch)):
