@@ -37,6 +37,12 @@ def between(
     return Between(frame(1, np.zeros((*SHAPE, 3), np.uint8)), share, *links)
 
 
+def interpolated(before: NDArray[np.float32], after: NDArray[np.float32], item: Between) -> NDArray[np.float32]:
+    [(passed, found)] = interpolate(before, after, [item])
+    assert passed is item.frame
+    return found
+
+
 def bilinear(values: NDArray[np.float32], x: float, y: float) -> float:
     """Look a value up between pixels, which go on beyond the border."""
     left, top = int(np.floor(x)), int(np.floor(y))
@@ -70,15 +76,26 @@ def test_what_moves_evenly_is_where_it_should_be() -> None:
         maps.append(np.zeros(SHAPE, np.float32))
         maps[-1][8:14, x : x + 6] = 1
     before, after, expected = maps
-    found = interpolate(before, after, between(0.25, (-2, 0), (6, 0)))
+    found = interpolated(before, after, between(0.25, (-2, 0), (6, 0)))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_maps_that_differ_are_weighted_by_their_nearness() -> None:
     still = between(0.25, (0, 0), (0, 0))
-    found = interpolate(np.full(SHAPE, 0.2, np.float32), np.full(SHAPE, 1.0, np.float32), still)
+    found = interpolated(np.full(SHAPE, 0.2, np.float32), np.full(SHAPE, 1.0, np.float32), still)
     np.testing.assert_allclose(found, 0.4, atol=1e-6)
     assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize("factor", [0.5, 3])
+def test_maps_of_any_size_are_interpolated_at_that_of_the_flow(factor: float) -> None:
+    found = np.full((round(factor * SHAPE[0]), round(factor * SHAPE[1])), 0.3, np.float32)
+    moving = interpolated(found, found, between(0.5, (-3, 1), (3, -1)))
+    np.testing.assert_allclose(moving, np.full(SHAPE, 0.3), atol=1e-6)
+
+
+def test_nothing_between_is_nothing_to_interpolate() -> None:
+    assert not list(interpolate(np.zeros(SHAPE, np.float32), np.zeros(SHAPE, np.float32), []))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +103,7 @@ def test_maps_that_differ_are_weighted_by_their_nearness() -> None:
 )
 def test_maps_that_differ_are_weighted_by_trust_too(trust: tuple[float, float], expected: float) -> None:
     still = between(0.25, (0, 0), (0, 0), trust)
-    found = interpolate(np.full(SHAPE, 0.2, np.float32), np.full(SHAPE, 1.0, np.float32), still)
+    found = interpolated(np.full(SHAPE, 0.2, np.float32), np.full(SHAPE, 1.0, np.float32), still)
     np.testing.assert_allclose(found, expected, atol=4e-3)
 
 
@@ -143,7 +160,7 @@ def test_the_segmenter_interpolates_between_its_own_maps(network: Isomer, batch:
         span = links(frames[before + 1 : after], frames[after], opens_shot=False)
         assert span
         for item in span.between:
-            expected = interpolate(found[before], found[after], item)
+            expected = interpolated(found[before], found[after], item)
             assert np.abs(found[item.frame.index] - expected).mean() < 0.002  # which is at another resolution
             assert np.abs(found[item.frame.index] - found[before]).mean() > 0.001
 

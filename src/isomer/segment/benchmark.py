@@ -213,12 +213,13 @@ class _Run:
         for _ in smooth([(spanned, probability) for spanned in keys], 1):  # each has one neighbour: one has two
             pass
 
-    def _interpolate(self, frame: Frame, key: Frame, probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _interpolate(self, frame: Frame, key: Frame, probability: NDArray[np.float32]) -> None:
         links = KeyFrameLinks()
         links([], key, opens_shot=True)
         span = links([frame], key, opens_shot=False)
         assert span
-        return interpolate(probability, probability, span.between[0])
+        for _ in interpolate(probability, probability, span.between):
+            pass
 
     def decode(self, video: str | Path, count: int) -> None:
         frames = iter(open_frames(video))

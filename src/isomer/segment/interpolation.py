@@ -6,10 +6,13 @@ in two key frames, moved to a frame between them and averaged, is about as good 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from isomer.media import Frame
 from isomer.segment.links import Between
 from isomer.segment.warp import lookup, moved
 
@@ -18,16 +21,30 @@ Probability = NDArray[np.float32]
 _DOUBT = np.float32(1e-3)  # trust where there is none: nearness decides if neither key frame looks alike
 
 
-def interpolate(before: Probability, after: Probability, between: Between) -> Probability:
-    """Return the map of a frame between key frames from their maps, all float32 [h, w] in [0, 1].
+def interpolate(
+    before: Probability, after: Probability, between: Sequence[Between]
+) -> Iterator[tuple[Frame, Probability]]:
+    """Yield the frames between two key frames, each with its map: at the resolution of the flow, float32 in [0, 1].
 
-    It is their mean, each weighted by how near in time it is and how much it is trusted.
+    A map is the mean of those of the key frames, each weighted by how near in time it is and how much it is trusted.
+
+    Args:
+        before: the map of the key frame before, float32 [h, w] in [0, 1].
+        after: that of the one after, of the same size.
+        between: the frames between them, in order.
     """
-    (to_before, trust_before), (to_after, trust_after) = between.to_before, between.to_after
-    near_before, near_after = np.float32(1 - between.share), np.float32(between.share)
-    weight_before = near_before * (trust_before + _DOUBT)
-    weight_after = near_after * (trust_after + _DOUBT)
-    share = cv2.resize(weight_after / (weight_before + weight_after), before.shape[::-1])
-    first = moved(before, lookup(to_before, *before.shape))
-    second = moved(after, lookup(to_after, *after.shape))
-    return np.asarray(first + share * (second - first), np.float32)
+    if not between:
+        return
+    shape = between[0].to_before.trust.shape
+    before, after = _resized(before, shape), _resized(after, shape)
+    for frame, share, to_before, to_after in between:
+        weight_before = np.float32(1 - share) * (to_before.trust + _DOUBT)
+        weight_after = np.float32(share) * (to_after.trust + _DOUBT)
+        first = moved(before, lookup(to_before.flow, *shape))
+        second = moved(after, lookup(to_after.flow, *shape))
+        yield frame, first + weight_after / (weight_before + weight_after) * (second - first)
+
+
+def _resized(probability: Probability, shape: tuple[int, ...]) -> Probability:
+    method = cv2.INTER_AREA if probability.size > shape[0] * shape[1] else cv2.INTER_LINEAR
+    return cv2.resize(probability, shape[::-1], interpolation=method).astype(np.float32, copy=False)

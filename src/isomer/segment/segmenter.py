@@ -165,12 +165,12 @@ class Segmenter:
         return _Views(np.stack(images[: self._views]), np.stack(colours))
 
     def _small_maps(self, keys: Iterator[_Key]) -> Iterator[tuple[Frame, Probability]]:
-        """Yield each frame with its map at the network's size."""
+        """Yield each frame with its map, at the network's size or smaller."""
         before = np.empty(0, np.float32)
         maps = self._computed(keys)
         for key, probability in smooth(maps, self._smoothing) if self._smoothing else maps:
-            for passed in key.span.between if key.span else ():
-                yield passed.frame, interpolate(before, probability, passed)
+            if key.span:
+                yield from interpolate(before, probability, key.span.between)
             yield key.frame, probability
             before = probability
 

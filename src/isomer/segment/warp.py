@@ -26,6 +26,8 @@ def lookup(flow: Flow, height: int, width: int) -> NDArray[np.float32]:
         float32 [height, width, 2], (x, y) in pixels of the grid.
     """
     rows, columns = flow.shape[:2]
+    if (rows, columns) == (height, width):
+        return np.asarray(flow + _grid(height, width), np.float32)
     scaled = flow * np.array([width / columns, height / rows], np.float32)
     there = cv2.resize(scaled, (width, height)).astype(np.float32, copy=False)
     there += _grid(height, width)
