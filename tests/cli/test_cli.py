@@ -17,6 +17,7 @@ from isomer.cli.main import main
 from isomer.media import DamagedVideoWarning
 from isomer.model.checkpoint import save_model
 from isomer.model.network import Isomer
+from isomer.model.zoo import model_card
 
 
 class Result(NamedTuple):
@@ -79,6 +80,16 @@ def test_help_names_every_verb_and_imports_nothing_heavy(tmp_path: Path) -> None
     imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
     assert "argparse" in imported
     assert not imported & {"torch", "cv2", "numpy", "av", "tqdm"}
+
+
+@pytest.mark.parametrize(("name", "code"), [("isomer_mobilenet_v2", 0), ("isomer_mobilenet_v3", 2)])
+def test_the_command_leaves_with_all_that_it_said_and_its_code(name: str, code: int) -> None:
+    """It ends its process by itself, into pipes, which are written only when they are full or flushed."""
+    command = [sys.executable, "-m", "isomer.cli.main", "models", name]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == code
+    assert result.stdout == (model_card(name) if code == 0 else "")
+    assert ("unknown model" in result.stderr) == (code == 2)
 
 
 def test_segment_writes_an_overlay_next_to_the_video_and_says_so(run: Run, folder: Path) -> None:

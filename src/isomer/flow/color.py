@@ -34,8 +34,10 @@ def _colour_table() -> NDArray[np.uint8]:
     low = np.floor(position).astype(int)
     weight = (position - low)[:, None]
     colour = (1 - weight) * wheel[low] + weight * wheel[(low + 1) % len(wheel)]
-    saturation = np.linspace(0, 1, _SPEEDS + 1)[:, None, None]
-    return np.asarray(255 * (1 - saturation * (1 - colour)), np.uint8)
+    table = np.empty((_SPEEDS + 1, *colour.shape), np.uint8)
+    for row, saturation in zip(table, np.linspace(0, 1, _SPEEDS + 1), strict=True):  # at once it is memory that takes the time
+        row[:] = 255 * (1 - saturation * (1 - colour))
+    return table
 
 
 _TABLE = _colour_table()

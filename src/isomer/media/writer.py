@@ -34,6 +34,7 @@ from isomer.media.overlay import overlay, overlay_objects
 _CONTAINER_OPTIONS = {"movflags": "+faststart", "fflags": "+bitexact"}
 # Of an encoder: the number changes its bytes, so it must not be that of the machine's cores.
 _THREADS = 4
+_LIMITED = np.linspace(16, 235, 256).round().astype(np.uint8)  # luma of limited range, from black to white
 
 
 class Writer(ABC):
@@ -301,7 +302,7 @@ class MaskVideoWriter(VideoWriter):
     def _video_frame(self, picture: NDArray[np.uint8]) -> VideoFrame:
         height, width = picture.shape
         planes = np.full((height * 3 // 2, width), 128, np.uint8)  # luma, then both chromas without colour
-        planes[:height] = np.where(picture, np.uint8(235), np.uint8(16))  # white and black of limited range
+        cv2.LUT(picture, _LIMITED, planes[:height])
         return VideoFrame.from_ndarray(planes, "yuv420p")
 
     def _picture(
