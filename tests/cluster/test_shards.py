@@ -47,25 +47,27 @@ def segment_in_parts(worker: Worker, video: Video, parts: Path) -> tuple[Done, i
 
 
 @pytest.mark.parametrize(
-    ("motion", "stride", "repairs"),
+    ("motion", "stride", "repairs", "averaging"),
     [
         # Still, then at a speed at which any temporal step persists, until a jolt: parts guess it wrong.
-        pytest.param([0.0] * 3 + [0.7] * 90 + [6.0] * 4 + [0.7] * 10, 1, 2, id="guessed wrong"),
-        pytest.param([3.0] * 45, 1, 0, id="guessed right"),
-        pytest.param([0.0] * 6 + [0.35] * 150, 2, 1, id="strided"),
+        pytest.param([0.0] * 3 + [0.7] * 90 + [6.0] * 4 + [0.7] * 10, 1, 2, {}, id="guessed wrong"),
+        pytest.param([3.0] * 45, 1, 0, {"smoothing": 0.0}, id="guessed right"),
+        pytest.param([0.0] * 3 + [0.7] * 60, 1, 1, {"views": 2}, id="looks back as well"),
+        pytest.param([0.0] * 6 + [0.35] * 150, 2, 1, {}, id="strided"),
     ],
 )
 def test_joined_is_whole(
     motion: list[float],
     stride: int,
     repairs: int,
+    averaging: dict[str, float],
     weights: Path,
     write_clip: WriteClip,
     tmp_path: Path,
 ) -> None:
     clip = write_clip(tmp_path / "clip.mp4", motion)
     kinds = tuple(OUTPUTS) if repairs == 2 else ("masks", "probabilities")
-    options = {"model": str(weights), "size": 64, "backend": "torch", "threshold": 0.4, "stride": stride}
+    options = {"model": str(weights), "size": 64, "backend": "torch", "threshold": 0.4, "stride": stride, **averaging}
     (tmp_path / "whole").mkdir()
     whole = segment_video(clip, tmp_path / "whole", outputs=kinds, **options)
     (tmp_path / "joined").mkdir()

@@ -32,6 +32,11 @@ def add_key_interval_argument(parser: argparse.ArgumentParser) -> None:
 def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what trades quality for time: --key-interval, --views and --smoothing."""
     add_key_interval_argument(parser)
+    add_averaging_arguments(parser)
+
+
+def add_averaging_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare --views and --smoothing."""
     parser.add_argument(
         "--views",
         type=int,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_mask_arguments, add_model_arguments
+from isomer.cli._options import add_averaging_arguments, add_mask_arguments, add_model_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_model_arguments(parser)
     add_mask_arguments(parser)
+    add_averaging_arguments(parser)
     parser.add_argument(
         "--shard",
         type=int,
@@ -87,6 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
                 device=arguments.device,
                 threshold=arguments.threshold,
                 stride=arguments.stride,
+                views=arguments.views,
+                smoothing=arguments.smoothing,
                 shard=arguments.shard,
             ),
             Resources(arguments.address, arguments.workers, arguments.cpus, arguments.retries),

@@ -10,7 +10,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from isomer.cli._options import add_model_arguments
+from isomer.cli._options import add_model_arguments, add_quality_arguments
 from isomer.serve.options import Limits, ModelOptions, add_limit_arguments, chosen
 
 
@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=0, help="port of the page (default: any that is free)")
     parser.add_argument("--no-browser", action="store_true", help="only say the page's address")
     add_model_arguments(parser)
+    add_quality_arguments(parser)
     add_limit_arguments(parser)
     parser.set_defaults(retention_seconds=86_400)  # the page may stay open for a day
 

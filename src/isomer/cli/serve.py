@@ -11,7 +11,7 @@ import argparse
 import os
 from pathlib import Path
 
-from isomer.cli._options import add_model_arguments
+from isomer.cli._options import add_model_arguments, add_quality_arguments
 from isomer.serve.options import Limits, ModelOptions, add_limit_arguments, chosen
 
 
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--name", nargs="+", default=[], metavar="HOST", help="names to answer under, such as that of a proxy"
     )
     add_model_arguments(parser)
+    add_quality_arguments(parser)
     add_limit_arguments(parser)
 
 

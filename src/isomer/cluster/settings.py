@@ -42,6 +42,8 @@ class Settings:
     device: str = "auto"
     threshold: float = 0.5
     stride: int = 1
+    views: int = 1
+    smoothing: float = 1.0
     shard: int = 0
 
     def __post_init__(self) -> None:

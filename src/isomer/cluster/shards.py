@@ -139,7 +139,7 @@ class PairedFlow:
             doublings = math.ceil(math.log2(self._step))
             still = source.index >= self._start - doublings * KEY_INTERVAL * self._stride
             return np.full((16, 16, 2), 0 if still else 16, np.float32)
-        self._targets[source.index] = target.index
+        self._targets.setdefault(source.index, target.index)  # with several views a look back follows
         return self._estimate(source, target)
 
     def pair(self, frame: Frame) -> int:

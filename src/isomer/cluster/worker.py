@@ -96,6 +96,8 @@ class Worker:
                 flow=self._flow,
                 max_step=MAX_STEP,
                 key_interval=KEY_INTERVAL,
+                views=settings.views,
+                smoothing=settings.smoothing,
             )
         except InputError as error:
             return str(error)

@@ -35,7 +35,8 @@ def _colour_table() -> NDArray[np.uint8]:
     weight = (position - low)[:, None]
     colour = (1 - weight) * wheel[low] + weight * wheel[(low + 1) % len(wheel)]
     table = np.empty((_SPEEDS + 1, *colour.shape), np.uint8)
-    for row, saturation in zip(table, np.linspace(0, 1, _SPEEDS + 1), strict=True):  # at once it is memory that takes the time
+    # Row by row: all at once, fetching memory takes longer than the sums.
+    for row, saturation in zip(table, np.linspace(0, 1, _SPEEDS + 1), strict=True):
         row[:] = 255 * (1 - saturation * (1 - colour))
     return table
 

@@ -35,6 +35,9 @@ class ModelOptions:
     size: int = 384
     backend: str = "auto"
     device: str = "auto"
+    key_interval: int = 6
+    views: int = 1
+    smoothing: float = 1.0
 
 
 def add_limit_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,7 +147,7 @@ def draw_example(path: Path, report: Report) -> None:
 def _segmenter(options: ModelOptions) -> Segmenter:
     from isomer.segment import Segmenter
 
-    return Segmenter(options.model, size=options.size, backend=options.backend, device=options.device)
+    return Segmenter(**asdict(options))
 
 
 def _open(folder: Path, limits: Limits) -> FrameSource:
