@@ -29,9 +29,10 @@ from isomer.segment.backends import create_backend, is_ir
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
 from isomer.segment.parts import part_timer
-from isomer.segment.segmenter import Segmenter, network_size, resize_image, resize_map
+from isomer.segment.segmenter import Segmenter, network_size, resize_image
 from isomer.segment.smoothing import smooth
 from isomer.segment.video import segment_video
+from isomer.segment.warp import resize_map
 
 T = TypeVar("T")
 
@@ -202,8 +203,10 @@ class _Run:
         maps = self._backend(*inputs)
         self.result.stages["network"].append((time.perf_counter() - start) / batch)
         self._timed("smoothing", partial(self._smooth, source, target, maps[0]))
-        self._timed("interpolation", partial(self._interpolate, source, target, maps[0]))
-        self._timed("upsample", partial(resize_map, maps[0], source.image.shape[1], source.image.shape[0]))
+        links = KeyFrameLinks()
+        keys = links.gray(source), links.gray(target)
+        self._timed("interpolation", lambda: list(interpolate(maps[0], maps[0], [links.between(source, 0.5, *keys)])))
+        self._timed("upsample", partial(resize_map, maps[0], *source.image.shape[:2]))
         for part, seconds in self._parts(*inputs).items():
             self.result.parts[part].append(seconds)
 
@@ -211,14 +214,6 @@ class _Run:
         links = KeyFrameLinks()
         keys = [_Spanned(links([], frame, opens_shot=frame is before)) for frame in (before, key)]
         for _ in smooth([(spanned, probability) for spanned in keys], 1):  # each has one neighbour: one has two
-            pass
-
-    def _interpolate(self, frame: Frame, key: Frame, probability: NDArray[np.float32]) -> None:
-        links = KeyFrameLinks()
-        links([], key, opens_shot=True)
-        span = links([frame], key, opens_shot=False)
-        assert span
-        for _ in interpolate(probability, probability, span.between):
             pass
 
     def decode(self, video: str | Path, count: int) -> None:

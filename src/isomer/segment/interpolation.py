@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from isomer.media import Frame
 from isomer.segment.links import Between
-from isomer.segment.warp import lookup, moved
+from isomer.segment.warp import lookup, moved, resize_map
 
 Probability = NDArray[np.float32]
 
@@ -36,15 +35,10 @@ def interpolate(
     if not between:
         return
     shape = between[0].to_before.trust.shape
-    before, after = _resized(before, shape), _resized(after, shape)
+    before, after = resize_map(before, *shape), resize_map(after, *shape)
     for frame, share, to_before, to_after in between:
         weight_before = np.float32(1 - share) * (to_before.trust + _DOUBT)
         weight_after = np.float32(share) * (to_after.trust + _DOUBT)
         first = moved(before, lookup(to_before.flow, *shape))
         second = moved(after, lookup(to_after.flow, *shape))
         yield frame, first + weight_after / (weight_before + weight_after) * (second - first)
-
-
-def _resized(probability: Probability, shape: tuple[int, ...]) -> Probability:
-    method = cv2.INTER_AREA if probability.size > shape[0] * shape[1] else cv2.INTER_LINEAR
-    return cv2.resize(probability, shape[::-1], interpolation=method).astype(np.float32, copy=False)

@@ -77,16 +77,21 @@ class KeyFrameLinks:
             key: the next key frame.
             opens_shot: whether there is no frame before it in its shot.
         """
-        before, after = self._before, self._dis.shrunk_gray(key.image)
+        before, after = self._before, self.gray(key)
         self._before = after
         if before is None or opens_shot:
             return None
-        between = []
-        for passed, frame in enumerate(frames, 1):
-            gray = self._dis.shrunk_gray(frame.image)
-            share = passed / (len(frames) + 1)
-            between.append(Between(frame, share, self._link(gray, before), self._link(gray, after)))
+        between = [self.between(frame, i / (len(frames) + 1), before, after) for i, frame in enumerate(frames, 1)]
         return Span(self._link(before, after), self._link(after, before), between)
+
+    def between(self, frame: Frame, share: float, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Between:
+        """Link a frame, `share` of the way from one key frame to the next, with both, given by their `gray`."""
+        gray = self.gray(frame)
+        return Between(frame, share, self._link(gray, before), self._link(gray, after))
+
+    def gray(self, frame: Frame) -> NDArray[np.uint8]:
+        """Return what the flow is found by, and frames are compared by: gray levels, uint8 [h, w]."""
+        return self._dis.shrunk_gray(frame.image)
 
     def _link(self, image: NDArray[np.uint8], other: NDArray[np.uint8]) -> Link:
         flow = self._dis.match(image, other)

