@@ -18,7 +18,7 @@ from isomer.model.network import Isomer
 from isomer.segment import Segmenter
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import Between, KeyFrameLinks, Link
-from isomer.segment.warp import lookup, moved
+from isomer.segment.warp import moved
 
 SHAPE = (24, 40)
 
@@ -53,20 +53,14 @@ def bilinear(values: NDArray[np.float32], x: float, y: float) -> float:
     return total
 
 
-def test_lookup_equals_a_loop_over_pixels() -> None:
+def test_moved_equals_a_loop_over_pixels() -> None:
     rng = np.random.default_rng(0)
     values = rng.random(SHAPE).astype(np.float32)
     flow = rng.uniform(-9, 9, (*SHAPE, 2)).astype(np.float32)
-    found = moved(values, lookup(flow, *SHAPE))
+    found = moved(values, flow)
     for row, column in np.ndindex(SHAPE):
         x, y = flow[row, column] + (column, row)
         assert found[row, column] == pytest.approx(bilinear(values, float(x), float(y)), abs=0.02)  # OpenCV: 1/32 pixel
-
-
-def test_coarse_flow_is_in_pixels_of_its_own_grid() -> None:
-    coarse = np.full((SHAPE[0] // 4, SHAPE[1] // 4, 2), (0.5, -0.25), np.float32)
-    grid = np.stack(np.meshgrid(np.arange(SHAPE[1]), np.arange(SHAPE[0])), -1)
-    np.testing.assert_allclose(lookup(coarse, *SHAPE) - grid, np.full((*SHAPE, 2), (2, -1)), atol=1e-5)
 
 
 def test_what_moves_evenly_is_where_it_should_be() -> None:

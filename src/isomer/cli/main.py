@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         code = int(arguments.run(arguments))
-        sys.stdout.flush()
+        print(end="", flush=True)
         return code
     except InputError as error:
         print(f"isomer: {error}", file=sys.stderr)
@@ -69,7 +69,6 @@ def console() -> NoReturn:
     """
     code = main()
     atexit._run_exitfuncs()
-    sys.stderr.flush()
     os._exit(code)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from isomer.media import Frame
 from isomer.segment.links import Between
-from isomer.segment.warp import lookup, moved, resize_map
+from isomer.segment.warp import moved, resize_map
 
 Probability = NDArray[np.float32]
 
@@ -39,6 +39,6 @@ def interpolate(
     for frame, share, to_before, to_after in between:
         weight_before = np.float32(1 - share) * (to_before.trust + _DOUBT)
         weight_after = np.float32(share) * (to_after.trust + _DOUBT)
-        first = moved(before, lookup(to_before.flow, *shape))
-        second = moved(after, lookup(to_after.flow, *shape))
+        first = moved(before, to_before.flow)
+        second = moved(after, to_after.flow)
         yield frame, first + weight_after / (weight_before + weight_after) * (second - first)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from isomer.flow import DISFlow, Flow
 from isomer.media import Frame
-from isomer.segment.warp import lookup, moved
+from isomer.segment.warp import moved
 
 # Gray levels, averaged over 3 x 3 pixels, by which two looks at the same thing may differ: at these trust is exp(-1).
 # A wrong vector, or a thing just uncovered, mostly differs by more.
@@ -95,5 +95,5 @@ class KeyFrameLinks:
 
     def _link(self, image: NDArray[np.uint8], other: NDArray[np.uint8]) -> Link:
         flow = self._dis.match(image, other)
-        difference = cv2.blur(cv2.absdiff(image, moved(other, lookup(flow, *image.shape))), (3, 3))
+        difference = cv2.blur(cv2.absdiff(image, moved(other, flow)), (3, 3))
         return Link(flow, cv2.LUT(difference, _TRUST).astype(np.float32, copy=False))

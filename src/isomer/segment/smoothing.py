@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isomer.segment.links import Link, Span
-from isomer.segment.warp import lookup, moved, resize_map
+from isomer.segment.warp import moved, resize_map
 
 Probability = NDArray[np.float32]
 
@@ -59,6 +59,6 @@ def _mean(own: Probability, seen: list[tuple[Link, Probability]], weight: float)
     total, weights = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     for link, other in seen:
         trusted = np.float32(weight) * link.trust
-        total += trusted * moved(resize_map(other, *shape), lookup(link.flow, *shape))
+        total += trusted * moved(resize_map(other, *shape), link.flow)
         weights += trusted
     return (own + resize_map(total, *own.shape)) / (1 + resize_map(weights, *own.shape))
