@@ -5,12 +5,13 @@
 J, F and T under the official protocol, as means over sequences. Flicker is the share of pixels, in per mille and of all
 sequences together, whose mask changes from a frame to the next although the flow between them is below a thousandth of
 the diagonal: what stands still should not change.
-The time is that of flow and network, one after the other, relative to that of the first row.
+The time is that of flow and network, one after the other, relative to that of the first row, measured in turn.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -74,42 +75,61 @@ class Flicker:
         self._before = frame, mask
 
 
-def measure(dataset: Path, model: str, options: dict[str, Any], every: int, temporal: bool) -> dict[str, float]:
-    """Return J, F, T, flicker and the seconds of segmentation."""
-    scores: dict[str, list[float]] = {"J": [], "F": [], "T": []}
-    flicker = Flicker()
-    seconds = 0.0
-    truths, folders = find_sequences(dataset), find_frame_folders(dataset)
-    for name, truth in truths.items():
+class Row:
+    """What one choice of options gives and costs, sequence by sequence.
+
+    Attributes:
+        seconds: of segmentation so far.
+    """
+
+    def __init__(self, model: str, options: dict[str, Any], every: int, temporal: bool) -> None:
+        self._model, self._options, self._every, self._temporal = model, options, every, temporal
+        self._scores: dict[str, list[float]] = {"J": [], "F": [], "T": []}
+        self._flicker = Flicker()
+        self.seconds = 0.0
+
+    def add(self, folder: Path, truth: dict[str, Path]) -> None:
+        """Segment and judge a sequence."""
         j, f, t = RegionSimilarity(), BoundaryAccuracy(), TemporalStability()
-        flicker.begin()
-        segmenter = Segmenter(model, ahead=0, **options)  # nothing works on while the frame is judged
-        source = open_frames(folders[name])
+        self._flicker.begin()
+        segmenter = Segmenter(self._model, ahead=0, **self._options)  # nothing works on while the frame is judged
+        source = open_frames(folder)
         segmenter.warm_up(*source.size)
         judged = sorted(truth)[1:-1]
         start = time.perf_counter()
-        maps = segmenter.predict(source)
-        for frame, probability in maps:
-            seconds += time.perf_counter() - start
+        for frame, probability in segmenter.predict(source):
+            self.seconds += time.perf_counter() - start
             levels = np.rint(255 * probability).astype(np.uint8)
-            if frame.name in judged and judged.index(frame.name) % every == 0:
+            if frame.name in judged and judged.index(frame.name) % self._every == 0:
                 mask = read_gray(truth[frame.name])
                 j.step(levels, mask)
                 f.step(levels, mask)
-            if temporal and frame.name in judged:
+            if self._temporal and frame.name in judged:
                 t.step(levels, read_gray(truth[frame.name]))
-            flicker.step(frame, levels > 128)
+            self._flicker.step(frame, levels > 128)
             start = time.perf_counter()
-        scores["J"].append(j.result().mean)
-        scores["F"].append(f.result().mean)
-        if temporal:
-            scores["T"].append(t.result().mean)
-    means = {measure: float(np.nanmean(values)) if values else float("nan") for measure, values in scores.items()}
-    return means | {"flicker": flicker.changed / max(flicker.still, 1), "seconds": seconds}
+        self._scores["J"].append(j.result().mean)
+        self._scores["F"].append(f.result().mean)
+        if self._temporal:
+            self._scores["T"].append(t.result().mean)
+
+    def cells(self, first: Row) -> list[str]:
+        """Return J, F, J&F and T in percent, flicker in per mille, and the time relative to that of `first`."""
+        j, f = (100 * float(np.mean(self._scores[measure])) for measure in ("J", "F"))
+        t = f"{100 * np.mean(self._scores['T']):.1f}" if self._temporal else ""
+        flicker = 1000 * self._flicker.changed / max(self._flicker.still, 1)
+        return [
+            f"{j:.1f}",
+            f"{f:.1f}",
+            f"{(j + f) / 2:.1f}",
+            t,
+            f"{flicker:.1f}",
+            f"{self.seconds / first.seconds:.2f}",
+        ]
 
 
 def main() -> None:
-    """Measure row by row."""
+    """Measure all rows on a sequence, then on the next: so what changes the machine's speed changes it for all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--model", default="isomer_mobilenet_v2")
@@ -117,19 +137,19 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[""], help="rows whose name has one of these in it")
     parser.add_argument("--temporal", action="store_true", help="T too, which is slow")
     arguments = parser.parse_args()
+    rows = {
+        name: Row(arguments.model, options, arguments.every, arguments.temporal)
+        for name, options in ROWS.items()
+        if name == "default" or any(part in name for part in arguments.only)
+    }
+    folders = find_frame_folders(arguments.dataset)
+    for name, truth in find_sequences(arguments.dataset).items():
+        print(name, file=sys.stderr)
+        for row in rows.values():
+            row.add(folders[name], truth)
     print("| | J | F | J&F | T | flicker | time |\n| --- | --- | --- | --- | --- | --- | --- |")
-    first = None
-    for name, options in ROWS.items():
-        if name != "default" and not any(part in name for part in arguments.only):
-            continue
-        found = measure(arguments.dataset, arguments.model, options, arguments.every, arguments.temporal)
-        first = first or found["seconds"]
-        j, f, t = (100 * found[measure] for measure in ("J", "F", "T"))
-        print(
-            f"| {name} | {j:.1f} | {f:.1f} | {(j + f) / 2:.1f} | {t:.1f} | {1000 * found['flicker']:.2f} | "
-            f"{found['seconds'] / first:.2f} |",
-            flush=True,
-        )
+    for name, row in rows.items():
+        print(f"| {name} | {' | '.join(row.cells(rows['default']))} |")
 
 
 if __name__ == "__main__":

@@ -22,8 +22,6 @@ _CARDS = "<!-- cards -->"
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what was measured to the site."""
     figures = (_ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
-    if not figures.startswith("# "):
-        figures = f"# Figures measured\n\n{figures}"
     files.append(File.generated(config, "benchmarks.md", content=figures.replace("](../docs/", "](")))
     return files
 
