@@ -52,7 +52,7 @@ def smooth(keys: Iterable[tuple[_Key, Probability]], weight: float) -> Iterator[
 
 
 def _mean(own: Probability, seen: list[tuple[Link, Probability]], weight: float) -> Probability:
-    # The neighbours' share is gathered at the resolution of the flow: as good, and in a fourth of the time.
+    # The neighbours' share is gathered at the resolution of the flow: as good, and a third cheaper.
     if not seen:
         return own
     shape = seen[0][0].trust.shape
