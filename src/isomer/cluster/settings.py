@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from isomer.cluster.shards import WARM_UP
 from isomer.errors import InputError
 from isomer.media import OUTPUTS
+from isomer.segment.segmenter import check_options
 
 _KEPT = {
     "probabilities": "probabilities",
@@ -56,5 +57,7 @@ class Settings:
             raise InputError(f"--threshold {self.threshold}: not between 0 and 1; 0.5 is the default")
         if self.stride < 1:
             raise InputError(f"--stride {self.stride}: not positive; 1 takes every frame")
+        # Before the output folder is bound to them.
+        check_options(size=self.size, views=self.views, smoothing=self.smoothing)
         if self.shard and self.shard < WARM_UP:
             raise InputError(f"--shard {self.shard}: fewer than {WARM_UP} frames; 0 splits no video")

@@ -86,14 +86,7 @@ class Segmenter:
         batch: int = 1,
         ahead: int = 2,
     ):
-        if not 64 <= size <= 4096:
-            raise InputError(f"--size {size}: not between 64 and 4096 pixels; 384 is the default")
-        if key_interval < 1:
-            raise InputError(f"--key-interval {key_interval}: not positive; 6 is the default, 1 takes every frame")
-        if views not in (1, 2, 4):
-            raise InputError(f"--views {views}: not 1, 2 or 4; 1 is the default")
-        if not 0 <= smoothing <= 10:
-            raise InputError(f"--smoothing {smoothing}: not a weight of 0 to 10; 1 is the default")
+        check_options(size=size, key_interval=key_interval, views=views, smoothing=smoothing)
         if batch < 1:
             raise InputError(f"batch {batch}: not positive; 1 is the default")
         self._backend = create_backend(model, backend, device, workers=_cores() if ahead else 1)
@@ -198,6 +191,22 @@ class Segmenter:
         maps = maps.reshape(-1, self._views, *maps.shape[1:])
         straight = [maps[:, view, :, :: -1 if view % 2 else 1] for view in range(self._views)]
         return np.asarray(np.mean(straight, axis=0), np.float32)
+
+
+def check_options(*, size: int, views: int, smoothing: float, key_interval: int = 6) -> None:
+    """Refuse options of `Segmenter` that are out of their ranges, for who wants to know before one is made.
+
+    Raises:
+        InputError: one is.
+    """
+    if not 64 <= size <= 4096:
+        raise InputError(f"--size {size}: not between 64 and 4096 pixels; 384 is the default")
+    if key_interval < 1:
+        raise InputError(f"--key-interval {key_interval}: not positive; 6 is the default, 1 takes every frame")
+    if views not in (1, 2, 4):
+        raise InputError(f"--views {views}: not 1, 2 or 4; 1 is the default")
+    if not 0 <= smoothing <= 10:
+        raise InputError(f"--smoothing {smoothing}: not a weight of 0 to 10; 1 is the default")
 
 
 def mirrored(flow: Flow) -> Flow:
