@@ -180,6 +180,8 @@ def test_bad_input_is_refused_before_ray_starts_and_a_bar_is_drawn(
         ("empty", "out", [], "no videos"),
         ("in", "made", [], "was made with model another"),
         ("in", "out", ["--output", "hologram"], "hologram: no such output"),
+        ("in", "out", ["--views", "3"], "--views 3: not 1, 2 or 4"),
+        ("in", "out", ["--size", "9"], "--size 9: not between"),
     ):
         assert main(["batch", str(tree / videos), "-o", str(tree / out), *options]) == 2
         error = capsys.readouterr().err
