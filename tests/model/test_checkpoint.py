@@ -136,6 +136,22 @@ def test_round_trip_needs_nothing_but_the_file(fusion: Any, tmp_path: Path) -> N
     assert_same_weights(again, model)
 
 
+def test_a_network_with_fewer_hidden_channels_comes_back_as_it_was(tmp_path: Path) -> None:
+    hidden = {
+        "backbone_y.blocks.1": 24,
+        "fusion_module0.transformer_ffn_layers.0": 40,
+        "fusion_module3.fg_ffn_layers.0": 8,
+    }
+    model = Isomer(IsomerConfig("mobilenet_v2", head_width=12, hidden=hidden)).eval()
+    save_model(model, tmp_path / "model.safetensors")
+    again = load_checkpoint(tmp_path / "model.safetensors")
+    assert again.config.hidden == hidden
+    assert_same_weights(again, model)
+    assert again.state_dict()["backbone_y.blocks.1.depthwise.weight"].shape == (24, 1, 3, 3)
+    frame, flow = torch.rand(2, 1, 3, 64, 64)
+    assert torch.equal(again(frame, flow), model(frame, flow))
+
+
 @torch.no_grad()
 def test_half_precision_keeps_vectors_exact_and_loads_as_float32(model: Isomer, tmp_path: Path) -> None:
     full, half = tmp_path / "full.safetensors", tmp_path / "half.safetensors"
@@ -170,7 +186,7 @@ def test_metadata_is_kept_in_the_header(model: Isomer, tmp_path: Path) -> None:
     with safe_open(path, "pt") as file:
         header = json.loads(file.metadata()["isomer"])
     assert header["metadata"] == {"training data": "synthetic motion"}
-    assert header["config"] == {"encoder": "mobilenet_v2", "fusion": "isomer", "head_width": 8}
+    assert header["config"] == {"encoder": "mobilenet_v2", "fusion": "isomer", "head_width": 8, "hidden": {}}
 
 
 def test_unwritable_output_is_refused_and_leaves_nothing(model: Isomer, tmp_path: Path) -> None:
@@ -327,6 +343,11 @@ def test_safetensors_of_another_project_is_refused(tmp_path: Path) -> None:
         '{"config": {"encoder": ["mit_b0"]}}',
         '{"config": {"fusion": "sum"}}',
         '{"config": {"depth": 3}}',
+        '{"config": {"hidden": [8]}}',
+        '{"config": {"hidden": {"decode_head": 8}}}',
+        '{"config": {"hidden": {"backbone_x.blocks.1": 97}}}',
+        '{"config": {"hidden": {"backbone_x.blocks.1": 0}}}',
+        '{"config": {"hidden": {"backbone_x.blocks.1": "8"}}}',
     ],
 )
 def test_a_header_from_elsewhere_is_refused(model: Isomer, header: str, tmp_path: Path) -> None:

@@ -85,11 +85,10 @@ def load_checkpoint(path: str | Path) -> Isomer:
     content, header = _read(path, _ACCEPTED)
     if header is None:
         state = _published_state(content, path)
-        config = _published_config(state, path)
+        model = Isomer(_published_config(state, path))
     else:
         state = content
-        config = _own_config(header, state, path)
-    model = Isomer(config)
+        model = _own_network(header, state, path)
     _check(state, model, path, _ACCEPTED)
     model.load_state_dict(state)
     return model.eval()
@@ -202,11 +201,11 @@ def _published_config(state: dict[str, Tensor], path: Path) -> IsomerConfig:
     return IsomerConfig(encoder=encoder, fusion="published", head_width=_head_width(state, path))
 
 
-def _own_config(header: str, state: dict[str, Tensor], path: Path) -> IsomerConfig:
+def _own_network(header: str, state: dict[str, Tensor], path: Path) -> Isomer:
     head_width = _head_width(state, path)
     try:
-        return IsomerConfig(**json.loads(header)["config"] | {"head_width": head_width})
-    except (ValueError, TypeError, KeyError) as error:
+        return Isomer(IsomerConfig(**json.loads(header)["config"] | {"head_width": head_width}))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path}: its configuration is not understood ({error}); update Isomer") from error
 
 

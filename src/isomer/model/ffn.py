@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from isomer.model.hidden import HiddenBlock
+
 
 class _DepthwiseConv(nn.Module):
     def __init__(self, channels: int):
@@ -17,7 +19,7 @@ class _DepthwiseConv(nn.Module):
         return x
 
 
-class FeedForward(nn.Module):
+class FeedForward(HiddenBlock):
     """norm(z + linear2(relu(dwconv(linear1(z))))) on a map [B, C, H, W] (SegFormer's Mix-FFN, post-norm).
 
     The linear layers run as 1x1 convolutions and the norm over the channels where they are, so that inference engines
@@ -32,10 +34,17 @@ class FeedForward(nn.Module):
         self.linear2 = nn.Linear(hidden, channels)
         self.norm = nn.LayerNorm(channels)
 
+    def hidden(self, z: Tensor) -> Tensor:
+        """See `HiddenBlock`."""
+        return F.relu(self.dwconv(_pointwise(self.linear1, z)))
+
+    def hidden_layers(self) -> tuple[nn.Linear, nn.Conv2d, nn.Linear]:
+        """See `HiddenBlock`."""
+        return self.linear1, self.dwconv.dwconv, self.linear2
+
     def forward(self, z: Tensor) -> Tensor:
         """Transform [B, C, H, W]."""
-        hidden = F.relu(self.dwconv(_pointwise(self.linear1, z)))
-        return _channel_norm(self.norm, z + _pointwise(self.linear2, hidden))
+        return _channel_norm(self.norm, z + _pointwise(self.linear2, self.hidden(z)))
 
 
 def _pointwise(linear: nn.Linear, x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from isomer.model.cst import CST
 from isomer.model.encoders import ENCODERS
 from isomer.model.head import Head
+from isomer.model.hidden import narrow
 from isomer.model.sgst import SGST, Projection
 from isomer.model.vanilla import Vanilla
 
@@ -52,11 +53,17 @@ class IsomerConfig:
         fusion: by stage. `isomer` is CST, CST, SGST, SGST; `vanilla`, `cst` and `sgst` use one kind in all
             four; `published` is what the published code computes, whose SGST is its projection alone.
         head_width: channels of the head.
+        hidden: numbers of hidden channels, by the name of the block, where they are fewer than its architecture
+            says (see `isomer.train.pruning`).
+
+    Raises:
+        ValueError: there is no such encoder or fusion.
     """
 
     encoder: EncoderName = "mobilenet_v2"
     fusion: FusionName = "isomer"
     head_width: int = 64
+    hidden: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.encoder not in get_args(EncoderName):
@@ -70,6 +77,9 @@ class Isomer(nn.Module):
 
     Args:
         config: the architecture.
+
+    Raises:
+        ValueError: `config.hidden` names no block, or more channels than a block has.
 
     Attributes:
         mean, std: the normalisation both inputs need, per channel of RGB in [0, 1].
@@ -91,6 +101,7 @@ class Isomer(nn.Module):
         ]
         self.fusion_module0, self.fusion_module1, self.fusion_module2, self.fusion_module3 = stages
         self.decode_head = Head(channels, config.head_width)
+        narrow(self, config.hidden)
 
     def forward(self, frame: Tensor, flow: Tensor) -> Tensor:
         """Return logits [B, 1, H, W] for a frame and its flow image, both [B, 3, H, W], normalised, any H, W."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -33,10 +34,10 @@ def build_model(config: ModelConfig) -> Isomer:
         for encoder in (model.backbone_x, model.backbone_y):
             load_encoder(encoder, config.encoder_weights)
     if config.init is not None:
-        start = load_checkpoint(config.init)
-        if start.config != architecture:
-            raise InputError(f"{config.init}: is a {start.config}, not a {architecture}; correct one of them")
-        model.load_state_dict(start.state_dict())
+        model = load_checkpoint(config.init).train()
+        start = replace(model.config, hidden={})  # pruned weights stay pruned
+        if start != architecture:
+            raise InputError(f"{config.init}: is a {start}, not a {architecture}; correct one of them")
     for parameter in _encoder_parameters(model, config.freeze):
         parameter.requires_grad_(False)
     # As convolutions on CPU and tensor cores like it; PyTorch's stub does not know the argument.

@@ -6,15 +6,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isomer.model.encoders.encoder import Encoder
+from isomer.model.hidden import HiddenBlock
 
-_GROUPS = (  # expansion, channels, stride of the first block, blocks
-    (1, 16, 1, 1),
-    (6, 24, 2, 2),
-    (6, 32, 2, 3),
-    (6, 64, 2, 4),
-    (6, 96, 1, 3),
-    (6, 160, 2, 3),
-    (6, 320, 1, 1),
+_EXPANSION = 6
+_GROUPS = (  # channels, stride of the first block, blocks
+    (24, 2, 2),
+    (32, 2, 3),
+    (64, 2, 4),
+    (96, 1, 3),
+    (160, 2, 3),
+    (320, 1, 1),
 )
 _OUTPUT_BLOCKS = (2, 5, 12, 16)  # the last block at strides 4, 8, 16 and 32
 
@@ -39,18 +40,34 @@ class _Conv(nn.Conv2d):
         return super().forward(x)
 
 
-class _InvertedResidual(nn.Module):
-    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int):
+class _Separable(nn.Module):
+    def __init__(self, inputs: int, outputs: int):
         super().__init__()
-        hidden = inputs * expansion
-        self.expand = _Conv(inputs, hidden) if expansion > 1 else None
+        self.depthwise = _Conv(inputs, inputs, 3, groups=inputs)
+        self.project = _Conv(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z: Tensor = self.project(F.relu6(self.depthwise(x)))
+        return z
+
+
+class _InvertedResidual(HiddenBlock):
+    def __init__(self, inputs: int, outputs: int, stride: int):
+        super().__init__()
+        hidden = _EXPANSION * inputs
+        self.expand = _Conv(inputs, hidden)
         self.depthwise = _Conv(hidden, hidden, 3, stride, groups=hidden)
         self.project = _Conv(hidden, outputs)
         self.residual = stride == 1 and inputs == outputs
 
+    def hidden(self, x: Tensor) -> Tensor:
+        return F.relu6(self.depthwise(F.relu6(self.expand(x))))
+
+    def hidden_layers(self) -> tuple[_Conv, _Conv, _Conv]:
+        return self.expand, self.depthwise, self.project
+
     def forward(self, x: Tensor) -> Tensor:
-        z: Tensor = x if self.expand is None else F.relu6(self.expand(x))
-        z = self.project(F.relu6(self.depthwise(z)))  # linear, or narrow maps would lose information
+        z: Tensor = self.project(self.hidden(x))  # linear, or narrow maps would lose information
         return x + z if self.residual else z
 
 
@@ -64,11 +81,11 @@ class MobileNetV2(Encoder):
     def __init__(self) -> None:
         super().__init__()
         self.stem = _Conv(3, 32, 3, 2)
-        blocks = []
-        inputs = 32
-        for expansion, outputs, first_stride, repeats in _GROUPS:
+        blocks: list[nn.Module] = [_Separable(32, 16)]
+        inputs = 16
+        for outputs, first_stride, repeats in _GROUPS:
             for i in range(repeats):
-                blocks.append(_InvertedResidual(inputs, outputs, first_stride if i == 0 else 1, expansion))
+                blocks.append(_InvertedResidual(inputs, outputs, first_stride if i == 0 else 1))
                 inputs = outputs
         self.blocks = nn.ModuleList(blocks)
 
