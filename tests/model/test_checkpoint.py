@@ -344,6 +344,8 @@ def test_safetensors_of_another_project_is_refused(tmp_path: Path) -> None:
         '{"config": {"fusion": "sum"}}',
         '{"config": {"depth": 3}}',
         '{"config": {"hidden": [8]}}',
+        '{"config": {"hidden": null}}',
+        '{"config": {"hidden": {"backbone_x.blocks.1": true}}}',
         '{"config": {"hidden": {"decode_head": 8}}}',
         '{"config": {"hidden": {"backbone_x.blocks.1": 97}}}',
         '{"config": {"hidden": {"backbone_x.blocks.1": 0}}}',

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--part",
         action="append",
         metavar="NAME",
-        help="prune only what the names of modules begin with; may be repeated "
+        help="prune this module only, such as backbone_y or fusion_module0; may be repeated "
         "(default: all but the frame's encoder, backbone_x)",
     )
     parser.add_argument("--half", action="store_true", help="store kernels and matrices as float16")
@@ -58,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     model = load_checkpoint(arguments.model)
     inputs = recipe_inputs(config, model, arguments.batches)
     pruned = prune(model, inputs, arguments.tolerance, arguments.part)
-    metadata = {"pruned": f"tolerance {arguments.tolerance}, {arguments.batches} batches, seed {config.seed}"}
+    parts = f", {' '.join(arguments.part)}" if arguments.part else ""
+    metadata = {"pruned": f"tolerance {arguments.tolerance}, {arguments.batches} batches, seed {config.seed}{parts}"}
     save_model(pruned, arguments.output, metadata, half=arguments.half)
     before, after = (sum(p.numel() for p in network.parameters()) for network in (model, pruned))
     print(f"{before:,} parameters became {after:,}: wrote {arguments.output}")

@@ -205,7 +205,7 @@ def _own_network(header: str, state: dict[str, Tensor], path: Path) -> Isomer:
     head_width = _head_width(state, path)
     try:
         return Isomer(IsomerConfig(**json.loads(header)["config"] | {"head_width": head_width}))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: its configuration is not understood ({error}); update Isomer") from error
 
 

@@ -22,6 +22,11 @@ class HiddenBlock(nn.Module):
         """Return what makes the hidden channels, what filters them one by one, and what projects them back."""
         raise NotImplementedError
 
+    @property
+    def width(self) -> int:
+        """The number of hidden channels."""
+        return self.hidden_layers()[1].out_channels
+
     def keep(self, channels: Tensor) -> None:
         """Leave out all hidden channels but some, by their numbers, int64 [N']: the projection lacks their share."""
         expand, filters, project = self.hidden_layers()
@@ -45,9 +50,8 @@ def narrow(network: nn.Module, widths: dict[str, int]) -> None:
     for name, width in widths.items():
         if name not in blocks:
             raise ValueError(f"there is no block {name!r} with hidden channels")
-        most = blocks[name].hidden_layers()[1].out_channels
-        if not isinstance(width, int) or not 1 <= width <= most:
-            raise ValueError(f"{name} has 1 to {most} hidden channels, not {width!r}")
+        if not 1 <= width <= blocks[name].width:
+            raise ValueError(f"{name} has 1 to {blocks[name].width} hidden channels, not {width}")
         blocks[name].keep(torch.arange(width))
 
 

@@ -57,7 +57,7 @@ class IsomerConfig:
             says (see `isomer.train.pruning`).
 
     Raises:
-        ValueError: there is no such encoder or fusion.
+        ValueError: there is no such encoder or fusion, or `hidden` holds something else.
     """
 
     encoder: EncoderName = "mobilenet_v2"
@@ -70,6 +70,8 @@ class IsomerConfig:
             raise ValueError(f"unknown encoder {self.encoder!r}; choose from {', '.join(get_args(EncoderName))}")
         if self.fusion not in get_args(FusionName):
             raise ValueError(f"unknown fusion {self.fusion!r}; choose from {', '.join(get_args(FusionName))}")
+        if not isinstance(self.hidden, dict) or any(type(width) is not int for width in self.hidden.values()):
+            raise ValueError(f"hidden is {self.hidden!r}, not a number for each of some blocks")
 
 
 class Isomer(nn.Module):

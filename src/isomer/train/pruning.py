@@ -38,24 +38,27 @@ def prune(
         inputs: batches of frames and flow images as the network takes them, [B, 3, H, W] each, hundreds of samples
             in all: the channels' covariances are measured on them.
         tolerance: the share of the variance of what a block's projection gives that may be lost, in [0, 1].
-        parts: what the names of the blocks to prune begin with. Default: all but the frame's encoder, which has seen
-            more of the world than the inputs show.
+        parts: modules whose blocks to prune, by name. Default: all but the frame's encoder, which has seen more of
+            the world than the inputs show.
 
     Raises:
-        InputError: no block's name begins with one of `parts`, or what `inputs` raises.
+        InputError: there are no hidden channels in one of `parts`, or what `inputs` raises.
     """
     pruned = copy.deepcopy(model)
     blocks = hidden_blocks(pruned)
     tops = dict.fromkeys(name.partition(".")[0] for name in blocks)
     if parts is None:
         parts = [top for top in tops if top != "backbone_x"]
+    chosen: dict[str, HiddenBlock] = {}
     for part in parts:
-        if not any(name.startswith(part) for name in blocks):
+        inside = {name: block for name, block in blocks.items() if f"{name}.".startswith(f"{part}.")}
+        if not inside:
             raise InputError(f"{part}: the network has no hidden channels there; name a part of {', '.join(tops)}")
-    chosen = {name: block for name, block in blocks.items() if name.startswith(tuple(parts))}
+        chosen |= inside
+    whole = {name: block.width for name, block in chosen.items()}
     for name, statistics in _measure(pruned, chosen, inputs).items():
         _prune_block(chosen[name], statistics, tolerance)
-    widths = {name: block.hidden_layers()[1].out_channels for name, block in chosen.items()}
+    widths = {name: block.width for name, block in chosen.items() if block.width < whole[name]}
     pruned.config = replace(model.config, hidden=model.config.hidden | widths)
     return pruned
 
@@ -115,6 +118,7 @@ def _prune_block(block: HiddenBlock, statistics: Statistics, tolerance: float) -
     project = block.hidden_layers()[2]
     weight = project.weight.detach().flatten(1).double()
     kept = channels_to_keep(weight, covariance, tolerance)
+    # Fitted anew, as the last ones left out may have come back; the bias takes over the means of what is lost.
     fitted = torch.linalg.solve(covariance[kept][:, kept], covariance[kept] @ weight.T).T
     block.keep(kept)
     with torch.no_grad():
@@ -124,7 +128,7 @@ def _prune_block(block: HiddenBlock, statistics: Statistics, tolerance: float) -
 
 
 def channels_to_keep(weight: Tensor, covariance: Tensor, tolerance: float) -> Tensor:
-    """Choose the channels that the others cannot stand in for, one after the other the most dispensable one removed.
+    """Remove the most dispensable channel, one after the other, while the rest can stand in for them.
 
     Args:
         weight: of the projection, float64 [O, N].
@@ -132,15 +136,16 @@ def channels_to_keep(weight: Tensor, covariance: Tensor, tolerance: float) -> Te
         tolerance: the share of the output's variance that may be lost.
 
     Returns:
-        Their numbers in ascending order, int64 [N'], N' a multiple of 8 or N.
+        The numbers of those left in ascending order, int64 [N'], N' a multiple of 8 or N.
     """
     budget = tolerance * float(((weight @ covariance) * weight).sum())
     weight, precision = weight.clone(), torch.linalg.inv(covariance)
-    left, removed, block = torch.arange(len(covariance)), [], [0]
-    while block and len(left) > 1:
+    left, removed = torch.arange(len(covariance)), []
+    while True:
         # Without channel i the precision P is P - p p' / P_ii, p being its column i: collected as P - V V' for a block
         # of removals, then done at once, which is what processors are fast at.
-        block, v, diagonal = [], precision.new_zeros(len(left), _BLOCK), precision.diagonal().clone()
+        block: list[int] = []
+        v, diagonal = precision.new_zeros(len(left), _BLOCK), precision.diagonal().clone()
         for k in range(min(_BLOCK, len(left) - 1)):
             losses = weight.square().sum(0) / diagonal
             losses[block] = torch.inf
@@ -153,6 +158,8 @@ def channels_to_keep(weight: Tensor, covariance: Tensor, tolerance: float) -> Te
             v[:, k] = column / column[i].sqrt()
             diagonal -= v[:, k].square()
             block.append(i)
+        if not block:
+            break
         removed += left[block].tolist()
         rest = torch.ones(len(left), dtype=torch.bool)
         rest[block] = False
