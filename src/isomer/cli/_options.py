@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,3 +69,22 @@ def add_mask_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stride", type=int, default=1, metavar="N", help="take every N-th frame (default: %(default)s)"
     )
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare a recipe and what overrides it: CONFIG and KEY=VALUE."""
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="the recipe")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="entries to override, dots between keys")
+
+
+@contextmanager
+def training_packages() -> Iterator[None]:
+    """Answer a missing package of the `train` extra with the command that installs it."""
+    from isomer.errors import InputError
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("isomer"):
+            raise
+        raise InputError(f"{error.name} is not installed; pip install 'isomer-vos[train]'") from None

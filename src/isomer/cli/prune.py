@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from isomer.cli._options import add_recipe_arguments, training_packages
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="the recipe")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="entries to override, dots between keys")
+    add_recipe_arguments(parser)
     parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="the weights, such as a run's best")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the .safetensors to write")
     parser.add_argument(
@@ -39,13 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Prune, and say what is left."""
     from isomer.errors import InputError
 
-    try:
+    with training_packages():
         from isomer.train.config import load_config
         from isomer.train.pruning import prune, recipe_inputs
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("isomer"):
-            raise
-        raise InputError(f"{error.name} is not installed; pip install 'isomer-vos[train]'") from None
     from isomer.model.checkpoint import load_checkpoint, save_model
 
     if not 0 <= arguments.tolerance < 1:

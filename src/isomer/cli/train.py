@@ -7,13 +7,13 @@ Ctrl-C writes a checkpoint; --resume goes on from it exactly. See docs/training.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from isomer.cli._options import add_recipe_arguments, training_packages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="the recipe")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="entries to override, dots between keys")
+    add_recipe_arguments(parser)
     parser.add_argument("--resume", action="store_true", help="go on from last.pt in the run's folder")
     parser.add_argument(
         "--dry-run", action="store_true", help="print parameters, data, steps and memory, and do nothing"
@@ -22,17 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or describe what would be trained."""
-    from isomer.errors import InputError
-
-    try:
+    with training_packages():
         from isomer.train.allocator import keep_freed_memory
         from isomer.train.config import load_config
         from isomer.train.dry_run import describe
         from isomer.train.loop import train
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("isomer"):
-            raise
-        raise InputError(f"{error.name} is not installed; pip install 'isomer-vos[train]'") from None
 
     config = load_config(arguments.config, arguments.overrides)
     if arguments.dry_run:
