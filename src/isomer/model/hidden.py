@@ -5,22 +5,24 @@ The hidden channels of a trained block are often more than it needs: `isomer.tra
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
 _Layer = nn.Linear | nn.Conv2d
 
 
-class HiddenBlock(nn.Module):
+class HiddenBlock(nn.Module, ABC):
     """project(hidden(x)), and perhaps a shortcut and a norm; hidden channels meet in the projection only."""
 
+    @abstractmethod
     def hidden(self, x: Tensor) -> Tensor:
         """Return the hidden channels [B, N, H', W'] of an input [B, C, H, W]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hidden_layers(self) -> tuple[_Layer, nn.Conv2d, _Layer]:
         """Return what makes the hidden channels, what filters them one by one, and what projects them back."""
-        raise NotImplementedError
 
     @property
     def width(self) -> int:
