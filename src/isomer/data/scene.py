@@ -153,8 +153,8 @@ class Scene:
 
 def _look_up(image: NDArray[Any], lookup: NDArray[np.float32], border: int) -> NDArray[Any]:
     """Return what an image shows at the places [H, W, 2], by bilinear interpolation."""
-    nothing = np.empty(0, np.float32)  # both coordinates are in the first map
-    return cv2.remap(image, lookup, nothing, cv2.INTER_LINEAR, borderMode=border)
+    # Both coordinates are in the first map. OpenCV's stubs do not know None; an empty array is a second map to OpenCV 5.
+    return cv2.remap(image, lookup, None, cv2.INTER_LINEAR, borderMode=border)  # type: ignore[call-overload]
 
 
 def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:

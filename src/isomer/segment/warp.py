@@ -21,9 +21,9 @@ def moved(other: _Image, flow: Flow) -> _Image:
         other: what is looked up; beyond its border the border goes on.
         flow: to the other frame, float32 [h, w, 2], in pixels.
     """
-    nothing = np.empty(0, np.float32)  # both coordinates are in the first map
     there = flow + _grid(*flow.shape[:2])
-    found = cv2.remap(other, there, nothing, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    # Both coordinates are in the first map. OpenCV's stubs do not know None; an empty array is a second map to OpenCV 5.
+    found = cv2.remap(other, there, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     return found.astype(other.dtype, copy=False)
 
 
