@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from isomer.data.drawing import draw_scene
 from isomer.flow import DISFlow, flow_to_image
-from isomer.segment.backends import create_backend
+from isomer.runtime import create_backend
 from isomer.segment.segmenter import network_size, resize_image
 
 Image = NDArray[np.uint8]
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _openvino(model: str | Path, shape: tuple[int, ...], threads: int, **options: str) -> Run:
-    from isomer.segment.backends.openvino import OpenVINOBackend
+    from isomer.runtime.openvino import OpenVINOBackend
 
     compiled = OpenVINOBackend(model).compile(shape, INFERENCE_NUM_THREADS=threads, **options)
     request = compiled.create_infer_request()

@@ -22,7 +22,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from isomer.model.network import Isomer, IsomerConfig
+from isomer.model.config import IsomerConfig
+from isomer.model.network import Isomer
 
 KERNELS = {"plain": SDPBackend.MATH, "fused": SDPBackend.FLASH_ATTENTION}
 

@@ -35,7 +35,7 @@ from isomer.model.cst import ContextSharing
 from isomer.model.network import Isomer
 from isomer.model.sgst import SGST
 from isomer.segment.segmenter import network_size
-from isomer.segment.uint8_network import Uint8Network
+from isomer.runtime.uint8_network import Uint8Network
 
 _CLIP = Path(__file__).parents[1] / "examples" / "clip.mp4"
 _IMAGES = Path(__file__).parent / "images"

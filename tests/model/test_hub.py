@@ -13,7 +13,8 @@ import torch
 import isomer
 from isomer.errors import InputError
 from isomer.model.checkpoint import load_checkpoint, save_model
-from isomer.model.network import Isomer, IsomerConfig
+from isomer.model.config import IsomerConfig
+from isomer.model.network import Isomer
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from isomer.model.cst import ContextSharing
 from isomer.model.encoders.mobilenet import MobileNetV2
 from isomer.model.ffn import FeedForward
-from isomer.model.network import FusionName, Isomer, IsomerConfig
+from isomer.model.config import FusionName, IsomerConfig
+from isomer.model.network import Isomer
 from isomer.model.vanilla import Vanilla
 
 FUSIONS: tuple[FusionName, ...] = ("isomer", "vanilla", "cst", "sgst", "published")

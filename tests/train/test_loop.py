@@ -24,7 +24,8 @@ from isomer.data.samples import collate
 from isomer.errors import InputError
 from isomer.media.image import read_gray, write_image
 from isomer.model.checkpoint import load_checkpoint, save_model
-from isomer.model.network import Isomer, IsomerConfig
+from isomer.model.config import IsomerConfig
+from isomer.model.network import Isomer
 from isomer.train import loop
 from isomer.train.batch_norm import SharedBatchNorm2d
 from isomer.train.build import MicroBatches, build_model, build_optimizer, build_samples

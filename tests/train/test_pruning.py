@@ -17,7 +17,8 @@ from isomer.errors import InputError
 from isomer.model.checkpoint import load_checkpoint, save_model
 from isomer.model.ffn import FeedForward
 from isomer.model.hidden import hidden_blocks
-from isomer.model.network import Isomer, IsomerConfig
+from isomer.model.config import IsomerConfig
+from isomer.model.network import Isomer
 from isomer.train.build import build_model
 from isomer.train.config import load_config
 from isomer.train.pruning import channels_to_keep, prune

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -77,14 +75,8 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="entries to override, dots between keys")
 
 
-@contextmanager
-def training_packages() -> Iterator[None]:
-    """Answer a missing package of the `train` extra with the command that installs it."""
-    from isomer.errors import InputError
+def require_training(verb: str) -> None:
+    """Raise MissingPackageError if a package of the `train` extra is not installed."""
+    from isomer.errors import require
 
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("isomer"):
-            raise
-        raise InputError(f"{error.name} is not installed; pip install 'isomer-vos[train]'") from None
+    require(f"isomer {verb}", "train", "torch", "safetensors", "lightning_fabric", "pydantic", "yaml", "tensorboard")

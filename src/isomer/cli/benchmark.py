@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of the whole path (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
     parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="also draw where the time goes (needs isomer-vos[plots])"
+        "--plot", type=Path, metavar="FILE", help="also draw where the time goes (needs the extra plots)"
     )
 
 
@@ -43,8 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from isomer.errors import InputError
     from isomer.files import atomic_path
-    from isomer.segment.benchmark import Configuration, benchmark, machine
-    from isomer.segment.benchmark_plot import check_matplotlib, plot_stages
+    from isomer.benchmark.path import Configuration, benchmark, machine
+    from isomer.benchmark.plot import check_matplotlib, plot_stages
 
     if arguments.plot:
         check_matplotlib()

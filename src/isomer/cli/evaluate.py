@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="also write the figures as .csv, .json (with per-frame values) or .tex",
     )
-    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="also write plots (needs isomer-vos[plots])")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="also write plots (needs the extra plots)")
     parser.add_argument("--summary", action="store_true", help="print the means only, not every sequence")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a CPU)")
 

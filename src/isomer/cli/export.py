@@ -1,8 +1,9 @@
-"""Export a model to ONNX, OpenVINO IR or a torch.export program.
+"""Export a model to ONNX, OpenVINO IR, a torch.export program, or as the package ships it.
 
 The file takes frames and their flow images, `frames` and `flows`, uint8 [B, H, W, 3] in RGB, and gives
 `probabilities`, float32 [B, H, W]; B is free, H and W are multiples of 32. It is checked against PyTorch.
-The verbs that take --model run an OpenVINO file too.
+The verbs that take --model run ONNX and OpenVINO files too, without PyTorch. `package` writes two files, stored as
+float16: OUT, an ONNX file, and beside it the checkpoint that has the same weights.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-_SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
+_SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2", "package": ".onnx"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,22 +32,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="VIDEO",
         help="with --format openvino: compute in 8-bit integers, calibrated on videos like those to come, a few "
-        "hundred frames in all (needs isomer-vos[int8])",
+        "hundred frames in all (needs the extra int8)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Export and say how close the file is to PyTorch."""
-    from isomer.errors import InputError
+    from isomer.errors import InputError, require
+    from isomer.model.weights import find_checkpoint
     from isomer.model.zoo import create_model
-    from isomer.segment.export import export_network
 
+    require("isomer export", "export", "torch", "safetensors")
+    from isomer.runtime.export import export_network, export_package
+
+    if arguments.raw and arguments.format == "package":
+        raise InputError("--raw: not with --format package, whose files take images")
     if arguments.int8 and (arguments.format != "openvino" or arguments.raw):
         raise InputError("--int8: only with --format openvino, and not with --raw")
-    network = create_model(arguments.model)
     out = arguments.out or Path(Path(arguments.model).name).with_suffix(_SUFFIXES[arguments.format])
+    if arguments.format == "package":
+        difference = export_package(find_checkpoint(arguments.model) or Path(arguments.model), out)
+        print(f"wrote {out} and {out.with_suffix('.safetensors')}: probabilities differ by at most {difference:.1g}")
+        return 0
+    network = create_model(arguments.model)
     if arguments.int8:
-        from isomer.segment.quantization import export_int8
+        from isomer.runtime.quantization import export_int8
 
         frames, mean, similarity = export_int8(network, out, arguments.int8)
         print(

@@ -24,11 +24,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict sequence by sequence, a line each."""
     import hashlib
 
-    from isomer.model.weights import find_weights
+    from isomer.model.weights import find_checkpoint
     from isomer.segment import Segmenter
     from isomer.segment.dataset import check_dataset, predict_dataset
 
-    weights = find_weights(arguments.model)
+    weights = find_checkpoint(arguments.model)
     settings = {
         "model": arguments.model,
         "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights else None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_recipe_arguments, training_packages
+from isomer.cli._options import add_recipe_arguments, require_training
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,10 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Prune, and say what is left."""
     from isomer.errors import InputError
 
-    with training_packages():
-        from isomer.train.config import load_config
-        from isomer.train.pruning import prune, recipe_inputs
-    from isomer.model.checkpoint import load_checkpoint, save_model
+    require_training("prune")
+    from isomer.model.checkpoint import load_checkpoint, read_metadata, save_model
+    from isomer.train.config import load_config
+    from isomer.train.pruning import prune, recipe_inputs
 
     if not 0 <= arguments.tolerance < 1:
         raise InputError(f"--tolerance {arguments.tolerance}: must be in [0, 1)")
@@ -56,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     inputs = recipe_inputs(config, model, arguments.batches)
     pruned = prune(model, inputs, arguments.tolerance, arguments.part)
     parts = f", {' '.join(arguments.part)}" if arguments.part else ""
-    metadata = {"pruned": f"tolerance {arguments.tolerance}, {arguments.batches} batches, seed {config.seed}{parts}"}
+    how = f"tolerance {arguments.tolerance}, {arguments.batches} batches, seed {config.seed}{parts}"
+    metadata = read_metadata(arguments.model) | {"pruned": how}
     save_model(pruned, arguments.output, metadata, half=arguments.half)
     before, after = (sum(p.numel() for p in network.parameters()) for network in (model, pruned))
     print(f"{before:,} parameters became {after:,}: wrote {arguments.output}")

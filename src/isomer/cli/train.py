@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from isomer.cli._options import add_recipe_arguments, training_packages
+from isomer.cli._options import add_recipe_arguments, require_training
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or describe what would be trained."""
-    with training_packages():
-        from isomer.train.allocator import keep_freed_memory
-        from isomer.train.config import load_config
-        from isomer.train.dry_run import describe
-        from isomer.train.loop import train
+    require_training("train")
+    from isomer.train.allocator import keep_freed_memory
+    from isomer.train.config import load_config
+    from isomer.train.dry_run import describe
+    from isomer.train.loop import train
 
     config = load_config(arguments.config, arguments.overrides)
     if arguments.dry_run:

@@ -21,7 +21,7 @@ from isomer.cluster.manifest import Manifest, Record, State
 from isomer.cluster.settings import Settings
 from isomer.cluster.shards import Seams, Shard, split
 from isomer.cluster.worker import Done, Failed, Outcome, PartDone, TooLong, Worker
-from isomer.errors import InputError
+from isomer.errors import InputError, require
 
 _MANIFEST = "manifest.json"
 _PARTS = ".isomer-parts"
@@ -272,17 +272,15 @@ def _import_ray(resources: Resources) -> None:
     """Import Ray, which reads its environment at once, such that it tells nobody and obeys nobody else.
 
     Raises:
-        InputError: it is not installed.
+        MissingPackageError: it is not installed.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if resources.address is None and "ray" not in sys.modules:
         # It listens on every interface and runs what it is sent: let it ask for a token that only we know.
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    try:
-        import ray  # noqa: F401
-    except ImportError as error:
-        raise InputError("isomer batch: needs Ray; pip install 'isomer-vos[cluster]'") from error
+    require("isomer batch", "cluster", "ray")
+    import ray  # noqa: F401
 
 
 @contextmanager

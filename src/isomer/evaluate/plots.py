@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,8 @@ _TILE_WIDTH = 320
 
 
 def check_matplotlib() -> None:
-    """Raise InputError if matplotlib is not installed; cheap enough to ask before a long evaluation."""
-    if find_spec("matplotlib") is None:
-        raise InputError("plots need matplotlib; run pip install 'isomer-vos[plots]'")
+    """Raise MissingPackageError if matplotlib is not installed; cheap enough to ask before a long evaluation."""
+    require("--plots", "plots", "matplotlib")
 
 
 def save_plots(evaluation: Evaluation, folder: str | Path) -> list[Path]:

@@ -123,7 +123,7 @@ class OverlayWindow:
             cv2.imshow(self._TITLE, picture[..., ::-1])
             return cv2.waitKey(1) != self._ESCAPE
         except cv2.error as error:
-            raise InputError("--show: this OpenCV has no windows; pip install opencv-python, or use -o") from error
+            raise InputError("--show: this OpenCV has no windows; use -o") from error
 
     def close(self) -> None:
         """Close the window, if there is one."""

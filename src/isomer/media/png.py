@@ -1,6 +1,6 @@
 """PNG files chunk by chunk, and their gray levels or palette indices at several times libpng's speed.
 
-Inflating is the lesser part of decoding a mask; zlib-ng, where it is installed (`isomer-vos[fast]`), makes it
+Inflating is the lesser part of decoding a mask; zlib-ng, where it is installed (the extra `fast`), makes it
 smaller still, with the same bytes.
 """
 

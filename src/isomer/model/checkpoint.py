@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from isomer.errors import InputError
 from isomer.files import atomic_path
 from isomer.model.encoders import Encoder
-from isomer.model.network import EncoderName, Isomer, IsomerConfig
+from isomer.model.config import EncoderName, IsomerConfig
+from isomer.model.network import Isomer
 
 # One entry of the header holds all: safetensors writes several in an order that changes from run to run.
 _HEADER = "isomer"
@@ -92,6 +93,16 @@ def load_checkpoint(path: str | Path) -> Isomer:
     _check(state, model, path, _ACCEPTED)
     model.load_state_dict(state)
     return model.eval()
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Return what `save_model` was told to remember about the weights; nothing for a file of another kind.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    _, header = _read(Path(path), _ACCEPTED)
+    return dict(json.loads(header).get("metadata", {})) if header else {}
 
 
 def load_encoder(encoder: Encoder, path: str | Path) -> None:

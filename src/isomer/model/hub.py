@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from isomer.model.checkpoint import load_checkpoint, save_model
-from isomer.model.network import Isomer
+from isomer.errors import require
 
-try:
-    from huggingface_hub import PyTorchModelHubMixin, constants, hf_hub_download
-except ImportError as error:
-    raise ImportError("isomer.model.hub: needs huggingface_hub; pip install 'isomer-vos[hub]'") from error
+require("isomer.model.hub", "hub", "torch", "safetensors", "huggingface_hub")
+from huggingface_hub import PyTorchModelHubMixin, constants, hf_hub_download  # noqa: E402 (once it is known to be there)
+
+from isomer.model.checkpoint import load_checkpoint, save_model  # noqa: E402
+from isomer.model.network import Isomer  # noqa: E402
 
 
 class HubIsomer(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from isomer.errors import InputError
+from isomer.errors import InputError, require
 from isomer.model import weights
-from isomer.model.checkpoint import load_checkpoint
-from isomer.model.network import FusionName, Isomer, IsomerConfig
+from isomer.model.config import FusionName, IsomerConfig
+
+if TYPE_CHECKING:
+    from isomer.model.network import Isomer
 
 _MODELS: dict[str, IsomerConfig] = {
     "isomer_mobilenet_v2": IsomerConfig("mobilenet_v2"),
@@ -24,7 +27,7 @@ def list_models() -> list[str]:
 
 def has_weights(name: str) -> bool:
     """Tell whether weights for a model come with the package."""
-    return weights.find_weights(name) is not None
+    return weights.find_checkpoint(name) is not None
 
 
 def model_card(name: str) -> str:
@@ -57,17 +60,19 @@ def create_model(name_or_path: str | Path, pretrained: bool = True, fusion: Fusi
     Raises:
         InputError: the name is unknown, has no weights in the package, or its weights have another fusion; or
             the file is refused (see `load_checkpoint`).
+        MissingPackageError: PyTorch is not installed.
     """
     name = str(name_or_path)
-    if weights.is_path(name_or_path):
-        model = load_checkpoint(name_or_path)
-    elif name not in _MODELS:
-        raise InputError(_unknown(name))
-    elif pretrained:
-        model = _embedded(name)
-    else:
-        config = _MODELS[name]
-        return Isomer(IsomerConfig(config.encoder, fusion or config.fusion, config.head_width)).eval()
+    if not weights.is_path(name_or_path):
+        if name not in _MODELS:
+            raise InputError(_unknown(name))
+        if not pretrained:
+            return _random(name, fusion)
+        if not has_weights(name):
+            raise InputError(f"{_no_weights(name)}; give a path to weights, or pretrained=False for random ones")
+    elif weights.find_graph(name):
+        raise InputError(f"{name}: holds a network for other runtimes; give the checkpoint that it was made from")
+    model = _read(weights.find_checkpoint(name_or_path) or Path(name))
     if fusion is not None and model.config.fusion != fusion:
         raise InputError(
             f"{name}: its weights have the fusion '{model.config.fusion}', not '{fusion}'; "
@@ -76,11 +81,19 @@ def create_model(name_or_path: str | Path, pretrained: bool = True, fusion: Fusi
     return model
 
 
-def _embedded(name: str) -> Isomer:
-    file = weights.find_weights(name)
-    if file is None:
-        raise InputError(f"{_no_weights(name)}; give a path to weights, or pretrained=False for random ones")
-    return load_checkpoint(file)
+def _random(name: str, fusion: FusionName | None) -> Isomer:
+    require(name, "torch", "torch", "safetensors")
+    from isomer.model.network import Isomer
+
+    config = _MODELS[name]
+    return Isomer(IsomerConfig(config.encoder, fusion or config.fusion, config.head_width)).eval()
+
+
+def _read(path: Path) -> Isomer:
+    require(path.name, "torch", "torch", "safetensors")
+    from isomer.model.checkpoint import load_checkpoint
+
+    return load_checkpoint(path)
 
 
 def _no_weights(name: str) -> str:
@@ -93,5 +106,5 @@ def _unknown(name: str) -> str:
     hint = f" (did you mean {close[0]}?)" if close else ""
     return (
         f"{name}: unknown model{hint}; choose from {', '.join(_MODELS)}, or give a path that ends in "
-        f"{' or '.join(weights.SUFFIXES)}"
+        f"{', '.join(weights.CHECKPOINTS + weights.GRAPHS)}"
     )

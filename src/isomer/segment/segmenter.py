@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from isomer.errors import InputError
 from isomer.flow import DISFlow, Flow, FlowEstimator, MovingFrame, flow_to_image, moving_frames
 from isomer.media import Frame
-from isomer.segment.backends import create_backend
+from isomer.runtime import create_backend
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
 from isomer.segment.prefetch import prefetch
@@ -53,7 +53,7 @@ class Segmenter:
     Args:
         model: a model's name, a checkpoint's path, or a network.
         size: the network sees a frame at about `size` x `size` pixels, its aspect kept.
-        backend: what runs the network, one of `isomer.segment.BACKENDS`; `auto` says its choice in the log.
+        backend: what runs the network, one of `isomer.runtime.BACKENDS`; `auto` says its choice in the log.
         device: a torch device, or `auto`.
         flow: estimates the motion; DIS by default.
         max_step: the largest temporal step of the flow, in frames; see `isomer.flow.moving_frames`.

@@ -67,7 +67,7 @@ def segment_video(
         outputs: kinds, the keys of `isomer.media.OUTPUTS`.
         model: a model's name, a checkpoint's path, or a network.
         size: the network sees a frame at about `size` x `size` pixels, its aspect kept.
-        backend: what runs the network, one of `isomer.segment.BACKENDS`; `auto` says its choice in the log.
+        backend: what runs the network, one of `isomer.runtime.BACKENDS`; `auto` says its choice in the log.
         device: a torch device, or `auto`.
         flow: estimates the motion; DIS by default.
         threshold: probability from which on a pixel is of the object, in (0, 1).

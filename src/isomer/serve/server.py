@@ -11,13 +11,12 @@ import warnings
 import webbrowser
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 
-from isomer.errors import InputError
+from isomer.errors import InputError, require
 from isomer.serve.options import Limits, ModelOptions
 
-_EXTRA = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
+_PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 _GRACE = 3
 """Seconds that open answers have once the server is told to stop."""
 
@@ -48,9 +47,7 @@ def serve(
     Raises:
         InputError: the extra is missing, the port is taken, the folder cannot be used, or no such model.
     """
-    missing = [module for module in _EXTRA if not find_spec(module)]
-    if missing:
-        raise InputError(f"{missing[0]}: is not installed; run: pip install 'isomer-vos[serve]'")
+    require("the server", "serve", *_PACKAGES)
     import uvicorn
 
     from isomer.serve.app import LOOPBACK, create_app

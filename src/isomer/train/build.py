@@ -18,7 +18,8 @@ from isomer.data.sequences import Levels, VideoSequence, find_sequences
 from isomer.data.synthetic import SceneSampler
 from isomer.errors import InputError
 from isomer.model.checkpoint import load_checkpoint, load_encoder
-from isomer.model.network import Isomer, IsomerConfig
+from isomer.model.config import IsomerConfig
+from isomer.model.network import Isomer
 from isomer.train.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 
 

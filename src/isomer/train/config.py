@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from isomer.errors import InputError
-from isomer.model.network import EncoderName, FusionName
+from isomer.model.config import EncoderName, FusionName
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Level = Annotated[int, Field(ge=0, le=255)]

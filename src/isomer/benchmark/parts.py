@@ -11,20 +11,19 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from isomer.segment.backends import Backend
-from isomer.segment.backends.pytorch import TorchBackend
+from isomer.runtime import Backend
 
 if TYPE_CHECKING:
-    from isomer.segment.backends.openvino import OpenVINOBackend
+    from isomer.runtime.openvino import OpenVINOBackend
+    from isomer.runtime.pytorch import TorchBackend
 
 Images = NDArray[np.uint8]
 PartTimer = Callable[[Images, Images], dict[str, float]]
 """Takes a batch of frames and flow images, as a `Backend` does; tells the seconds of each part."""
 
-_PART = re.compile(r"__module\.network\.(\w+)")  # a part within the names that tracing `Uint8Network` gives
+_PART = re.compile(r"\bnetwork\.(\w+)")  # a part within the names that exporting `Uint8Network` gives
 
 
 def part_timer(backend: Backend, shape: tuple[int, ...]) -> PartTimer:
@@ -34,10 +33,13 @@ def part_timer(backend: Backend, shape: tuple[int, ...]) -> PartTimer:
         backend: runs the network.
         shape: of the frames, [B, H, W, 3].
     """
-    if isinstance(backend, TorchBackend):
-        return partial(_time_in_pytorch, backend)
+    if find_spec("torch"):
+        from isomer.runtime.pytorch import TorchBackend
+
+        if isinstance(backend, TorchBackend):
+            return partial(_time_in_pytorch, backend)
     if find_spec("openvino"):
-        from isomer.segment.backends.openvino import OpenVINOBackend
+        from isomer.runtime.openvino import OpenVINOBackend
 
         if isinstance(backend, OpenVINOBackend):
             return _openvino_timer(backend, shape)
@@ -47,6 +49,8 @@ def part_timer(backend: Backend, shape: tuple[int, ...]) -> PartTimer:
 def _time_in_pytorch(backend: TorchBackend, frames: Images, flows: Images) -> dict[str, float]:
     """Time the network's children by hooks, which wait for the device and so slow the whole."""
     times: dict[str, float] = defaultdict(float)
+
+    import torch
 
     def now() -> float:
         if backend.device.type == "cuda":

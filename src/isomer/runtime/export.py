@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +11,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from isomer.errors import InputError
+from isomer.errors import InputError, require
 from isomer.files import atomic_path
+from isomer.model.checkpoint import load_checkpoint, read_metadata, save_model
 from isomer.model.network import Isomer
-from isomer.segment.conversion import INPUTS, Graph, graph_of, to_exported_program, to_onnx, to_openvino
+from isomer.runtime.conversion import (
+    INPUTS,
+    Graph,
+    graph_of,
+    stored_in_half,
+    to_exported_program,
+    to_onnx,
+    to_openvino,
+)
 
 _TOLERANCE = 1e-3
 _Runner = Callable[[NDArray[np.generic], NDArray[np.generic]], NDArray[np.float32]]
@@ -26,7 +34,7 @@ class Format(NamedTuple):
 
     Attributes:
         suffix: of the file.
-        packages: needed beside PyTorch; the extra has the name of the format.
+        packages: needed beside PyTorch.
         any_batch: whether the file takes more than one image at a time.
         write: writes a graph to a path.
         load: reads it in its runtime.
@@ -66,11 +74,34 @@ def export_network(network: Isomer, path: str | Path, kind: str, *, processing: 
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / path.name
         write(graph, made)
-        difference = _difference(graph, load(made), 3 if any_batch else 1)
-        if difference > _TOLERANCE:
-            raise RuntimeError(f"the exported network differs from PyTorch's by {difference:.2g}")
-        put_in_place(made, path)
-    return difference
+        return _checked(graph, made, path, load, 3 if any_batch else 1)
+
+
+def export_package(checkpoint: Path, path: str | Path) -> float:
+    """Write what the package ships of a model: checkpoint and graph with the same weights, both stored as float16.
+
+    Args:
+        checkpoint: the network to ship; what its file remembers about the weights is kept.
+        path: `<name>.onnx`; `<name>.safetensors` goes beside it.
+
+    Returns:
+        The largest difference between the probabilities of the two; see `export_network`.
+
+    Raises:
+        InputError: as `export_network`.
+        RuntimeError: the graph does not compute what PyTorch does; neither file is kept.
+    """
+    path = Path(path)
+    check_file(path, "onnx")
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / path.name
+        weights = made.with_suffix(".safetensors")
+        save_model(load_checkpoint(checkpoint), weights, read_metadata(checkpoint), half=True)
+        graph = graph_of(load_checkpoint(weights))
+        program = to_onnx(graph).model_proto
+        stored_in_half(program)
+        made.write_bytes(program.SerializeToString(deterministic=True))
+        return _checked(graph, made, path, _load_onnx, 3)
 
 
 def check_file(path: Path, kind: str) -> None:
@@ -78,9 +109,15 @@ def check_file(path: Path, kind: str) -> None:
     suffix, packages, *_ = FORMATS[kind]
     if path.suffix != suffix:
         raise InputError(f"{path}: not a name for this format; end it in {suffix}")
-    missing = [package for package in packages if find_spec(package) is None]
-    if missing:
-        raise InputError(f"--format {kind}: needs {missing[0]}; pip install 'isomer-vos[{kind}]'")
+    require(f"--format {kind}", "export", *packages)
+
+
+def _checked(graph: Graph, made: Path, path: Path, load: Callable[[Path], _Runner], largest_batch: int) -> float:
+    difference = _difference(graph, load(made), largest_batch)
+    if difference > _TOLERANCE:
+        raise RuntimeError(f"the exported network differs from PyTorch's by {difference:.2g}")
+    put_in_place(made, path)
+    return difference
 
 
 def put_in_place(made: Path, path: Path) -> None:
@@ -127,7 +164,7 @@ def _write_openvino(graph: Graph, path: Path) -> None:
 
 
 def _load_openvino(path: Path) -> _Runner:
-    from isomer.segment.backends.openvino import core
+    from isomer.runtime.openvino import core
 
     compiled = core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda frames, flows: np.asarray(compiled([frames, flows])[0])

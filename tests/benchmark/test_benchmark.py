@@ -17,10 +17,10 @@ from isomer.data.clip import SceneFrames, write_clip
 from isomer.data.scene import Scene
 from isomer.model.ffn import FeedForward
 from isomer.model.network import Isomer
-from isomer.segment.backends import create_backend
-from isomer.segment.benchmark import STAGES, Configuration, benchmark, count_flops
-from isomer.segment.export import export_network
-from isomer.segment.parts import PartTimer, part_timer
+from isomer.runtime import create_backend
+from isomer.benchmark.path import STAGES, Configuration, benchmark, count_flops
+from isomer.runtime.export import export_network
+from isomer.benchmark.parts import PartTimer, part_timer
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_the_network_is_timed_without_its_parts(weights: Path, clip: Path, monke
     def slow_timer(*_: object) -> PartTimer:
         return lambda *_: time.sleep(2) or {"head": 2.0}
 
-    monkeypatch.setattr("isomer.segment.benchmark.part_timer", slow_timer)
+    monkeypatch.setattr("isomer.benchmark.path.part_timer", slow_timer)
     (result,) = benchmark([Configuration(str(weights), 64, "torch", "cpu")], clip, repeats=2, rounds=1)
     assert result.parts == {"head": [2.0, 2.0]}
     assert sorted(result.stages["network"])[0] < 2
@@ -129,7 +129,7 @@ def test_the_network_is_timed_without_its_parts(weights: Path, clip: Path, monke
 
 def test_the_picture_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    from isomer.segment.benchmark_plot import plot_stages
+    from isomer.benchmark.plot import plot_stages
 
     stages = dict.fromkeys(STAGES, 1.0)
     settings = vars(Configuration())

@@ -11,28 +11,31 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import metadata
+from importlib.util import find_spec
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.utils.flop_counter import FlopCounterMode
 
 from isomer.errors import InputError
 from isomer.flow import DISFlow, flow_to_image, moving_frames
 from isomer.media import Frame, OverlayVideoWriter, open_frames
-from isomer.model.network import Isomer
+from isomer.model.weights import find_checkpoint
 from isomer.model.zoo import create_model
-from isomer.segment.backends import create_backend, is_ir
+from isomer.runtime import create_backend
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
-from isomer.segment.parts import part_timer
+from isomer.benchmark.parts import part_timer
 from isomer.segment.segmenter import Segmenter, network_size, resize_image
 from isomer.segment.smoothing import smooth
 from isomer.segment.video import segment_video
 from isomer.segment.warp import resize_map
+
+if TYPE_CHECKING:
+    from isomer.model.network import Isomer
 
 T = TypeVar("T")
 
@@ -63,7 +66,7 @@ class Measurement:
     Attributes:
         configuration: what was measured.
         input_size: (width, height) that the network sees.
-        parameters: of the network; None for an OpenVINO file, which does not say.
+        parameters: of the network; None without a checkpoint or without PyTorch, which counts them.
         flops: of the network for one frame; a multiplication and an addition are two. None as above.
         key_share: how many of the video's frames are key frames, in (0, 1].
         stages: times of a frame by stage, see STAGES; of the network, those of a batch divided by its frames.
@@ -152,10 +155,10 @@ def machine() -> dict[str, Any]:
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "gpu": _gpu(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "versions": {name: metadata.version(name) for name in ("openvino", "onnxruntime", "torch") if find_spec(name)},
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
 
@@ -177,7 +180,7 @@ class _Run:
         self._backend = create_backend(configuration.model, configuration.backend, configuration.device)
         self._size = network_size(*frame_size, configuration.size, self._backend.stride)
         parameters = flops = None
-        if not is_ir(configuration.model):
+        if find_checkpoint(configuration.model) and find_spec("torch"):
             network = create_model(configuration.model)
             parameters = sum(p.numel() for p in network.parameters())
             flops = count_flops(network, self._size)
@@ -252,6 +255,9 @@ def _disc(width: int, height: int) -> NDArray[np.float32]:
 
 def count_flops(network: Isomer, size: tuple[int, int]) -> int:
     """Count what one image of (width, height) takes; a multiplication and an addition are two."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
     image = torch.zeros(1, 3, size[1], size[0])
     with FlopCounterMode(display=False) as counter:
         network.requires_grad_(False)(image, image)
@@ -265,9 +271,21 @@ def _peak_memory() -> dict[str, int]:
 
         unit = 1 if sys.platform == "darwin" else 1024
         peak["process"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    if torch.cuda.is_available():
-        peak["gpu"] = torch.cuda.max_memory_allocated()
+    if "torch" in sys.modules:
+        import torch
+
+        if torch.cuda.is_available():
+            peak["gpu"] = torch.cuda.max_memory_allocated()
     return peak
+
+
+def _gpu() -> str | None:
+    """Name the GPU that PyTorch would use."""
+    if not find_spec("torch"):
+        return None
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def _processor() -> str:

@@ -9,15 +9,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isomer.errors import InputError
-from isomer.segment.backends.backend import Backend, is_ir
+from isomer.errors import InputError, install_command, require
+from isomer.model.weights import find_graph
+from isomer.runtime.backend import Backend
 
 if TYPE_CHECKING:
     from isomer.model.network import Isomer
 
-BACKENDS = ("auto", "torch", "openvino", "onnx")
-
-_PACKAGES = {"openvino": ("openvino",), "onnx": ("onnxruntime", "onnx", "onnxscript")}
+BACKENDS = ("auto", "openvino", "onnx", "torch")
 
 _log = logging.getLogger(__name__)
 
@@ -26,18 +25,20 @@ def create_backend(model: str | Path | Isomer, name: str = "auto", device: str =
     """Load a model into what runs it.
 
     Args:
-        model: a model's name, a checkpoint's path, a network, or an exported OpenVINO file, `.xml`.
+        model: a model's name, a checkpoint's path, a network, or what `isomer export` wrote: `.onnx`, or `.xml` for
+            OpenVINO alone.
         name: one of BACKENDS. `auto` takes PyTorch for a GPU and for a network that is in memory already, and
-            otherwise OpenVINO if it is installed: on a CPU it is the fastest. An OpenVINO file always runs in it.
+            otherwise OpenVINO, the fastest on a CPU, or ONNX Runtime where that alone is installed.
         device: a torch device, or `auto`. OpenVINO and ONNX Runtime run on the CPU.
         workers: batches that may be computed side by side; a back end takes fewer where it gains nothing.
 
     Raises:
-        InputError: no such model, back end or device, or the back end is not installed.
+        InputError: no such model, back end or device.
+        MissingPackageError: the back end is not installed, or PyTorch is not and the model is a checkpoint.
     """
     if name not in BACKENDS:
         raise InputError(f"--backend {name}: unknown; choose from {', '.join(BACKENDS)}")
-    if is_ir(model) and name not in ("auto", "openvino"):
+    if _is_ir(model) and name not in ("auto", "openvino"):
         raise InputError(f"--backend {name}: {model} is an OpenVINO file; leave the back end out, or name openvino")
     if name != "auto":
         return _load(model, name, device, workers)
@@ -49,34 +50,52 @@ def create_backend(model: str | Path | Isomer, name: str = "auto", device: str =
 
 def _load(model: str | Path | Isomer, name: str, device: str, workers: int) -> Backend:
     if name == "torch":
-        from isomer.segment.backends.pytorch import TorchBackend
+        require(f"--backend {name}", "torch", "torch", "safetensors")
+        from isomer.runtime.pytorch import TorchBackend
 
         return TorchBackend(model, device)
     if device not in ("auto", "cpu"):
         raise InputError(f"--device {device}: {name} runs on the CPU; use --backend torch for other devices")
-    if any(find_spec(package) is None for package in _PACKAGES[name]):
-        raise InputError(f"--backend {name}: not installed; pip install 'isomer-vos[{name}]'")
     if name == "openvino":
-        from isomer.segment.backends.openvino import OpenVINOBackend
+        require(f"--backend {name}", "openvino", "openvino")
+        from isomer.runtime.openvino import OpenVINOBackend
 
         return OpenVINOBackend(model, workers)
-    from isomer.segment.backends.onnx import OnnxBackend
+    require(f"--backend {name}", "onnx", "onnxruntime")
+    from isomer.runtime.onnx import OnnxBackend
 
     return OnnxBackend(model)
 
 
 def _fastest(model: str | Path | Isomer, device: str) -> str:
-    if is_ir(model):
+    if not isinstance(model, (str, Path)):
+        return "torch"
+    if _is_ir(model):
         return "openvino"
-    on_cpu = device == "cpu" or (device == "auto" and not _gpu_is_there())
-    is_file = isinstance(model, (str, Path))
-    return "openvino" if on_cpu and is_file and find_spec("openvino") else "torch"
+    if device not in ("auto", "cpu") or (device == "auto" and _gpu_is_usable()):
+        return "torch"
+    if find_spec("openvino"):
+        return "openvino"
+    return "onnx" if find_spec("onnxruntime") else "torch"
 
 
-def _gpu_is_there() -> bool:
+def _is_ir(model: object) -> bool:
+    """Tell whether a model is given by the path of an OpenVINO file (its "intermediate representation")."""
+    return isinstance(model, (str, Path)) and str(model).endswith(".xml")
+
+
+def _gpu_is_usable() -> bool:
     """Ask PyTorch only where there is a GPU driver: importing it takes seconds."""
     if sys.platform != "darwin" and not any(map(find_library, ("cuda", "nvcuda", "amdhip64"))):
         return False
-    from isomer.segment.backends.pytorch import best_device
+    if find_spec("torch") is None:
+        if sys.platform != "darwin":
+            _log.info("a GPU is here, but not PyTorch, which would use it: %s", install_command("torch"))
+        return False
+    from isomer.runtime.pytorch import best_device
 
-    return best_device() != "cpu"
+    if best_device() != "cpu":
+        return True
+    if sys.platform != "darwin":
+        _log.info("a GPU is here, but this PyTorch cannot use it: isomer doctor says why")
+    return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -36,8 +35,3 @@ class Backend(Protocol):
     def __call__(self, frames: NDArray[np.uint8], flows: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Do the same at once."""
         ...
-
-
-def is_ir(model: object) -> bool:
-    """Tell whether a model is given by the path of an OpenVINO file (its "intermediate representation")."""
-    return isinstance(model, (str, Path)) and str(model).endswith(".xml")

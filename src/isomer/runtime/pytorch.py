@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from isomer.errors import InputError
 from isomer.model.network import Isomer
 from isomer.model.zoo import create_model
-from isomer.segment.uint8_network import Uint8Network
+from isomer.runtime.uint8_network import Uint8Network
 
 
 class TorchBackend:

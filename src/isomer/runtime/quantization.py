@@ -8,19 +8,18 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.errors import InputError
+from isomer.errors import InputError, require
 from isomer.media import open_frames
 from isomer.model.network import Isomer
-from isomer.segment.backends import Backend, create_backend
-from isomer.segment.conversion import INPUTS, graph_of, to_openvino
-from isomer.segment.export import check_file, put_in_place
+from isomer.runtime import Backend, create_backend
+from isomer.runtime.conversion import INPUTS, graph_of, to_openvino
+from isomer.runtime.export import check_file, put_in_place
 from isomer.segment.segmenter import Segmenter
 
 if TYPE_CHECKING:
@@ -70,8 +69,7 @@ def export_int8(network: Isomer, path: str | Path, videos: Sequence[str | Path])
     """
     path = Path(path)
     check_file(path, "openvino")
-    if find_spec("nncf") is None:
-        raise InputError("--int8: needs nncf; pip install 'isomer-vos[int8]'")
+    require("--int8", "int8", "nncf")
     import openvino as ov
 
     samples = _samples(network, videos)

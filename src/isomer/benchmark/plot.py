@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from isomer.errors import InputError
+from isomer.errors import require
 from isomer.files import atomic_path
 
 
 def check_matplotlib() -> None:
-    """Raise InputError if matplotlib is not installed; cheap enough to ask before a long benchmark."""
-    if find_spec("matplotlib") is None:
-        raise InputError("--plot: needs matplotlib; run pip install 'isomer-vos[plots]'")
+    """Raise MissingPackageError if matplotlib is not installed; cheap enough to ask before a long benchmark."""
+    require("--plot", "plots", "matplotlib")
 
 
 def plot_stages(summaries: Sequence[dict[str, Any]], path: str | Path) -> None:

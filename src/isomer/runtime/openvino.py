@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from collections.abc import Callable
 from functools import cache, lru_cache
 from pathlib import Path
@@ -13,15 +13,17 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from isomer.errors import InputError
-from isomer.model.weights import find_weights
-from isomer.segment.backends.backend import is_ir
-from isomer.segment.cache import cache_folder, converted
+from isomer.model.weights import find_checkpoint, find_graph
+from isomer.runtime.cache import folder_of, kept_or_made
 
 if TYPE_CHECKING:
     from isomer.model.network import Isomer
 
 _CPU_FLAGS = Path("/proc/cpuinfo")
 _MOST_WORKERS = 4  # each holds the memory of a whole pass
+_STRIDE = (["isomer", "stride"], ["framework", "stride"])  # of `to_openvino`, and where OpenVINO puts ONNX's metadata
+
+_log = logging.getLogger(__name__)
 
 
 @cache
@@ -38,17 +40,19 @@ class OpenVINOBackend:
     """The network in OpenVINO on the CPU; see `Backend`.
 
     Args:
-        model: a model's name, a checkpoint's path, a network, or the path of what `isomer export` wrote, `.xml`.
+        model: a model's name, a checkpoint's path, a network, or the path of what `isomer export` wrote, `.xml` or
+            `.onnx`.
         workers: batches that may be computed side by side, at most four. They share the processor's cores: each
             takes longer than one alone would, but no core waits for another.
 
     Raises:
         InputError: there is no such model, or the file is none that `isomer export` writes.
+        MissingPackageError: the model is a checkpoint, and PyTorch, which converts it, is not installed.
     """
 
     def __init__(self, model: str | Path | Isomer, workers: int = 1):
         self._model, self._kept = _load(model)
-        self.stride = int(self._model.get_rt_info(["isomer", "stride"]).value)
+        self.stride = int(self._model.get_rt_info(_stride_key(self._model)).value)
         self.workers = min(workers, _MOST_WORKERS)
         self._compiled_for = lru_cache(maxsize=4)(self._compiled)  # with requests that are free
 
@@ -81,27 +85,34 @@ class OpenVINOBackend:
         """
         model = self._model.clone()
         model.reshape({port: ov.PartialShape(list(shape)) for port in model.inputs})
-        defaults: dict[str, object] = {"NUM_STREAMS": self.workers, "INFERENCE_PRECISION_HINT": _precision()}
+        settings = {"NUM_STREAMS": self.workers, "INFERENCE_PRECISION_HINT": _precision()} | options
         if self._kept:
-            defaults["CACHE_DIR"] = str(self._kept)  # a known shape then takes less than half the time
-        return core().compile_model(model, "CPU", defaults | options)
+            try:  # a known shape then takes less than half the time
+                return core().compile_model(model, "CPU", settings | {"CACHE_DIR": str(self._kept)})
+            except RuntimeError:
+                _log.info("%s: unreadable or full; the network is compiled without it", self._kept)
+        return core().compile_model(model, "CPU", settings)
 
     def _compiled(self, shape: tuple[int, ...]) -> tuple[ov.CompiledModel, list[ov.InferRequest]]:
         return self.compile(shape), []
 
 
 def _load(model: str | Path | Isomer) -> tuple[ov.Model, Path | None]:
-    """Return the model and, if its conversion is kept, the folder where."""
-    if is_ir(model):
-        return _read(Path(str(model))), None
-    weights = find_weights(model) if isinstance(model, (str, Path)) else None
-    if weights is None:
+    """Return the model and, if what it compiles to is to be kept, the folder where."""
+    if not isinstance(model, (str, Path)):
         return _convert(model), None
-    with converted(
-        weights, ("openvino", "torch"), lambda folder: _save(_convert(weights), folder / "network.xml")
-    ) as folder:
-        is_kept = folder.parent == cache_folder() and os.access(folder, os.W_OK)
-        return core().read_model(folder / "network.xml"), folder if is_kept else None
+    if graph := find_graph(model):
+        network = _read(graph)
+        return network, folder_of(graph, ("openvino",))
+    checkpoint = find_checkpoint(model)
+    folder = folder_of(checkpoint, ("openvino", "torch")) if checkpoint else None
+    network = kept_or_made(
+        folder,
+        lambda kept: core().read_model(kept / "network.xml"),
+        lambda: _convert(model),
+        lambda network, made: ov.save_model(network, made / "network.xml", compress_to_fp16=False),
+    )
+    return network, folder
 
 
 def _read(path: Path) -> ov.Model:
@@ -110,22 +121,25 @@ def _read(path: Path) -> ov.Model:
     try:
         model = core().read_model(path)
     except RuntimeError as error:
-        raise InputError(f"{path}: not an OpenVINO file with its .bin beside it; export it again") from error
-    if not model.has_rt_info(["isomer", "stride"]) or model.inputs[0].element_type != ov.Type.u8:
-        raise InputError(f"{path}: takes no images; write it with isomer export --format openvino, without --raw")
+        what = "an OpenVINO file with its .bin beside it" if path.suffix == ".xml" else "a readable ONNX file"
+        raise InputError(f"{path}: not {what}; export it again") from error
+    if _stride_key(model) is None or model.inputs[0].element_type != ov.Type.u8:
+        raise InputError(f"{path}: takes no images; write it with isomer export, without --raw")
     return model
 
 
+def _stride_key(model: ov.Model) -> list[str] | None:
+    """Return where the model says its stride; None where it does not."""
+    return next((key for key in _STRIDE if model.has_rt_info(key)), None)
+
+
 def _convert(model: str | Path | Isomer) -> ov.Model:
-    from isomer.model.network import Isomer
     from isomer.model.zoo import create_model
-    from isomer.segment.conversion import graph_of, to_openvino
 
-    return to_openvino(graph_of(model if isinstance(model, Isomer) else create_model(model)))
+    network = create_model(model) if isinstance(model, (str, Path)) else model
+    from isomer.runtime.conversion import graph_of, to_openvino
 
-
-def _save(model: ov.Model, path: Path) -> None:
-    ov.save_model(model, path, compress_to_fp16=False)
+    return to_openvino(graph_of(network))
 
 
 def _precision() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import warnings
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from isomer.model.network import Isomer
-from isomer.segment.uint8_network import Uint8Network
+from isomer.runtime.uint8_network import Uint8Network
 
 if TYPE_CHECKING:
+    import onnx
     import openvino as ov
     from torch.onnx import ONNXProgram
 
@@ -109,6 +111,33 @@ def to_onnx(graph: Graph) -> ONNXProgram:
     assert program is not None
     program.model.metadata_props["stride"] = str(graph.stride)
     return program
+
+
+def stored_in_half(model: onnx.ModelProto) -> None:
+    """Store kernels and matrices as float16, half the size; runtimes turn them into float32 when they read the file.
+
+    A node is named after the module that it comes from, and what else the exporter says about it goes.
+    """
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    for node in graph.node:
+        for entry in node.metadata_props:
+            if entry.key == "pkg.torch.onnx.name_scopes":
+                node.name = f"{ast.literal_eval(entry.value)[-2]}/{node.name}"
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    casts = []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.ndim > 1:
+            name = tensor.name
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+            casts.append(helper.make_node("Cast", [tensor.name], [name], name, to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:], graph.value_info[:]
+    graph.node.extend(nodes)
 
 
 @contextmanager

@@ -16,9 +16,9 @@ from isomer.errors import InputError
 from isomer.flow import flow_to_image
 from isomer.model.network import Isomer
 from isomer.segment import Segmenter
-from isomer.segment.backends import create_backend
-from isomer.segment.backends.pytorch import TorchBackend
-from isomer.segment.export import export_network
+from isomer.runtime import create_backend
+from isomer.runtime.pytorch import TorchBackend
+from isomer.runtime.export import export_network
 
 Image = NDArray[np.uint8]
 
@@ -82,7 +82,7 @@ def test_a_network_is_converted_once(
 ) -> None:
     first = create_backend(weights, backend_name)(*inputs)
     kept = sorted(cache.iterdir())
-    monkeypatch.setattr("isomer.segment.conversion.graph_of", None)  # a second conversion would fail
+    monkeypatch.setattr("isomer.runtime.conversion.graph_of", None)  # a second conversion would fail
     np.testing.assert_array_equal(create_backend(weights, backend_name)(*inputs), first)
     assert sorted(cache.iterdir()) == kept
 
@@ -116,7 +116,7 @@ def test_automatic_choice_is_said_and_can_be_overridden(
 
 
 def test_a_missing_package_is_named_with_its_extra(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isomer.segment.backends.choice.find_spec", lambda name: None)
+    monkeypatch.setattr("isomer.runtime.choice.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'isomer-vos\[openvino\]'"):
         create_backend(weights, "openvino")
     assert isinstance(create_backend(weights, device="cpu"), TorchBackend)

@@ -16,9 +16,10 @@ from isomer.data.scene import Scene
 from isomer.errors import InputError
 from isomer.media import open_frames
 from isomer.model.network import Isomer
-from isomer.segment import Segmenter, export, quantization
-from isomer.segment.backends import create_backend
-from isomer.segment.export import FORMATS, export_network
+from isomer.runtime import export, quantization
+from isomer.segment import Segmenter
+from isomer.runtime import create_backend
+from isomer.runtime.export import FORMATS, export_network
 
 
 @pytest.mark.parametrize("processing", [True, False])
