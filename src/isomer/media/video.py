@@ -20,15 +20,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from isomer.errors import InputError
+from isomer.media.container import decoder_options, open_container
 from isomer.media.frame import Frame
 
-# A file may name other files and addresses (playlists, concat scripts, data references), which FFmpeg would
-# open. Only these formats are read, each whole in its file, and only from the file system.
-_FORMATS = (
-    "asf,av1,avi,dv,flv,gif,h261,h263,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,"
-    "ogg,rm,vc1,wtv,yuv4mpegpipe"
-)
-_LOCAL = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
 _LONGEST_PIXEL = 4
 """A pixel that is stated to be longer is a mistake, or a trap that makes outputs huge: it is taken for square."""
 
@@ -67,7 +61,7 @@ class VideoSource:
             self._coded_size = (picture.width, picture.height)
             turned = _Orientation(picture).transposed
             self.size = (picture.height, picture.width) if turned else (picture.width, picture.height)
-            aspect = stream.sample_aspect_ratio or Fraction(1)
+            aspect = Fraction(stream.sample_aspect_ratio or 1)
             if not Fraction(1, _LONGEST_PIXEL) <= aspect <= _LONGEST_PIXEL:
                 aspect = Fraction(1)
             self.pixel_aspect = 1 / aspect if turned else aspect
@@ -109,21 +103,14 @@ class VideoSource:
 
 @contextmanager
 def _open(path: Path, max_pixels: int | None) -> Iterator[tuple[InputContainer, VideoStream]]:
-    # Decoders count with a picture the edges they add to it.
-    options = {} if max_pixels is None else {"max_pixels": str(2 * max_pixels + 2**20)}
-    try:
-        # Absolute, so that no name can read as a protocol ("concat:...").
-        container = av.open(str(path.absolute()), container_options=_LOCAL, options=options, metadata_errors="replace")
-    except (av.error.FFmpegError, OSError) as error:
-        raise InputError(f"{path}: not a video that can be read ({error.strerror}); give a whole video file") from error
-    with container:
+    with open_container(path, max_pixels) as container:
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
             raise InputError(f"{path}: has no video stream; give a video file")
         best = container.streams.best("video")
         stream = best if isinstance(best, VideoStream) and best in streams else streams[0]
         stream.thread_type = "AUTO"
-        stream.codec_context.options = options
+        stream.codec_context.options = decoder_options(max_pixels)
         yield container, stream
 
 

@@ -163,17 +163,11 @@ def _open(folder: Path, limits: Limits) -> FrameSource:
 
 
 def _check_header(video: Path, limits: Limits) -> None:
-    import av
+    from isomer.media.container import open_container
 
     try:
-        container = av.open(
-            str(video),
-            container_options={"protocol_whitelist": "file", "format_whitelist": CONTAINERS},
-            # Makes decoders refuse larger pictures before they make room for one.
-            options={"max_pixels": str(limits.pixels)},
-            metadata_errors="replace",
-        )
-    except (av.error.FFmpegError, OSError) as error:
+        container = open_container(video, limits.pixels, CONTAINERS)
+    except InputError as error:
         raise InputError("video: not a video that can be read; give an MP4, WebM, MOV, MKV or AVI") from error
     with container:
         for stream in container.streams.video:
