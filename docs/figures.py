@@ -34,8 +34,8 @@ from isomer.media.overlay import overlay
 from isomer.model.cst import ContextSharing
 from isomer.model.network import Isomer
 from isomer.model.sgst import SGST
-from isomer.segment.segmenter import network_size
 from isomer.runtime.uint8_network import Uint8Network
+from isomer.segment.segmenter import network_size
 
 _CLIP = Path(__file__).parents[1] / "examples" / "clip.mp4"
 _IMAGES = Path(__file__).parent / "images"

@@ -28,7 +28,7 @@ PAGES = [
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     for module in ("mkdocs", "material", "mkdocstrings_handlers.python"):
-        pytest.importorskip(module, reason="the documentation needs isomer-vos[docs]")
+        pytest.importorskip(module, reason="the documentation needs the extra docs")
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

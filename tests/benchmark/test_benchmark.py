@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import nn
 
+from isomer.benchmark.parts import PartTimer, part_timer
+from isomer.benchmark.path import STAGES, Configuration, benchmark, count_flops
 from isomer.cli.main import main
 from isomer.data.clip import SceneFrames, write_clip
 from isomer.data.scene import Scene
 from isomer.model.ffn import FeedForward
 from isomer.model.network import Isomer
 from isomer.runtime import create_backend
-from isomer.benchmark.path import STAGES, Configuration, benchmark, count_flops
 from isomer.runtime.export import export_network
-from isomer.benchmark.parts import PartTimer, part_timer
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import os
 import signal
@@ -150,16 +149,10 @@ def test_other_settings_are_refused(manifest: tuple[Manifest, Video]) -> None:
 def test_without_ray_the_one_command_is_said(
     tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = builtins.__import__
-
-    def without_ray(name: str, *arguments: object, **keywords: object) -> object:
-        if name.partition(".")[0] == "ray":
-            raise ImportError(name)
-        return real(name, *arguments, **keywords)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", without_ray)
+    monkeypatch.setattr("isomer.errors.find_spec", lambda name: None)
     assert main(["batch", str(tree / "in"), "-o", str(tree / "out"), "-q"]) == 2
-    assert capsys.readouterr().err == "isomer: isomer batch: needs Ray; pip install 'isomer-vos[cluster]'\n"
+    said = capsys.readouterr().err
+    assert said == 'isomer: isomer batch: needs ray; in Isomer\'s folder, run: pip install ".[cluster]"\n'
     assert not (tree / "out").exists()
 
 
@@ -223,7 +216,7 @@ def one_killed(parts: Path) -> Iterator[list[int]]:
 def test_a_bad_video_and_a_killed_worker_stop_nothing_and_runs_go_on(
     weights: Path, write_clip: WriteClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("ray", reason="needs isomer-vos[cluster]")
+    pytest.importorskip("ray", reason="needs the extra cluster")
     short = write_clip(tmp_path / "in" / "short.mp4", [2.0] * 7)
     long = write_clip(tmp_path / "in" / "sub" / "long.mp4", [0.0] * 3 + [0.7] * 60)
     (tmp_path / "in" / "text.mp4").write_text("this is no video\n")
@@ -269,7 +262,7 @@ def test_a_bad_video_and_a_killed_worker_stop_nothing_and_runs_go_on(
 def test_a_cluster_that_is_not_there_is_said_at_once(
     write_clip: WriteClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("ray", reason="needs isomer-vos[cluster]")
+    pytest.importorskip("ray", reason="needs the extra cluster")
     clip = write_clip(tmp_path / "clip.mp4", [2.0])
     assert main(["batch", str(clip), "-o", str(tmp_path / "out"), "--address", "127.0.0.1:1", "-q"]) == 2
     assert "--address 127.0.0.1:1: Ray cannot be" in capsys.readouterr().err
@@ -278,7 +271,7 @@ def test_a_cluster_that_is_not_there_is_said_at_once(
 def test_a_bad_model_is_said_before_any_video(
     write_clip: WriteClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("ray", reason="needs isomer-vos[cluster]")
+    pytest.importorskip("ray", reason="needs the extra cluster")
     clip = write_clip(tmp_path / "clip.mp4", [2.0])
     command = ["batch", str(clip), "-o", str(tmp_path / "out"), "--model", "isomer_mobilenet", "-q"]
     assert main([*command, "--cpus", "1"]) == 2

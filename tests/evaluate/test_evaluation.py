@@ -399,8 +399,8 @@ def test_plots(two_methods, tmp_path):
 
 
 def test_plots_without_matplotlib_say_what_to_install(dataset, monkeypatch, tmp_path):
-    monkeypatch.setattr(plots, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install 'isomer-vos\[plots\]'"):
+    monkeypatch.setattr("isomer.errors.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r'pip install "\.\[plots\]"'):
         plots.save_plots(evaluate_zvos(*dataset), tmp_path)
 
 

@@ -24,8 +24,8 @@ from torch import Tensor
 from isomer.errors import InputError
 from isomer.model import checkpoint, weights
 from isomer.model.checkpoint import load_checkpoint, load_encoder, save_model
-from isomer.model.encoders import ENCODERS
 from isomer.model.config import IsomerConfig
+from isomer.model.encoders import ENCODERS
 from isomer.model.network import Isomer
 from isomer.model.zoo import create_model, list_models
 

@@ -44,7 +44,7 @@ def assert_equal(network: Isomer, expected: Isomer) -> None:
 class TestHuggingFace:
     @pytest.fixture(autouse=True)
     def _needs_the_extra(self) -> None:
-        pytest.importorskip("huggingface_hub", reason="needs isomer-vos[hub]")
+        pytest.importorskip("huggingface_hub", reason="needs the extra hub")
 
     def test_saved_and_loaded_is_the_same(self, network: Isomer, tmp_path: Path) -> None:
         from isomer.model.hub import HubIsomer

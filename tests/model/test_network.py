@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from isomer.model.config import FusionName, IsomerConfig
 from isomer.model.cst import ContextSharing
 from isomer.model.encoders.mobilenet import MobileNetV2
 from isomer.model.ffn import FeedForward
-from isomer.model.config import FusionName, IsomerConfig
 from isomer.model.network import Isomer
 from isomer.model.vanilla import Vanilla
 

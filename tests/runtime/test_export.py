@@ -16,10 +16,9 @@ from isomer.data.scene import Scene
 from isomer.errors import InputError
 from isomer.media import open_frames
 from isomer.model.network import Isomer
-from isomer.runtime import export, quantization
-from isomer.segment import Segmenter
-from isomer.runtime import create_backend
+from isomer.runtime import create_backend, export, quantization
 from isomer.runtime.export import FORMATS, export_network
+from isomer.segment import Segmenter
 
 
 @pytest.mark.parametrize("processing", [True, False])
@@ -83,8 +82,8 @@ def test_a_file_that_computes_something_else_is_not_kept(
 
 
 def test_a_missing_package_is_named(network: Isomer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"needs openvino; pip install 'isomer-vos\[openvino\]'"):
+    monkeypatch.setattr("isomer.errors.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r'needs openvino; pip install "\.\[openvino\]"'):
         export_network(network, tmp_path / "net.xml", "openvino")
 
 
@@ -131,8 +130,8 @@ def test_int8_is_for_openvino_with_processing(
 
 def test_int8_names_its_package(network: Isomer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino")
-    monkeypatch.setattr(quantization, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"--int8: needs nncf; pip install 'isomer-vos\[int8\]'"):
+    monkeypatch.setattr("isomer.errors.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r'--int8: needs nncf; pip install "\.\[int8\]"'):
         quantization.export_int8(network, tmp_path / "net.xml", [tmp_path / "clip.mp4"])
 
 

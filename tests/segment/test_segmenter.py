@@ -16,8 +16,8 @@ from isomer.errors import InputError
 from isomer.flow import DISFlow, flow_to_image, frames_with_flow, moving_frames
 from isomer.media import Frame
 from isomer.model.network import Isomer
-from isomer.segment import Segmenter
 from isomer.runtime.pytorch import TorchBackend
+from isomer.segment import Segmenter
 from isomer.segment.segmenter import network_size, resize_image
 
 Image = NDArray[np.uint8]

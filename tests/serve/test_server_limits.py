@@ -368,8 +368,8 @@ def test_what_keeps_a_server_from_starting_is_said(tmp_path: Path, monkeypatch: 
         server.serve(tmp_path / "jobs", **start)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InputError, match="choose another"):
         server.serve(tmp_path / "jobs", **{**start, "port": taken.getsockname()[1]})
-    monkeypatch.setattr(server, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install 'isomer-vos\[serve\]'"):
+    monkeypatch.setattr("isomer.errors.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r'pip install "\.\[serve\]"'):
         server.serve(tmp_path / "jobs", **start)
 
 

@@ -15,9 +15,9 @@ from torch import Tensor
 from isomer.cli.main import main
 from isomer.errors import InputError
 from isomer.model.checkpoint import load_checkpoint, save_model
+from isomer.model.config import IsomerConfig
 from isomer.model.ffn import FeedForward
 from isomer.model.hidden import hidden_blocks
-from isomer.model.config import IsomerConfig
 from isomer.model.network import Isomer
 from isomer.train.build import build_model
 from isomer.train.config import load_config

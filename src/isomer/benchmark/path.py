@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from isomer.benchmark.parts import part_timer
 from isomer.errors import InputError
 from isomer.flow import DISFlow, flow_to_image, moving_frames
 from isomer.media import Frame, OverlayVideoWriter, open_frames
@@ -28,7 +29,6 @@ from isomer.model.zoo import create_model
 from isomer.runtime import create_backend
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
-from isomer.benchmark.parts import part_timer
 from isomer.segment.segmenter import Segmenter, network_size, resize_image
 from isomer.segment.smoothing import smooth
 from isomer.segment.video import segment_video

@@ -41,10 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
     import json
     import tempfile
 
-    from isomer.errors import InputError
-    from isomer.files import atomic_path
     from isomer.benchmark.path import Configuration, benchmark, machine
     from isomer.benchmark.plot import check_matplotlib, plot_stages
+    from isomer.errors import InputError
+    from isomer.files import atomic_path
 
     if arguments.plot:
         check_matplotlib()

@@ -153,8 +153,8 @@ class Scene:
 
 def _look_up(image: NDArray[Any], lookup: NDArray[np.float32], border: int) -> NDArray[Any]:
     """Return what an image shows at the places [H, W, 2], by bilinear interpolation."""
-    # Both coordinates are in the first map. OpenCV's stubs do not know None; an empty array is a second map to OpenCV 5.
-    return cv2.remap(image, lookup, None, cv2.INTER_LINEAR, borderMode=border)  # type: ignore[call-overload]
+    no_map: Any = None  # both coordinates are in the first one; None, which OpenCV's stubs do not know
+    return cv2.remap(image, lookup, no_map, cv2.INTER_LINEAR, borderMode=border)
 
 
 def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:

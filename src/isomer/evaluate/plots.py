@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.errors import InputError
+from isomer.errors import require
 from isomer.evaluate.maps import read_annotation, read_prediction
 from isomer.evaluate.results import Evaluation
 from isomer.files import atomic_path

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from isomer.errors import InputError
 from isomer.files import atomic_path
-from isomer.model.encoders import Encoder
 from isomer.model.config import EncoderName, IsomerConfig
+from isomer.model.encoders import Encoder
 from isomer.model.network import Isomer
 
 # One entry of the header holds all: safetensors writes several in an order that changes from run to run.

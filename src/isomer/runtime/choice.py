@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isomer.errors import InputError, install_command, require
-from isomer.model.weights import find_graph
 from isomer.runtime.backend import Backend
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -22,8 +22,8 @@ def moved(other: _Image, flow: Flow) -> _Image:
         flow: to the other frame, float32 [h, w, 2], in pixels.
     """
     there = flow + _grid(*flow.shape[:2])
-    # Both coordinates are in the first map. OpenCV's stubs do not know None; an empty array is a second map to OpenCV 5.
-    found = cv2.remap(other, there, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    no_map: Any = None  # both coordinates are in the first one; None, which OpenCV's stubs do not know
+    found = cv2.remap(other, there, no_map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return found.astype(other.dtype, copy=False)
 
 
