@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -116,8 +117,11 @@ def test_automatic_choice_is_said_and_can_be_overridden(
 
 
 def test_a_missing_package_is_named_with_its_extra(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isomer.errors.find_spec", lambda name: None)
-    monkeypatch.setattr("isomer.runtime.choice.find_spec", lambda name: None)
+    def without(name: str) -> object:
+        return None if name in ("openvino", "onnxruntime") else find_spec(name)
+
+    monkeypatch.setattr("isomer.errors.find_spec", without)
+    monkeypatch.setattr("isomer.runtime.choice.find_spec", without)
     with pytest.raises(InputError, match=r'pip install "\.\[openvino\]"'):
         create_backend(weights, "openvino")
     assert isinstance(create_backend(weights, device="cpu"), TorchBackend)

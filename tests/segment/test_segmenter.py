@@ -142,7 +142,7 @@ def test_a_failure_of_any_stage_comes_as_it_is(network: Isomer, images: list[Ima
         ({"key_interval": 0}, "--key-interval 0: not positive"),
         ({"views": 3}, "--views 3: not 1, 2 or 4"),
         ({"smoothing": -0.5}, "--smoothing -0.5: not a weight of 0 to 10"),
-        ({"backend": "tensorrt"}, "--backend tensorrt: unknown; choose from auto, torch, openvino, onnx"),
+        ({"backend": "tensorrt"}, "--backend tensorrt: unknown; choose from auto, openvino, onnx, torch"),
         ({"device": "cuda:99", "backend": "torch"}, "--device cuda:99: not available here"),
         ({"device": "cuda", "backend": "openvino"}, "--device cuda: openvino runs on the CPU"),
         ({"model": "isomer_resnet"}, "isomer_resnet: unknown model"),
