@@ -34,7 +34,9 @@ class _EfficientNetLite(InvertedResiduals):
             convolution, norm = (f"_{block}.{part}" if block else part for part in _LAYERS[layer])
             left.pop(f"{norm}.num_batches_tracked", None)
             weight = left.pop(f"{convolution}.weight", None)
-            statistics = [left.pop(f"{norm}.{part}", None) for part in ("weight", "bias", "running_mean", "running_var")]
+            statistics = [
+                left.pop(f"{norm}.{part}", None) for part in ("weight", "bias", "running_mean", "running_var")
+            ]
             if weight is None or any(each is None or each.shape != weight.shape[:1] for each in statistics):
                 continue
             gain, offset, mean, variance = (each.double() for each in statistics if each is not None)
