@@ -28,6 +28,7 @@ class SameConv(nn.Conv2d):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve [B, C, H, W]; at stride 2 H and W are even."""
         if self.stride[0] == 2:
             after = self.kernel_size[0] // 2
             x = F.pad(x, (after - 1, after, after - 1, after))
