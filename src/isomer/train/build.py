@@ -18,9 +18,10 @@ from isomer.data.samples import Batch, SampleOptions, TrainingSamples, collate
 from isomer.data.sequences import Levels, VideoSequence, find_sequences, select_sequences
 from isomer.data.synthetic import SceneSampler
 from isomer.errors import InputError
-from isomer.model.checkpoint import load_checkpoint, load_encoder
+from isomer.model.checkpoint import load_encoder
 from isomer.model.config import IsomerConfig
 from isomer.model.network import Isomer
+from isomer.model.zoo import create_model
 from isomer.train.config import DataConfig, ModelConfig, OptimizerConfig, SequencesConfig, TrainConfig
 
 
@@ -36,7 +37,7 @@ def build_model(config: ModelConfig) -> Isomer:
         for encoder in (model.backbone_x, model.backbone_y):
             load_encoder(encoder, config.encoder_weights)
     if config.init is not None:
-        model = load_checkpoint(config.init).train()
+        model = create_model(config.init).train()
         start = replace(model.config, hidden={})  # pruned weights stay pruned
         if start != architecture:
             raise InputError(f"{config.init}: is a {start}, not a {architecture}; correct one of them")

@@ -31,7 +31,8 @@ class ModelConfig(_Section):
     Args:
         encoder, fusion, head_width: see `isomer.model.network.IsomerConfig`.
         encoder_weights: ImageNet weights of both encoders.
-        init: a checkpoint of the whole network, of the same architecture, such as the stage before.
+        init: weights of the whole network, of the same architecture: a checkpoint, such as the stage before, or the
+            name of a model whose weights come with the package.
         freeze: parts of both encoders that stay as they are, by the names of their modules.
     """
 
@@ -39,7 +40,7 @@ class ModelConfig(_Section):
     fusion: FusionName = "isomer"
     head_width: Positive = 64
     encoder_weights: Path | None = None
-    init: Path | None = None
+    init: str | None = None
     freeze: tuple[str, ...] = ()
 
 
