@@ -17,6 +17,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from published_efficientnet import SCALES, random_state
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -370,6 +371,8 @@ def test_tensors_of_another_configuration_are_refused(model: Isomer, tmp_path: P
 
 def imagenet_file(name: str) -> dict[str, Any]:
     """What the authors' file of an encoder holds: its tensors, the classifier's, the recomputed buffers."""
+    if name in SCALES:
+        return random_state(name)
     torch.manual_seed(5)
     state = {key: torch.randn_like(value) for key, value in ENCODERS[name]().state_dict().items()}
     state |= {"head.weight": torch.zeros(1000, 4), "head.bias": torch.zeros(1000)}
@@ -384,7 +387,7 @@ def imagenet_file(name: str) -> dict[str, Any]:
     return {"model": state}
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", [name for name in ENCODERS if name not in SCALES])
 def test_imagenet_encoder_loads(name: str, tmp_path: Path) -> None:
     content, path = imagenet_file(name), tmp_path / "imagenet.pth"
     torch.save(content, path)
@@ -412,7 +415,7 @@ def test_another_encoders_file_is_refused_and_changes_nothing(name: str, other: 
     encoder = ENCODERS[name]()
     before = {key: tensor.clone() for key, tensor in encoder.state_dict().items()}
     message = refusal(path, lambda file: load_encoder(encoder, file))
-    assert re.search(r"tensor '\S+' \(.*\) is missing", message)
+    assert re.search(r"tensor '\S+' (\(.*\) is missing|is \(.*\) where \(.*\) is expected)", message)
     assert type(encoder).__name__ in message
     assert all(torch.equal(tensor, before[key]) for key, tensor in encoder.state_dict().items())
 
