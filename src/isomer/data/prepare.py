@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,8 @@ from isomer.processes import process_pool
 Item = VideoSequence | tuple[Path, Path]
 """A sequence, or a still image and its mask."""
 
-_ESTIMATOR = "estimator.txt"  # beside the flow, by the name of what estimated it: two must not mix
+_NOTE = "estimator.txt"  # beside the flow, the name of what estimated it: two must not mix
+_estimator = cache(create_flow)  # one a process: to load it may take longer than a pair does
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def _write_flows(sequence: VideoSequence, target: Path, name: str, step: int) ->
     folder = flow_folder(target, step)
     _claim(folder, name)
     missing = [pair for pair in sequence.pairs(step) if not (folder / f"{pair[0].stem}.png").exists()]
-    estimator = create_flow(name)
+    estimator = _estimator(name)
     for first, second in missing:
         source, ahead = (
             Frame(index, read_image(path), float(index), path.stem) for index, path in ((0, first), (step, second))
@@ -202,7 +203,7 @@ def _claim(folder: Path, name: str) -> None:
     Raises:
         InputError: it holds flow of another or unknown origin.
     """
-    note = folder / _ESTIMATOR
+    note = folder / _NOTE
     if folder.is_dir() and (not note.is_file() or note.read_text(encoding="utf-8").strip() != name):
         raise InputError(f"{folder}: holds flow that is not known to be by {name}; remove it or choose another output")
     with atomic_path(note) as temporary:
