@@ -213,7 +213,7 @@ def test_sequences_are_selected_by_name(tmp_path: Path) -> None:
     assert names((), ("heron",)) == ["goose", "swan"]
     assert names(("swan", "goose"), ("goose",)) == ["swan"]
     for only, exclude in ((("gander",), ()), ((), ("gander",))):
-        with pytest.raises(InputError, match="gander: no such sequence; there are goose, heron, swan"):
+        with pytest.raises(InputError, match="gander: there is no sequence"):
             names(only, exclude)
     with pytest.raises(InputError, match="goose"):
         names(("goose",), ("goose",))

@@ -185,9 +185,11 @@ def _is_odd(path: Path, sequence: VideoSequence) -> bool:
 
 def _write_flows(sequence: VideoSequence, target: Path, name: str, step: int) -> int:
     """Write the flow that is missing of a step, and return of how many pairs."""
-    folder = flow_folder(target, step)
+    folder, pairs = flow_folder(target, step), sequence.pairs(step)
+    if not pairs:
+        return 0
     _claim(folder, name)
-    missing = [pair for pair in sequence.pairs(step) if not (folder / f"{pair[0].stem}.png").exists()]
+    missing = [pair for pair in pairs if not (folder / f"{pair[0].stem}.png").exists()]
     estimator = _estimator(name)
     for first, second in missing:
         source, ahead = (
@@ -204,7 +206,9 @@ def _claim(folder: Path, name: str) -> None:
         InputError: it holds flow of another or unknown origin.
     """
     note = folder / _NOTE
-    if folder.is_dir() and (not note.is_file() or note.read_text(encoding="utf-8").strip() != name):
+    if note.is_file() and note.read_text(encoding="utf-8").strip() == name:
+        return
+    if folder.is_dir():
         raise InputError(f"{folder}: holds flow that is not known to be by {name}; remove it or choose another output")
     with atomic_path(note) as temporary:
         temporary.write_text(f"{name}\n", encoding="utf-8")

@@ -31,8 +31,8 @@ class SampleOptions:
 
     Args:
         sizes: sides of the square samples, in pixels; one is drawn for every step.
-        finish_sizes: the same from step `finish` on.
-        finish: a step of training, or None.
+        finish_sizes: the same, from step `finish` on.
+        finish: the first step of training at those sizes; None for never.
         real: share of samples that come from real videos.
         max_step: real frames are paired 1 to `max_step` frames apart.
         drop_motion: share whose flow image shows no motion.

@@ -127,10 +127,10 @@ def select_sequences(
     known = {sequence.name for sequence in sequences}
     for name in (*only, *exclude):
         if name not in known:
-            raise InputError(f"{name}: no such sequence; there are {', '.join(sorted(known))}")
+            raise InputError(f"{name}: there is no sequence of this name; correct it")
     wanted = set(only or known) - set(exclude)
     if not wanted:
-        raise InputError(f"{', '.join(exclude)}: no other sequence is there; leave one in")
+        raise InputError(f"{', '.join(exclude)}: there is no other sequence; leave one in")
     return [sequence for sequence in sequences if sequence.name in wanted]
 
 

@@ -96,7 +96,7 @@ class InvertedResiduals(Encoder):
         self.stem = SameConv(3, 32, 3, 2)
         blocks: list[nn.Module] = [_Separable(32, 16)]
         inputs = 16
-        ends = []  # the last block before each stride, and the very last
+        ends = []  # the last block of each stride
         for group in self.groups:
             if group.stride == 2:
                 ends.append(len(blocks) - 1)
