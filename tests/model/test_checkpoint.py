@@ -138,18 +138,19 @@ def test_round_trip_needs_nothing_but_the_file(fusion: Any, tmp_path: Path) -> N
     assert_same_weights(again, model)
 
 
-def test_a_network_with_fewer_hidden_channels_comes_back_as_it_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("encoder", "kernel"), [("mobilenet_v2", 3), ("efficientnet_lite0", 5)])
+def test_a_network_with_fewer_hidden_channels_comes_back_as_it_was(encoder: Any, kernel: int, tmp_path: Path) -> None:
     hidden = {
-        "backbone_y.blocks.1": 24,
+        "backbone_y.blocks.3": 24,
         "fusion_module0.transformer_ffn_layers.0": 40,
         "fusion_module3.fg_ffn_layers.0": 8,
     }
-    model = Isomer(IsomerConfig("mobilenet_v2", head_width=12, hidden=hidden)).eval()
+    model = Isomer(IsomerConfig(encoder, head_width=12, hidden=hidden)).eval()
     save_model(model, tmp_path / "model.safetensors")
     again = load_checkpoint(tmp_path / "model.safetensors")
     assert again.config.hidden == hidden
     assert_same_weights(again, model)
-    assert again.state_dict()["backbone_y.blocks.1.depthwise.weight"].shape == (24, 1, 3, 3)
+    assert again.state_dict()["backbone_y.blocks.3.depthwise.weight"].shape == (24, 1, kernel, kernel)
     frame, flow = torch.rand(2, 1, 3, 64, 64)
     assert torch.equal(again(frame, flow), model(frame, flow))
 
