@@ -1,6 +1,7 @@
 """Optical flow: estimators, the stream that pairs frames with their flow, and its colour image."""
 
 from isomer.flow.color import flow_to_image, motion_scale
+from isomer.flow.create import create_flow
 from isomer.flow.dis import DISFlow
 from isomer.flow.estimator import Flow, FlowEstimator
 from isomer.flow.flo import FlowFiles, read_flo, write_flo
@@ -13,6 +14,7 @@ __all__ = [
     "FlowEstimator",
     "FlowFiles",
     "MovingFrame",
+    "create_flow",
     "flow_to_image",
     "frames_with_flow",
     "motion_scale",
