@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from isomer.errors import InputError, require
 from isomer.model.weights import EMBEDDED
 
 STRIDE = 8
@@ -74,20 +76,32 @@ def enlarged(flow: Tensor) -> Tensor:
 
 
 def load_raft(path: str | Path = EMBEDDED / "raft_small.onnx") -> RAFTSmall:
-    """Read the network, in evaluation mode, from the published weights in a safetensors file, or from our ONNX file."""
-    if Path(path).suffix == ".onnx":
-        import onnx
-        from onnx import numpy_helper
+    """Read the network, in evaluation mode.
 
-        stored = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer}
-        network = RAFTSmall()
-        weights = {name: torch.from_numpy(numpy_helper.to_array(stored[name]).copy()) for name in network.state_dict()}
-    else:
-        from safetensors.torch import load_file
+    Args:
+        path: the published tensors as `.safetensors`, or the `.onnx` that comes with the package.
 
-        network, weights = RAFTSmall(), _gates_joined(load_file(path))
-    network.load_state_dict(weights)
+    Raises:
+        InputError: the file is missing or holds something else.
+        MissingPackageError: it is an ONNX file, and the package onnx is not installed.
+    """
+    path = Path(path)
+    if path.suffix == ".onnx":
+        require(str(path), "export", "onnx")
+    network = RAFTSmall()
+    try:
+        stored = _initializers(path) if path.suffix == ".onnx" else _gates_joined(load_file(path))
+        network.load_state_dict({name: stored[name] for name in network.state_dict()})
+    except Exception as error:  # those of safetensors and ONNX have no common base of their own
+        raise InputError(f"{path}: no readable weights of RAFT-small; check the path") from error
     return network.eval()
+
+
+def _initializers(path: Path) -> dict[str, Tensor]:
+    import onnx
+    from onnx import numpy_helper
+
+    return {t.name: torch.tensor(numpy_helper.to_array(t)) for t in onnx.load(path).graph.initializer}
 
 
 def _gates_joined(published: dict[str, Tensor]) -> dict[str, Tensor]:

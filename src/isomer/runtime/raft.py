@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim
 
+from isomer.errors import InputError
 from isomer.files import atomic_path
 from isomer.model.raft import STRIDE, RAFTSmall, enlarged, load_raft
 from isomer.runtime.conversion import OPSET, quiet, without_origins
@@ -75,7 +76,10 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
-    export_raft(load_raft(arguments.weights), arguments.out)
+    try:
+        export_raft(load_raft(arguments.weights), arguments.out)
+    except InputError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":
