@@ -5,6 +5,7 @@ from isomer.flow.create import create_flow
 from isomer.flow.dis import DISFlow
 from isomer.flow.estimator import Flow, FlowEstimator
 from isomer.flow.flo import FlowFiles, read_flo, write_flo
+from isomer.flow.raft import RAFTFlow
 from isomer.flow.stream import ANCHOR, MovingFrame, frames_with_flow, moving_frames
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "FlowEstimator",
     "FlowFiles",
     "MovingFrame",
+    "RAFTFlow",
     "create_flow",
     "flow_to_image",
     "frames_with_flow",
