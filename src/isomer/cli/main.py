@@ -7,53 +7,70 @@ import atexit
 import logging
 import os
 import pkgutil
+import re
 import sys
 import warnings
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
 import isomer.cli
-from isomer.errors import InputError
+from isomer.cli._options import flag
+from isomer.errors import ArgumentError, InputError
+
+_VERBS = [
+    module.name
+    for module in pkgutil.iter_modules(isomer.cli.__path__)
+    if module.name != "main" and not module.name.startswith("_")
+]
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Collect the verbs: a module's docstring is its help, `add_arguments` and `run` do the rest."""
-    parser = argparse.ArgumentParser(
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Collect the verbs: a module's docstring is its help, `add_arguments` and `run` do the rest.
+
+    Args:
+        only: declare the arguments of this verb alone: those of others may take long.
+    """
+    parser = _Parser(
         prog="isomer",
         description="Zero-shot video object segmentation: the primary object's mask in every frame.",
     )
     parser.add_argument("--version", action=_Version)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for module in pkgutil.iter_modules(isomer.cli.__path__):
-        if module.name == "main" or module.name.startswith("_"):
-            continue
-        verb = import_module(f"isomer.cli.{module.name}")
+    for name in _VERBS:
+        verb = import_module(f"isomer.cli.{name}")
         summary = (verb.__doc__ or "").strip()
         verb_parser = verbs.add_parser(
-            module.name,
+            name,
             help=summary.splitlines()[0],
             description=summary,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        verb.add_arguments(verb_parser)
-        verb_parser.set_defaults(run=verb.run)
+        if only in (None, name):
+            verb.add_arguments(verb_parser)
+            _add_verbosity(verb_parser)
+        verb_parser.set_defaults(run=verb.run, parser=verb_parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code: 2 for bad input, said in one line."""
+    argv = sys.argv[1:] if argv is None else argv
     warnings.formatwarning = _one_line
     logging.basicConfig(format="isomer: %(message)s")
-    logging.getLogger("isomer").setLevel(logging.INFO)
-    arguments = build_parser().parse_args(argv)
     try:
+        arguments = _parsed(argv)
+        logging.getLogger("isomer").setLevel(
+            logging.WARNING if arguments.quiet else logging.DEBUG if arguments.verbose else logging.INFO
+        )
         code = int(arguments.run(arguments))
         print(end="", flush=True)
         return code
+    except ArgumentError as error:
+        return _failed(f"{flag(error.argument)} {error.value}: {error.problem}")
     except InputError as error:
-        print(f"isomer: {error}", file=sys.stderr)
-        return 2
+        return _failed(str(error))
     except KeyboardInterrupt:
         print("isomer: interrupted", file=sys.stderr)
         return 130
@@ -72,6 +89,15 @@ def console() -> NoReturn:
     os._exit(code)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what it does not understand."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with the message and the exit code 2."""
+        message = re.sub(r"^argument (\S+): ", r"\1: ", message)
+        self.exit(2, f"isomer: {message}; see {self.prog} --help\n")
+
+
 class _Version(argparse.Action):
     """Look the version up only when it is asked for: that takes longer than all verbs' arguments."""
 
@@ -83,6 +109,38 @@ class _Version(argparse.Action):
 
         print(f"isomer {metadata.version('isomer-vos')}")
         parser.exit()
+
+
+def _add_verbosity(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("-q", "--quiet", action="store_true", help="print warnings and failures only")
+    group.add_argument("-v", "--verbose", action="store_true", help="tell more, and where an error came from")
+
+
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line; suggest what may be meant by a verb or an option that is not there."""
+    verb = next((word for word in argv if not word.startswith("-")), "")
+    if verb and verb not in _VERBS:
+        raise InputError(f"{verb}: no such verb{_suggestion(verb, _VERBS)}; isomer --help lists them")
+    arguments, unknown = build_parser(verb).parse_known_args(argv)
+    if unknown:
+        word = unknown[0].partition("=")[0]
+        known = [string for action in arguments.parser._actions for string in action.option_strings]
+        what = f"no such option{_suggestion(word, known)}" if word.startswith("-") else "one argument too many"
+        arguments.parser.error(f"{word}: {what}")
+    return arguments
+
+
+def _suggestion(word: str, known: Sequence[str]) -> str:
+    close = get_close_matches(word, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _failed(message: str) -> int:
+    """Print what was wrong with the input, if much is to be told with the traceback, and return the exit code."""
+    logging.getLogger("isomer").debug("", exc_info=True)
+    print(f"isomer: {message}", file=sys.stderr)
+    return 2
 
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> str:

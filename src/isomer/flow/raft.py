@@ -45,7 +45,7 @@ class RAFTFlow:
         if runtime is None:
             runtime = "onnx" if find_spec("onnxruntime") and not find_spec("openvino") else "openvino"
         package, load = _RUNTIMES[runtime]
-        require("--flow raft", runtime, package)
+        require("the flow raft", runtime, package)
         self._run = load(threads)
         self._iterations = iterations
         self._size = size

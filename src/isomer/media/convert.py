@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-from isomer.errors import InputError
+from isomer.errors import ArgumentError, InputError
 from isomer.media.folder import DEFAULT_FPS
 from isomer.media.frame import FrameSource
 from isomer.media.masks import MaskSource, Segmented, open_masks
 from isomer.media.outputs import OUTPUTS, create_writer
 from isomer.media.reader import open_frames
+from isomer.options import VideoOptions, options_of
 
 _KINDS = {
     "": "masks",
@@ -57,13 +58,12 @@ def convert_masks(
     if kind is None:
         kind = _KINDS.get(output.suffix.lower())
         if kind is None:
-            raise InputError(f"{output}: its suffix names no format; choose one with --to")
-    if not 0 < threshold < 1:
-        raise InputError(f"--threshold {threshold}: not between 0 and 1; 0.5 is the default")
+            raise InputError(f"{output}: its suffix names no format; name the kind of output")
+    options_of(VideoOptions)["threshold"].check("threshold", threshold)
     if fps <= 0:
-        raise InputError(f"--fps {fps}: not positive; {DEFAULT_FPS} is the default")
+        raise ArgumentError("fps", fps, f"not positive; {DEFAULT_FPS} is the default")
     if kind in OUTPUTS and OUTPUTS[kind].writer.needs_pictures and video is None:
-        raise InputError(f"{output}: {kind} shows the pictures too; give the video with --video")
+        raise InputError(f"{output}: {kind} shows the pictures too; give the video as well")
     if output.resolve() == Path(masks).resolve():
         raise InputError(f"{output}: is the input itself; choose another output")
     source = open_masks(masks, fps)

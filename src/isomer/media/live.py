@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.media.frame import Frame, FrameSource, pixel_aspect
-from isomer.media.overlay import overlay
+from isomer.media.labels import Labels
+from isomer.media.overlay import overlay, overlay_objects
 from isomer.media.reader import open_frames
 
 
@@ -109,6 +110,9 @@ def open_live(source: str | Path) -> LiveSource:
 class OverlayWindow:
     """A window that shows overlays.
 
+    Args:
+        threshold: probability in [0, 1] from which on a pixel is of the object.
+
     Raises:
         InputError: OpenCV is installed without windows (from `show`).
     """
@@ -116,14 +120,20 @@ class OverlayWindow:
     _TITLE = "Isomer"
     _ESCAPE = 27
 
-    def show(self, frame: Frame, probability: NDArray[np.float32]) -> bool:
-        """Show a frame with its map; False once the user has pressed Esc."""
-        picture = overlay(frame.image, np.where(probability >= 0.5, np.uint8(255), np.uint8(0)))
+    def __init__(self, threshold: float = 0.5) -> None:
+        self._threshold = threshold
+
+    def show(self, frame: Frame, probability: NDArray[np.float32], labels: Labels | None = None) -> bool:
+        """Show a frame with its map, or with its objects if they are told apart; False once Esc has been pressed."""
+        if labels is None:
+            picture = overlay(frame.image, np.where(probability >= self._threshold, np.uint8(255), np.uint8(0)))
+        else:
+            picture = overlay_objects(frame.image, labels)
         try:
             cv2.imshow(self._TITLE, picture[..., ::-1])
             return cv2.waitKey(1) != self._ESCAPE
         except cv2.error as error:
-            raise InputError("--show: this OpenCV has no windows; use -o") from error
+            raise InputError("this OpenCV has no windows to show anything in; write a file instead") from error
 
     def close(self) -> None:
         """Close the window, if there is one."""

@@ -69,7 +69,7 @@ def export_int8(network: Isomer, path: str | Path, videos: Sequence[str | Path])
     """
     path = Path(path)
     check_file(path, "openvino")
-    require("--int8", "int8", "nncf")
+    require("a network in 8-bit integers", "int8", "nncf")
     import openvino as ov
 
     samples = _samples(network, videos)
@@ -91,7 +91,7 @@ def _samples(network: Isomer, videos: Sequence[str | Path]) -> list[Sample]:
         inputs = _evenly(segmenter._keys(source), max(_SAMPLES // len(sources), _HELD_BACK))
         samples += [seen.views for seen in inputs]
     if len(samples) < _HELD_BACK:
-        raise InputError(f"--int8: {len(samples)} frames are too few to calibrate on; give a few hundred")
+        raise InputError(f"{len(samples)} frames are too few to calibrate on; give videos with a few hundred")
     return samples
 
 

@@ -9,16 +9,19 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isomer.errors import InputError
-from isomer.flow import DISFlow, Flow, FlowEstimator, MovingFrame, flow_to_image, moving_frames
+from isomer.flow import Flow, FlowEstimator, MovingFrame, create_flow, flow_to_image, moving_frames
 from isomer.media import Frame
 from isomer.media.resize import network_size, resize_image
+from isomer.options import Options, documented
 from isomer.runtime import create_backend
+from isomer.segment.door import as_frames
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
 from isomer.segment.prefetch import prefetch
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 Probability = NDArray[np.float32]
 
 _T = TypeVar("_T")
+
+_process: int | None = None  # the number of the one that made the first segmenter
 
 
 class _Views(NamedTuple):
@@ -46,51 +51,40 @@ class _Key(NamedTuple):
     span: Span | None  # from the key frame before of the shot, if there is one
 
 
+@documented(Options)
 class Segmenter:
     """Find the primary object of a video in every frame, of one video at a time.
 
+    Streams of several threads take turns. A fork of a process that has made a segmenter cannot have one.
+
     Args:
-        model: a model's name, a checkpoint's path, or a network.
-        size: the network sees a frame at about `size` x `size` pixels, its aspect kept.
-        backend: what runs the network, one of `isomer.runtime.BACKENDS`; `auto` says its choice in the log.
-        device: a torch device, or `auto`.
-        flow: estimates the motion; DIS by default.
-        max_step: the largest temporal step of the flow, in frames; see `isomer.flow.moving_frames`.
-        key_interval: the most frames from one that the network sees to the next. Where little moves they are so far
-            apart, else closer; maps of frames between are interpolated along the flow. With 1 it sees every frame.
-        views: how often the network sees a frame: once with the flow ahead (1); besides mirrored, with the flow
-            from behind (2); or both images with both flows (4). Its maps are averaged. It costs as many times more.
-        smoothing: weight of the maps of both neighbouring key frames, moved along the flow, in that of a key frame,
-            whose own is 1; 0 leaves maps as they are.
-        batch: key frames that go through the network together; more delay the stream.
-        ahead: frames that reading, flow and network each work ahead, in threads of their own; 0 does all when
-            the next map is asked for, in the caller's thread.
+        options: see `isomer.options.Options`, a keyword each.
 
     Raises:
-        InputError: no such model, back end or device, or an impossible size, number or share.
+        InputError: no such model or device, an option out of its range, or a fork of a process with a segmenter.
     """
 
     def __init__(
         self,
-        model: str | Path | Isomer = "isomer_mobilenet_v2",
+        model: str | Path | Isomer = Options.model,
         *,
-        size: int = 384,
-        backend: str = "auto",
-        device: str = "auto",
-        flow: FlowEstimator | None = None,
-        max_step: int = 4,
-        key_interval: int = 6,
-        views: int = 1,
-        smoothing: float = 1.0,
-        batch: int = 1,
-        ahead: int = 2,
+        size: int = Options.size,
+        backend: str = Options.backend,
+        device: str = Options.device,
+        flow: str | FlowEstimator = Options.flow,
+        max_step: int = Options.max_step,
+        key_interval: int = Options.key_interval,
+        views: int = Options.views,
+        smoothing: float = Options.smoothing,
+        batch: int = Options.batch,
+        ahead: int = Options.ahead,
     ):
-        check_options(size=size, key_interval=key_interval, views=views, smoothing=smoothing)
-        if batch < 1:
-            raise InputError(f"batch {batch}: not positive; 1 is the default")
+        Options(model, size, backend, device, flow, max_step, key_interval, views, smoothing, batch, ahead)  # checks
+        _check_process()
         self._backend = create_backend(model, backend, device, workers=_cores() if ahead else 1)
         self._size = size
-        self._flow = flow or DISFlow()
+        self._flow = create_flow(flow) if isinstance(flow, str) else flow
+        self._flow_turn, self._network_turn = Lock(), Lock()  # neither bears two threads at once
         self._max_step = max_step
         self._key_interval = key_interval
         self._views = views
@@ -102,18 +96,30 @@ class Segmenter:
         """Stream (frame index, probability map) over a video.
 
         Args:
-            frames: in order, all of one size: `Frame`s, or RGB images, uint8 [H, W, 3]. They are taken from
-                a thread unless `ahead` is 0.
+            frames: at least two, in order, all of one size: `Frame`s, or RGB images, uint8 [H, W, 3], which are copied.
+                They are taken from a thread unless `ahead` is 0.
 
-        Yields:
-            The index and the probability of the primary object, float32 [H, W] in [0, 1].
+        Returns:
+            A stream of the index and the probability of the primary object, float32 [H, W] in [0, 1].
+
+        Raises:
+            InputError: the frames are something else, or this process is a fork. What only a later frame shows is
+                raised when that is taken.
         """
-        with closing(self.predict(_as_frames(frames))) as maps:
+        _check_process()
+        return self._indexed(as_frames(frames))
+
+    def _indexed(self, frames: Iterable[Frame]) -> Generator[tuple[int, Probability], None, None]:
+        with closing(self.predict(frames)) as maps:
             for frame, probability in maps:
                 yield frame.index, probability
 
     def predict(self, frames: Iterable[Frame]) -> Generator[tuple[Frame, Probability], None, None]:
-        """Stream each frame with its probability map; see `__call__`. Closing it ends its threads."""
+        """Stream each frame with its probability map; see `__call__`. Closing it ends its threads.
+
+        Frames of `isomer.media.open_frames` need no check and no copy, and get none here.
+        """
+        _check_process()
         with ExitStack() as stages:
 
             def overlapped(items: Iterable[_T]) -> Iterator[_T]:
@@ -127,7 +133,8 @@ class Segmenter:
         """Run the network once for frames of this size, because back ends compile when they first see one."""
         columns, rows = network_size(width, height, self._size, self._backend.stride)
         blank = np.zeros((self._batch * self._views, rows, columns, 3), np.uint8)
-        self._backend(blank, blank)
+        with self._network_turn:
+            self._backend(blank, blank)
 
     def _keys(self, frames: Iterable[Frame]) -> Iterator[_Key]:
         """Yield the key frames, each with the frames between it and the one before."""
@@ -135,7 +142,7 @@ class Segmenter:
         links = KeyFrameLinks()
         between: list[Frame] = []
         for moving in moving_frames(
-            frames, self._flow, self._max_step, both=self._views > 1, key_interval=self._key_interval
+            frames, self._estimate, self._max_step, both=self._views > 1, key_interval=self._key_interval
         ):
             if moving.flows:
                 span = links(between, moving.frame, moving.opens_shot) if linked else None
@@ -143,6 +150,10 @@ class Segmenter:
                 between = []
             else:
                 between.append(moving.frame)
+
+    def _estimate(self, source: Frame, target: Frame) -> Flow:
+        with self._flow_turn:
+            return self._flow(source, target)
 
     def _seen(self, moving: MovingFrame) -> _Views:
         height, width = moving.frame.image.shape[:2]
@@ -172,8 +183,9 @@ class Segmenter:
         waiting: deque[tuple[list[_Key], Callable[[], NDArray[np.float32]]]] = deque()
         try:
             while batch := list(islice(keys, self._batch)):
-                images, flows = zip(*(key.views for key in batch), strict=True)
-                waiting.append((batch, self._backend.start(np.concatenate(images), np.concatenate(flows))))
+                images, flows = (np.concatenate(views) for views in zip(*(key.views for key in batch), strict=True))
+                with self._network_turn:
+                    waiting.append((batch, self._backend.start(images, flows)))
                 if len(waiting) > ahead:
                     done, result = waiting.popleft()
                     yield from zip(done, self._averaged(result()), strict=True)
@@ -192,22 +204,6 @@ class Segmenter:
         return np.asarray(np.mean(straight, axis=0), np.float32)
 
 
-def check_options(*, size: int, views: int, smoothing: float, key_interval: int = 6) -> None:
-    """Refuse options of `Segmenter` that are out of their ranges, for who wants to know before one is made.
-
-    Raises:
-        InputError: one is.
-    """
-    if not 64 <= size <= 4096:
-        raise InputError(f"--size {size}: not between 64 and 4096 pixels; 384 is the default")
-    if key_interval < 1:
-        raise InputError(f"--key-interval {key_interval}: not positive; 6 is the default, 1 takes every frame")
-    if views not in (1, 2, 4):
-        raise InputError(f"--views {views}: not 1, 2 or 4; 1 is the default")
-    if not 0 <= smoothing <= 10:
-        raise InputError(f"--smoothing {smoothing}: not a weight of 0 to 10; 1 is the default")
-
-
 def mirrored(flow: Flow) -> Flow:
     """Return the flow of the mirrored frames."""
     return np.ascontiguousarray(flow[:, ::-1] * np.array([-1, 1], np.float32))
@@ -218,6 +214,15 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def _as_frames(frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Frame]:
-    for index, frame in enumerate(frames):
-        yield frame if isinstance(frame, Frame) else Frame(index, frame, float(index), f"{index:05d}")
+def _check_process() -> None:
+    """Refuse to work in a fork of a process that has made a segmenter: who waits for its threads there waits for ever.
+
+    They are those of OpenCV and of what runs the network, which know nothing of forks.
+    """
+    global _process
+    _process = _process or os.getpid()
+    if _process != os.getpid():
+        raise InputError(
+            "this process was forked from one with a Segmenter, whose threads it lacks; start it by "
+            "multiprocessing.get_context('spawn'), and make a Segmenter in it"
+        )

@@ -5,7 +5,7 @@ The server process itself never parses media. A job's folder holds
     video or frames/   what was uploaded
     probabilities/     one 8-bit PNG a frame, round(255 p)
     preview.mp4        each frame above its map, for the page
-    results/           what was asked for, `<kind>-<threshold>.<suffix>`
+    results/           what was asked for, `<kind>-<threshold>.<suffix>` or `<kind>-<threshold>-objects.<suffix>`
 
 Every task takes a `report(done, total)` for its progress, in frames; total is None where it is not known.
 """
@@ -19,14 +19,15 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isomer.errors import InputError
 from isomer.files import atomic_path
-from isomer.serve.options import Limits, ModelOptions
+from isomer.options import Options, VideoOptions
+from isomer.serve.options import Limits
 
 if TYPE_CHECKING:
     from isomer.media import Frame, FrameSource
@@ -58,7 +59,7 @@ class Segmented:
     warning: str | None
 
 
-def load(options: ModelOptions, report: Report) -> None:
+def load(options: VideoOptions, report: Report) -> None:
     """Load the model, so that a bad option is known at the start and the first job does not wait.
 
     Raises:
@@ -79,7 +80,7 @@ def check(folder: Path, limits: Limits, report: Report) -> None:
         _check_count(_open(folder, limits), limits)
 
 
-def segment(folder: Path, options: ModelOptions, limits: Limits, report: Report) -> Segmented:
+def segment(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Segmented:
     """Segment what was uploaded: write its `probabilities` and its `preview.mp4`.
 
     Raises:
@@ -108,7 +109,9 @@ def segment(folder: Path, options: ModelOptions, limits: Limits, report: Report)
     return Segmented(done, width, height, float(source.fps), warning)
 
 
-def write_result(folder: Path, kind: str, threshold: float, path: Path, limits: Limits, report: Report) -> None:
+def write_result(
+    folder: Path, kind: str, threshold: float, objects: bool, path: Path, limits: Limits, report: Report
+) -> None:
     """Write one kind of `isomer.media.OUTPUTS` from the stored maps; a folder of PNGs becomes a zip.
 
     Raises:
@@ -118,6 +121,7 @@ def write_result(folder: Path, kind: str, threshold: float, path: Path, limits: 
 
     from isomer.media import OUTPUTS, create_writer
     from isomer.media.image import read_gray
+    from isomer.segment.objects import track_objects
 
     is_folder = not Path(OUTPUTS[kind].suffix).suffix
     with _relative_to(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -125,9 +129,10 @@ def write_result(folder: Path, kind: str, threshold: float, path: Path, limits: 
         target = Path(scratch) / "pngs" if is_folder else path
         with create_writer(kind, target, source, threshold) as writer, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the job said it already
-            for frame in source:
-                levels = read_gray(folder / "probabilities" / f"{frame.name}.png")
-                writer.write(frame, np.divide(levels, 255, dtype=np.float32))
+            levels = ((frame, read_gray(folder / "probabilities" / f"{frame.name}.png")) for frame in source)
+            maps = ((frame, np.divide(gray, 255, dtype=np.float32)) for frame, gray in levels)
+            for frame, *found in track_objects(maps, threshold) if objects else maps:
+                writer.write(frame, *found)
                 report(frame.index + 1, source.count)
         if is_folder:
             _zip(target, path)
@@ -144,10 +149,10 @@ def draw_example(path: Path, report: Report) -> None:
 
 
 @lru_cache(maxsize=1)
-def _segmenter(options: ModelOptions) -> Segmenter:
+def _segmenter(options: VideoOptions) -> Segmenter:
     from isomer.segment import Segmenter
 
-    return Segmenter(**asdict(options))
+    return Segmenter(**options.of(Options))
 
 
 def _open(folder: Path, limits: Limits) -> FrameSource:
