@@ -35,7 +35,8 @@ class Option:
         meaning: what it does, for users of the library and of the command; N stands for a number that is given.
         cost: what other values than the default cost, or where they pay.
         kind: type of the values.
-        choices: all values there are. In place of a name, an object that can be called will do.
+        choices: all values there are.
+        in_python: what will do in place of a name, where that is more than names. Of choices, it can be called.
         low: the least value.
         high: the greatest value.
         is_open: whether neither of these two will do itself.
@@ -47,6 +48,7 @@ class Option:
     cost: str = ""
     kind: type = str
     choices: tuple[object, ...] = ()
+    in_python: str = ""
     low: float | None = None
     high: float | None = None
     is_open: bool = False
@@ -82,7 +84,7 @@ class Option:
             return "" if is_list and value else "not a list of one or more"
         if self.choices:
             *others, last = map(str, self.choices)
-            is_object = self.kind is str and callable(value)
+            is_object = self.in_python and callable(value)
             return "" if is_object or value in self.choices else f"not {', '.join(others)} or {last}"
         if self.low is not None and self.high is not None:
             is_inside = self.low < value < self.high if self.is_open else self.low <= value <= self.high
@@ -125,7 +127,8 @@ class Options(OptionGroup):
 
     model: str | Path | Isomer = option(  # noqa: RUF009 (it declares a field)
         "isomer_mobilenet_v2",
-        "a model's name, the path of a checkpoint or of what `isomer export` wrote, or a network",
+        "a model's name, or the path of a checkpoint or of what `isomer export` wrote",
+        in_python="a network",
     )
     size: int = option(
         384,
@@ -143,9 +146,10 @@ class Options(OptionGroup):
     device: str = option("auto", "where PyTorch runs the network: auto, cpu, cuda, cuda:1, mps")
     flow: str | FlowEstimator = option(  # noqa: RUF009
         "dis",
-        "what finds the motion: dis, raft, or a FlowEstimator",
+        "what finds the motion: dis or raft",
         "raft is better, and many times slower",
         choices=FLOWS,
+        in_python="a FlowEstimator",
     )
     max_step: int = option(
         4,
@@ -212,7 +216,8 @@ def documented(group: type[OptionGroup]) -> Callable[[T], T]:
             if found and not indentation.strip():
                 wrapper = textwrap.TextWrapper(120, initial_indent=indentation, subsequent_indent=indentation + " " * 4)
                 for name, said in options_of(group).items():
-                    lines += wrapper.wrap(f"{name}: {said.help} (default: {said.default}).")
+                    also = f"; or {said.in_python}" if said.in_python else ""
+                    lines += wrapper.wrap(f"{name}: {said.help}{also} (default: {said.default}).")
             else:
                 lines.append(line)
         target.__doc__ = "\n".join(lines)

@@ -140,7 +140,7 @@ BAD = {
     "missing": (["missing.mp4"], "missing.mp4: no such file"),
     "text": (["text.mp4"], "text.mp4: not a video"),
     "one frame": (["one.mp4"], "one.mp4: has only one frame"),
-    "stride": (["clip.mp4", "--stride", "9"], "clip.mp4: has only one frame with --stride 9"),
+    "stride": (["clip.mp4", "--stride", "9"], "clip.mp4: has only one frame at a stride of 9"),
     "mixed sizes": (["mixed"], "mixed"),
     "output in a file": (["clip.mp4", "-o", "file/x.mp4"], "x.mp4: cannot be written"),
     "unknown model": (["clip.mp4", "--model", "isomer_mobilnet_v2"], "isomer_swin_tiny"),
@@ -148,7 +148,7 @@ BAD = {
     "threshold": (["clip.mp4", "--threshold", "2"], "--threshold"),
     "size": (["clip.mp4", "--size", "1"], "--size"),
     "device": (["clip.mp4", "--device", "abacus"], "--device abacus"),
-    "flow": (["clip.mp4", "--flow", "farneback"], "--flow farneback: unknown; choose from dis, raft"),
+    "flow": (["clip.mp4", "--flow", "farneback"], "--flow farneback: not dis or raft"),
 }
 
 
@@ -159,7 +159,7 @@ BAD = {
         (["mixed", "-o", "maps"], "mixed: no sequences found"),
         (["dataset", "-o", "made"], "made: holds maps made with other settings"),
         (["dataset", "-o", "file"], "file: is a file, not a folder"),
-        (["dataset", "-o", "maps", "--flow", "farneback"], "--flow farneback: unknown"),
+        (["dataset", "-o", "maps", "--flow", "farneback"], "--flow farneback: not dis or raft"),
     ],
 )
 def test_predict_refuses_bad_input_before_it_loads_the_model(

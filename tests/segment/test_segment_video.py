@@ -87,13 +87,14 @@ def test_the_same_video_gives_the_same_bytes(clip: Path, weights: Path, tmp_path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"threshold": 0.0}, "--threshold 0.0"),
-        ({"stride": 0}, "--stride 0"),
-        ({"stride": 8}, "only one frame with --stride 8"),
+        ({"threshold": 0.0}, "threshold=0.0: not between 0 and 1"),
+        ({"stride": 0}, "stride=0: less than 1"),
+        ({"stride": 8}, "only one frame at a stride of 8"),
         ({"outputs": ["mask", "hologram"]}, "hologram: no such output"),
-        ({"outputs": []}, "no output asked for"),
+        ({"outputs": []}, r"outputs=\[\]: not a list of one or more"),
+        ({"outputs": "overlay"}, "outputs=overlay: not a list"),
         ({"model": "isomer_resnet"}, "unknown model"),
-        ({"size": 1}, "--size 1"),
+        ({"size": 1}, "size=1: not between 64 and 4096 pixels; 384 is the default"),
     ],
 )
 def test_bad_options_are_refused_and_nothing_is_written(

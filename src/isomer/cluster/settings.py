@@ -65,8 +65,8 @@ class Settings(VideoOptions):
             raise ArgumentError(
                 "shard",
                 self.shard,
-                f"parts would not give what the whole gives with a key interval of {self.key_interval} and steps of up to "
-                f"{self.max_step}; make one of them smaller, or split no video",
+                f"with a key interval of {self.key_interval} and steps of up to {self.max_step}, parts would not give "
+                "what the whole gives; make one of them smaller, or split no video",
             )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -20,6 +21,9 @@ from isomer.segment.segmenter import Segmenter
 
 if TYPE_CHECKING:
     from isomer.model.network import Isomer
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         objects=objects,
     )
     source = open_frames(video)
+    _log.debug("%s: %d x %d pixels, %s frames, %.5g a second", source.path, *source.size, source.count, source.fps)
     paths = output_paths(source, output, tuple(dict.fromkeys(outputs)))
     frames = taken_frames(source, stride)
 
@@ -144,7 +149,7 @@ def taken_frames(source: FrameSource, stride: int = 1) -> Iterator[Frame]:
     frames = islice(source, 0, None, stride)
     first = list(islice(frames, 2))
     if len(first) < 2:
-        taken = "" if stride == 1 else f" of every {stride}"
+        taken = "" if stride == 1 else f" at a stride of {stride}"
         raise InputError(f"{source.path}: has only one frame{taken}; motion needs at least two")
     return chain(first, frames)
 
