@@ -180,7 +180,7 @@ def test_groups_are_of_one_kind() -> None:
             assert getattr(group(), name) == said.default
     with pytest.raises(ArgumentError, match="queue=0: less than 1; 8 is the default"):
         Limits(queue=0)
-    with pytest.raises(ArgumentError, match="^workers=0: less than 1$"):
+    with pytest.raises(ArgumentError, match=r"^workers=0: less than 1$"):
         Resources(workers=0)
 
 

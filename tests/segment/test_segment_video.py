@@ -105,6 +105,11 @@ def test_bad_options_are_refused_and_nothing_is_written(
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
 
 
+def test_frames_are_not_the_path_of_a_video(images: list[NDArray[np.uint8]]) -> None:
+    with pytest.raises(InputError, match=r"^video=list: not a path; isomer\.Segmenter takes frames"):
+        segment_video(images)  # type: ignore[arg-type]
+
+
 def test_one_frame_is_no_video(scene: Scene, weights: Path, tmp_path: Path) -> None:
     write_clip(SceneFrames(scene, 1), tmp_path / "one.mp4")
     with pytest.raises(InputError, match=r"one\.mp4: has only one frame; motion needs at least two"):

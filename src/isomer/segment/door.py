@@ -35,7 +35,7 @@ def as_frames(frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Frame]:
     try:
         return _checked(iter(frames))
     except TypeError:
-        raise InputError(f"frames: a {type(frames).__name__}, not several images; {_WANTED}") from None
+        raise InputError(f"frames: an object of type {type(frames).__name__}; {_WANTED}") from None
 
 
 def _checked(frames: Iterator[Frame | NDArray[np.uint8]]) -> Iterator[Frame]:
@@ -45,7 +45,7 @@ def _checked(frames: Iterator[Frame | NDArray[np.uint8]]) -> Iterator[Frame]:
         name = f"frames[{count - 1}]"
         image: object = given.image if isinstance(given, Frame) else given
         if not isinstance(image, np.ndarray):
-            raise InputError(f"{name}: a {type(image).__name__}; pass NumPy arrays, such as np.asarray of it gives")
+            raise InputError(f"{name}: an object of type {type(image).__name__}; {_WANTED}, such as np.asarray(image)")
         if problem := _problem(image):
             raise InputError(f"{name}: {problem}")
         if size is not None and image.shape != size:

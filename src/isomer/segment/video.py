@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isomer.errors import InputError
+from isomer.errors import ArgumentError, InputError
 from isomer.flow import FlowEstimator
 from isomer.media import OUTPUTS, Frame, FrameSource, Writer, create_writer, default_path, open_frames
 from isomer.options import Options, VideoOptions, documented
@@ -76,6 +76,8 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     Raises:
         InputError: the video, the output or an option is no good; nothing is left written.
     """
+    if not isinstance(video, (str, Path)):
+        raise ArgumentError("video", type(video).__name__, "not a path; isomer.Segmenter takes frames")
     options = VideoOptions(
         model=model,
         size=size,
