@@ -172,9 +172,8 @@ def test_bad_input_is_refused_before_ray_starts_and_a_bar_is_drawn(
         ("missing", "out", [], "missing: no such file or folder"),
         ("empty", "out", [], "no videos"),
         ("in", "made", [], "was made with model another"),
-        ("in", "out", ["--output", "hologram"], "hologram: no such output"),
-        ("in", "out", ["--views", "3"], "--views 3: not 1, 2 or 4"),
-        ("in", "out", ["--size", "9"], "--size 9: not between"),
+        ("in", "out", ["--shard", "9"], "--shard 9: less than 24 frames"),
+        ("in", "out", ["--workers", "0"], "--workers 0: less than 1"),
     ):
         assert main(["batch", str(tree / videos), "-o", str(tree / out), *options]) == 2
         error = capsys.readouterr().err
