@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -204,3 +206,85 @@ def test_a_truncated_video_is_processed_as_far_as_it_goes(run: Run, folder: Path
         result = run("segment", "cut.mkv", "--model", folder / "random.safetensors", "--size", 64, "-q", cwd=tmp_path)
     assert result.code == 0, result.err
     assert (tmp_path / "cut_overlay.mp4").exists()
+
+
+def test_quiet_says_nothing_and_json_nothing_else(run: Run, folder: Path, tmp_path: Path) -> None:
+    command = ["segment", folder / "clip.mp4", "-o", tmp_path / "o.mp4", "--model", folder / "random.safetensors"]
+    quiet = run(*command, "--backend", "torch", "-q", cwd=tmp_path)
+    assert quiet == (0, "", "")
+    said = json.loads(run(*command, "--json", cwd=tmp_path).out)
+    assert said == {"outputs": [str(tmp_path / "o.mp4")], "frames": 4, "seconds": said["seconds"]}
+    assert said["seconds"] > 0
+
+
+def test_predict_says_each_sequence_or_all_as_json(run: Run, folder: Path, tmp_path: Path) -> None:
+    for name in ("camel", "dog"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for index in range(2):
+            cv2.imwrite(str(tmp_path / "data" / name / f"{index}.png"), np.zeros((32, 32, 3), np.uint8))
+    command = ["predict", "data", "-o", "maps", "--model", folder / "random.safetensors", "--size", "64"]
+    assert run(*command, cwd=tmp_path).out.splitlines() == [
+        "camel: 2 maps written in maps/camel",
+        "dog: 2 maps written in maps/dog",
+        "4 maps of 2 sequences in maps",
+    ]
+    said = json.loads(run(*command, "--ahead", "0", "--json", cwd=tmp_path).out)
+    assert said["sequences"] == [
+        {"name": name, "folder": f"maps/{name}", "frames": 2, "skipped": True} for name in ("camel", "dog")
+    ]
+    assert run(*command, "-q", cwd=tmp_path).out == ""
+    assert "other settings" in run(*command, "--views", "2", cwd=tmp_path).err
+
+
+@pytest.mark.parametrize(("option", "more"), [([], False), (["-v"], True)])
+def test_verbose_tells_more_and_where_an_error_came_from(option: list[str], more: bool, folder: Path) -> None:
+    command = [sys.executable, "-m", "isomer.cli.main", "segment", "one.mp4", *option]
+    failed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert failed.returncode == 2
+    *lines, last = failed.stderr.splitlines()
+    assert last.startswith("isomer: one.mp4: has only one frame")
+    assert ("isomer: one.mp4: 96 x 64 pixels, 1 frames, 24 a second" in lines) == more
+    assert any("Traceback" in line for line in lines) == more
+    assert more or not lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["segmnt", "clip.mp4"], "segmnt: no such verb (did you mean segment?); isomer --help lists them"),
+        (["xyz"], "xyz: no such verb; isomer --help lists them"),
+        (["segment", "a.mp4", "--sise=64"], "--sise: no such option (did you mean --size?); see isomer segment --help"),
+        (["segment", "a.mp4", "b.mp4"], "b.mp4: one argument too many; see isomer segment --help"),
+        (["segment"], "the following arguments are required: INPUT; see isomer segment --help"),
+        (["segment", "a.mp4", "--size"], "--size: expected one argument; see isomer segment --help"),
+        ([], "the following arguments are required: VERB; see isomer --help"),
+    ],
+)
+def test_what_is_not_understood_gets_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(arguments)
+    except SystemExit as leaving:
+        code = leaving.code
+    assert code == 2
+    assert capsys.readouterr().err == f"isomer: {message}\n"
+
+
+def test_a_shell_completes_verbs_options_and_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("shtab", reason="needs the extra completion")
+    bash = shutil.which("bash") or pytest.skip("no bash here")
+    assert main(["completion", "bash"]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+
+    def completed(*words: str) -> list[str]:
+        line = " ".join(f"'{word}'" for word in ("isomer", *words))
+        ask = f". ./script; COMP_WORDS=({line}); COMP_CWORD={len(words)}; _shtab_isomer; echo ${{COMPREPLY[@]}}"
+        return subprocess.run([bash, "-c", ask], cwd=tmp_path, capture_output=True, text=True).stdout.split()
+
+    assert completed("seg") == ["segment"]
+    assert completed("live", "--th") == ["--threshold"]
+    assert completed("batch", "--flow", "") == ["dis", "raft"]
+    assert completed("segment", "--output", "mas") == ["mask", "masks"]
+    (tmp_path / "clip.mp4").touch()
+    assert completed("segment", "cl") == ["clip.mp4"]

@@ -59,11 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     warnings.formatwarning = _one_line
     logging.basicConfig(format="isomer: %(message)s")
+    log = logging.getLogger("isomer")
+    log.setLevel(logging.INFO)
     try:
         arguments = _parsed(argv)
-        logging.getLogger("isomer").setLevel(
-            logging.WARNING if arguments.quiet else logging.DEBUG if arguments.verbose else logging.INFO
-        )
+        if arguments.quiet or arguments.verbose:
+            log.setLevel(logging.WARNING if arguments.quiet else logging.DEBUG)
         code = int(arguments.run(arguments))
         print(end="", flush=True)
         return code

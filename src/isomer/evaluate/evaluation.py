@@ -204,7 +204,7 @@ def _pair(
             total = _count(len(counting), "frame")
             what = f"{method}/{sequence}: {len(gone)} of {total} missing ({_named(gone)})"
             if missing == "error":
-                raise InputError(f"{what}; predict them, or use --missing zero or --missing skip")
+                raise InputError(f"{what}; predict them, or let what is missing be zero or skip it")
             absent += len(gone)
             notes[f"{what}, {'scored as all black' if missing == 'zero' else 'left out'}"] = None
         if missing == "skip":
@@ -225,7 +225,7 @@ def _run(jobs: list[_Job], workers: int) -> list[tuple[SequenceResult, list[str]
     if workers <= 1:
         return [_score(job) for job in jobs]
     longest_first = sorted(range(len(jobs)), key=lambda index: -len(jobs[index].frames))
-    with process_pool(workers, "--workers") as pool:
+    with process_pool(workers, "workers") as pool:
         futures = {index: pool.submit(_score, jobs[index]) for index in longest_first}
         return [futures[index].result() for index in range(len(jobs))]
 

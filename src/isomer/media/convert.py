@@ -78,7 +78,7 @@ def convert_masks(
     if 0 < highest < threshold:
         warnings.warn(
             f"{source.path}: no level reaches the threshold, all is background; "
-            f"the highest is {highest * 255:.0f} of 255, give a --threshold below {highest:.3f}",
+            f"the highest is {highest * 255:.0f} of 255, give a threshold below {highest:.3f}",
             stacklevel=2,
         )
     return count

@@ -59,7 +59,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> bool:
     _check_output(config.output)
     checkpoint = Checkpoint(config.output / "last.pt", config)
     if checkpoint.path.exists() and not resume:
-        raise InputError(f"{checkpoint.path}: a run is there already; give --resume, or another output")
+        raise InputError(f"{checkpoint.path}: a run is there already; resume it, or give another output")
 
     fabric = _start_processes(config.hardware)
     torch.manual_seed(config.seed)
