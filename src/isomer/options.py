@@ -183,7 +183,7 @@ class Options(OptionGroup):
         high=10,
     )
     batch: int = option(
-        1, "frames that go through the network together", "more pay on a GPU; they delay a stream", low=1
+        1, "frames that go through the network together", "more pay on a GPU, and delay a stream", low=1
     )
     ahead: int = option(
         2,
@@ -217,7 +217,7 @@ def documented(group: type[OptionGroup]) -> Callable[[T], T]:
                 wrapper = textwrap.TextWrapper(120, initial_indent=indentation, subsequent_indent=indentation + " " * 4)
                 for name, said in options_of(group).items():
                     also = f"; or {said.in_python}" if said.in_python else ""
-                    lines += wrapper.wrap(f"{name}: {said.help}{also} (default: {said.default}).")
+                    lines += wrapper.wrap(f"{name}: {said.help}{also}.")
             else:
                 lines.append(line)
         target.__doc__ = "\n".join(lines)
