@@ -4,6 +4,7 @@ from isomer.media.frame import Frame, FrameSource
 from isomer.media.labels import Labels
 from isomer.media.outputs import OUTPUTS, create_writer, default_path
 from isomer.media.reader import open_frames
+from isomer.media.segmented import Segmented
 from isomer.media.video import DamagedVideoWarning
 from isomer.media.writer import (
     CutoutFolderWriter,
@@ -27,6 +28,7 @@ __all__ = [
     "MaskVideoWriter",
     "OverlayVideoWriter",
     "ProbabilityFolderWriter",
+    "Segmented",
     "Writer",
     "create_writer",
     "default_path",
