@@ -11,7 +11,7 @@ from isomer.media.frame import Frame
 from isomer.media.labels import Labels
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Segmented(Frame):
     """A frame and what was found in it.
 
