@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.flow import DISFlow, Flow, FlowEstimator, MovingFrame, flow_to_image, moving_frames
+from isomer.machine import usable_cores
 from isomer.media import Frame
 from isomer.runtime import create_backend
 from isomer.segment.interpolation import interpolate
@@ -89,7 +88,7 @@ class Segmenter:
         check_options(size=size, key_interval=key_interval, views=views, smoothing=smoothing)
         if batch < 1:
             raise InputError(f"batch {batch}: not positive; 1 is the default")
-        self._backend = create_backend(model, backend, device, workers=_cores() if ahead else 1)
+        self._backend = create_backend(model, backend, device, workers=usable_cores() if ahead else 1)
         self._size = size
         self._flow = flow or DISFlow()
         self._max_step = max_step
@@ -225,11 +224,6 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
     shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
     resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return resized.astype(np.uint8, copy=False)
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _as_frames(frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Frame]:
