@@ -106,4 +106,4 @@ def _frames(folder: Path) -> dict[str, Path]:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """Sort key that puts frame2 before frame10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
