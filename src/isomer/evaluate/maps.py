@@ -115,7 +115,9 @@ class Annotations:
             raise InputError(f"{path}: an annotation of {kind}; it has to have 8 bits a channel, convert it")
         self._notes[_LOSSY] += is_lossy(data)
         if image.palette is not None:
-            return self._of_palette(image.levels, image.palette)
+            if not image.begins_with_black:
+                self._notes["whose palette does not begin with black: index 0 is background"] += 1
+            return self._of_palette(image.levels)
         if image.alpha is not None and self._alpha_is_mask:
             self._notes["taken from the alpha, which is not the same everywhere"] += 1
             return self._of_gray(np.ascontiguousarray(image.alpha))
@@ -131,9 +133,7 @@ class Annotations:
         )
         return +(self._notes + Counter({between: self._odd}))
 
-    def _of_palette(self, indices: NDArray[np.uint8], palette: bytes) -> Annotation:
-        if palette[:3].strip(b"\0"):
-            self._notes["whose palette does not begin with black: index 0 is background"] += 1
+    def _of_palette(self, indices: NDArray[np.uint8]) -> Annotation:
         void = indices == VOID
         if not void.any() or not self._has_objects:
             return Annotation(_foreground(indices))

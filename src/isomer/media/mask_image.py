@@ -30,6 +30,11 @@ class MaskImage(NamedTuple):
     alpha: NDArray[Any] | None = None
     palette: bytes | None = None
 
+    @property
+    def begins_with_black(self) -> bool:
+        """Whether index 0 of the palette looks like background."""
+        return self.palette is not None and not self.palette[:3].strip(b"\0")
+
 
 def decode_mask(data: bytes, path: str | Path) -> MaskImage:
     """Decode the image of a mask that was read from `path`.
