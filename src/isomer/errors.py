@@ -1,4 +1,4 @@
-"""The one exception a user's bad input raises."""
+"""The one exception a user's bad input raises, and how it quotes others."""
 
 
 class InputError(ValueError):
@@ -6,3 +6,9 @@ class InputError(ValueError):
 
     The command line prints the message alone and exits with code 2.
     """
+
+
+def brief(error: Exception) -> str:
+    """What another exception says, as part of such a line."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 120 else f"{text[:120]}..."

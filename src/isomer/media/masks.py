@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.errors import InputError
+from isomer.errors import InputError, brief
 from isomer.media.folder import DEFAULT_FPS, FolderSource, natural_order
 from isomer.media.frame import Frame, Source
 from isomer.media.image import IMAGE_SUFFIXES, read_bytes
@@ -141,7 +141,7 @@ def _open_zip(path: Path, fps: Fraction) -> MaskSource:
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # a damaged zip may raise anything
-        raise InputError(f"{path}: not a zip that can be read ({_brief(error)}); give a whole one") from error
+        raise InputError(f"{path}: not a zip that can be read ({brief(error)}); give a whole one") from error
     entries: dict[str, zipfile.ZipInfo] = {}
     try:
         images = [entry for entry in archive.infolist() if _is_image(entry.filename)]
@@ -162,7 +162,7 @@ def _open_zip(path: Path, fps: Fraction) -> MaskSource:
         try:
             return archive.read(entry)
         except Exception as error:  # a damaged zip may raise anything
-            raise InputError(f"{path}: {name} cannot be read ({_brief(error)}); zip it again") from error
+            raise InputError(f"{path}: {name} cannot be read ({brief(error)}); zip it again") from error
 
     return _ImageMasks(path, list(entries), read, fps)
 
@@ -200,7 +200,7 @@ class _JSONMasks:
                     mask = _decode(segmentation, (height, width))
                 except (KeyError, OverflowError, TypeError, ValueError) as error:
                     raise InputError(
-                        f"{self.path}: object {number} of {name}: {_brief(error)}; export it again"
+                        f"{self.path}: object {number} of {name}: {brief(error)}; export it again"
                     ) from error
                 labels[mask != 0] = number
             probability = (labels != 0).astype(np.float32)
@@ -216,9 +216,9 @@ def _open_json(path: Path, fps: Fraction) -> MaskSource:
         if not names or len(set(names)) < len(names):
             raise ValueError("no frames, or two of one name")
     except KeyError as error:
-        raise InputError(f"{path}: not COCO or YouTube-VIS ({_brief(error)} is missing); export it again") from error
+        raise InputError(f"{path}: not COCO or YouTube-VIS ({brief(error)} is missing); export it again") from error
     except (AttributeError, IndexError, TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not COCO or YouTube-VIS JSON ({_brief(error)}); export it again") from error
+        raise InputError(f"{path}: not COCO or YouTube-VIS JSON ({brief(error)}); export it again") from error
     return _JSONMasks(path, size, names, objects, fps)
 
 
@@ -298,11 +298,6 @@ def _stem(name: str) -> str:
     if stem in ("", ".", "..") or _UNFIT.search(stem) or len(stem.encode()) > _LONGEST_NAME:
         raise ValueError(f"an image named {reprlib.repr(name)}")
     return stem
-
-
-def _brief(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 120 else f"{text[:120]}..."
 
 
 def _frame(index: int, name: str, time: float, size: tuple[int, int]) -> Frame:
