@@ -8,7 +8,7 @@ class InputError(ValueError):
     """
 
 
-def brief(error: Exception) -> str:
-    """What another exception says, as part of such a line."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 120 else f"{text[:120]}..."
+def brief(said: object) -> str:
+    """What came from elsewhere, such as another exception, as part of such a line."""
+    text = " ".join(str(said).split())
+    return text if len(text) <= 200 else f"{text[:200]}..."
