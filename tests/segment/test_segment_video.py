@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from isomer.data.clip import SceneFrames, write_clip
 from isomer.data.scene import Scene
 from isomer.errors import InputError
-from isomer.media import Segmented, Writer, open_frames
+from isomer.media import Frame, Segmented, Writer, open_frames
 from isomer.media.image import read_gray, read_palette, write_image
 from isomer.segment import Segmenter, segment_video
 from isomer.segment.objects import track_objects
+from isomer.segment.video import taken_frames
 
 
 @pytest.fixture
@@ -68,6 +70,20 @@ def test_stride_takes_every_nth_frame_at_its_time(clip: Path, weights: Path, tmp
     (overlay,) = segment(clip, weights, tmp_path / "overlay.mp4", stride=3)
     with av.open(str(overlay)) as file:
         assert [picture.time for picture in file.decode(video=0)] == pytest.approx([0, 0.12, 0.24])
+
+
+def test_a_frame_that_is_taken_stays_until_the_next(images: list[np.ndarray]) -> None:
+    class Source:
+        path, size, fps, count = Path("clip.gif"), (256, 128), Fraction(10), 7
+
+        def __iter__(self) -> Iterator[Frame]:
+            for index in range(7):
+                yield Frame(index, images[index], index / 10, str(index), 0.1 if index < 6 else 2)
+
+    taken = list(taken_frames(Source(), 3))
+    assert [frame.index for frame in taken] == [0, 3, 6]
+    assert [frame.duration for frame in taken] == pytest.approx([0.3, 0.3, 2])
+    assert [frame.duration for frame in taken_frames(Source(), 4)] == pytest.approx([0.4, 2.2])
 
 
 def test_a_folder_of_images_is_a_video(scene: Scene, weights: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,17 +149,23 @@ def segment_frames(
 
 
 def taken_frames(source: FrameSource, stride: int = 1) -> Iterator[Frame]:
-    """Return every `stride`-th frame of a source, of which the first two are read at once.
+    """Return every `stride`-th frame of a source, each for the time until the next; the first two are read at once.
 
     Raises:
         InputError: there is only one; motion needs two.
     """
-    frames = islice(source, 0, None, stride)
+    frames = _every(stride, iter(source))
     first = list(islice(frames, 2))
     if len(first) < 2:
         taken = "" if stride == 1 else f" with --stride {stride}"
         raise InputError(f"{source.path}: has only one frame{taken}; motion needs at least two")
     return chain(first, frames)
+
+
+def _every(stride: int, frames: Iterator[Frame]) -> Iterator[Frame]:
+    for frame in frames:
+        passed = sum(skipped.duration for skipped in islice(frames, stride - 1))
+        yield replace(frame, duration=frame.duration + passed)
 
 
 def _output_paths(source: FrameSource, output: str | Path | None, kinds: Sequence[Output]) -> tuple[Path, ...]:
