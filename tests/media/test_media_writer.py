@@ -89,6 +89,16 @@ def test_the_names_of_outputs_come_from_the_input(clip: Path, tmp_path: Path) ->
     assert default_path("overlay", open_frames(tmp_path / "v1.5")) == tmp_path / "v1.5_overlay.mp4"
 
 
+@pytest.mark.parametrize("kind", OUTPUTS)
+@pytest.mark.parametrize("labels", [None, np.eye(24, 32, dtype=np.uint8)])
+def test_an_output_that_shows_the_video_says_so(kind: str, labels: NDArray[np.uint8] | None) -> None:
+    black, white = (
+        OUTPUTS[kind].picture(Segmented.of(Frame(0, image, 0, "0"), disc(32, 24), labels), Look())
+        for image in (np.full((24, 32, 3), level, np.uint8) for level in (0, 255))
+    )
+    assert OUTPUTS[kind].shows_video == (not np.array_equal(black, white))
+
+
 def test_an_unknown_output_is_refused() -> None:
     with pytest.raises(InputError, match="nothing: no such output; choose from overlay, mask, masks"):
         find_output("nothing")
