@@ -1,4 +1,4 @@
-"""What a user's bad input, or a package that is not installed, raises."""
+"""What a user's bad input, or a package that is not installed, raises, and how it quotes others."""
 
 from __future__ import annotations
 
@@ -36,3 +36,9 @@ def how_to_install(extra: str = "") -> str:
     """Say the command that installs Isomer, or an extra of it, in the folder that holds its pyproject.toml."""
     what = f'".[{extra}]"' if extra else "."
     return f"in Isomer's folder, run: pip install {what}"
+
+
+def brief(said: object) -> str:
+    """What came from elsewhere, such as another exception, as part of such a line."""
+    text = " ".join(str(said).split())
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -65,12 +65,14 @@ class _JSONWriter(FileWriter):
 
     def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
+            information = {"description": self._source.path.name}  # without, pycocotools loads no results
+            self._document.write(f'{{"info": {json.dumps(information)},\n"licenses": [],\n')
             for part in self._parts():
                 self._document.write(part)
 
     @abstractmethod
     def _parts(self) -> Iterator[str]:
-        """Yield the document."""
+        """Yield the rest of the document."""
 
 
 class COCOWriter(_JSONWriter):
@@ -80,7 +82,7 @@ class COCOWriter(_JSONWriter):
     """
 
     def _parts(self) -> Iterator[str]:
-        yield '{"images": '
+        yield '"images": '
         yield from _array(self._images())
         yield ',\n"annotations": '
         yield from _array(self._annotations())
@@ -113,7 +115,7 @@ class YouTubeVISWriter(_JSONWriter):
     def _parts(self) -> Iterator[str]:
         width, height = self._source.size
         size = {"width": width, "height": height}
-        yield '{"videos": [' + json.dumps({"id": 1, **size, "length": self._count})[:-1] + ', "file_names": '
+        yield '"videos": [' + json.dumps({"id": 1, **size, "length": self._count})[:-1] + ', "file_names": '
         yield from _array(f"{frame['name']}.png" for frame in self._frames())
         yield '}],\n"annotations": '
         separator = "["

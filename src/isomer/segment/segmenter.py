@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
@@ -10,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +16,7 @@ from isomer.errors import InputError
 from isomer.flow import DISFlow, Flow, FlowEstimator, MovingFrame, flow_to_image, moving_frames
 from isomer.machine import usable_cores
 from isomer.media import Frame
+from isomer.media.resize import network_size, resize_image
 from isomer.runtime import create_backend
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
@@ -211,19 +210,6 @@ def check_options(*, size: int, views: int, smoothing: float, key_interval: int 
 def mirrored(flow: Flow) -> Flow:
     """Return the flow of the mirrored frames."""
     return np.ascontiguousarray(flow[:, ::-1] * np.array([-1, 1], np.float32))
-
-
-def network_size(width: int, height: int, size: int, stride: int) -> tuple[int, int]:
-    """Return (width, height) in whole strides, about with the area `size`^2 and the aspect of the frame."""
-    scale = size / math.sqrt(width * height)
-    return max(1, round(width * scale / stride)) * stride, max(1, round(height * scale / stride)) * stride
-
-
-def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize an image [H, W, 3] to (width, height): by area means where that shrinks it, else bilinearly."""
-    shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
-    resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return resized.astype(np.uint8, copy=False)
 
 
 def _as_frames(frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Frame]:

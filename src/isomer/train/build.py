@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import math
+import multiprocessing
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,13 +19,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from isomer.data.samples import Batch, SampleOptions, TrainingSamples, collate
-from isomer.data.sequences import Levels, VideoSequence, find_sequences
+from isomer.data.sequences import Levels, VideoSequence, find_sequences, select_sequences
 from isomer.data.synthetic import SceneSampler
 from isomer.errors import InputError
-from isomer.model.checkpoint import load_checkpoint, load_encoder
+from isomer.model.checkpoint import load_encoder
 from isomer.model.config import IsomerConfig
 from isomer.model.network import Isomer
-from isomer.train.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from isomer.model.zoo import create_model
+from isomer.processes import end_with
+from isomer.train.config import DataConfig, ModelConfig, OptimizerConfig, SequencesConfig, TrainConfig
 
 
 def build_model(config: ModelConfig) -> Isomer:
@@ -35,7 +42,7 @@ def build_model(config: ModelConfig) -> Isomer:
         for encoder in (model.backbone_x, model.backbone_y):
             load_encoder(encoder, config.encoder_weights)
     if config.init is not None:
-        model = load_checkpoint(config.init).train()
+        model = create_model(config.init).train()
         start = replace(model.config, hidden={})  # pruned weights stay pruned
         if start != architecture:
             raise InputError(f"{config.init}: is a {start}, not a {architecture}; correct one of them")
@@ -83,10 +90,11 @@ def _decays(name: str, parameter: Tensor) -> bool:
 def learning_rate_factor(config: OptimizerConfig, step: int) -> float:
     """Return the share of the peak learning rate at a step, counted from 0."""
     warm = min(1.0, (step + 1) / max(config.warmup, 1))
-    if config.schedule == "constant":
-        return warm
-    cosine = (1 + math.cos(math.pi * step / config.steps)) / 2
-    return warm * (config.final + (1 - config.final) * cosine)
+    if config.schedule == "cosine":
+        left = (1 + math.cos(math.pi * step / config.steps)) / 2
+    else:
+        left = 1 - math.sqrt(max(step + 1 - config.settled, 0) / max(config.decay, 1))
+    return warm * (config.final + (1 - config.final) * left)
 
 
 def build_samples(config: TrainConfig) -> TrainingSamples:
@@ -106,11 +114,14 @@ def build_samples(config: TrainConfig) -> TrainingSamples:
     videos, weights = _videos(data) if data.real > 0 else ([], [])
     options = SampleOptions(
         sizes=data.sizes,
+        finish_sizes=data.finish_sizes,
+        finish=config.optimizer.settled if data.finish_sizes else None,
         real=data.real,
         max_step=data.max_step,
         drop_motion=data.drop_motion,
         motion_from_frame=data.motion_from_frame,
         drop_appearance=data.drop_appearance,
+        stored_flow=data.stored_flow,
         exact_flow=data.exact_flow,
         strict=data.strict,
     )
@@ -120,11 +131,24 @@ def build_samples(config: TrainConfig) -> TrainingSamples:
 def _videos(data: DataConfig) -> tuple[list[VideoSequence], list[float]]:
     videos, weights = [], []
     for entry in data.videos:
-        levels = Levels(entry.background, entry.unknown)
-        found = find_sequences(data.root / entry.path, entry.layout, levels)
+        found = chosen_sequences(entry, data.root)
         videos += found
         weights += [entry.weight] * len(found)
     return videos, weights
+
+
+def chosen_sequences(config: SequencesConfig, root: Path) -> list[VideoSequence]:
+    """Find the sequences that are asked for.
+
+    Raises:
+        InputError: there are none, or none of a name.
+    """
+    folder = root / config.path
+    found = find_sequences(folder, config.layout, Levels(config.background, config.unknown))
+    try:
+        return select_sequences(found, config.sequences, config.exclude)
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from None
 
 
 class MicroBatches:
@@ -152,13 +176,15 @@ class MicroBatches:
 
 def build_loader(samples: TrainingSamples, indices: MicroBatches, workers: int, *, pin: bool) -> DataLoader[Batch]:
     """Load batches in worker processes, four ahead of the loop each."""
+    theirs, ours = multiprocessing.Pipe(duplex=False)
+    atexit.register(ours.close)  # before multiprocessing sends SIGTERM, which they do not heed, and waits for ever
     loader: DataLoader[Any] = DataLoader(
         samples,
         batch_sampler=indices,
         num_workers=workers,
         collate_fn=collate,
         pin_memory=pin,
-        worker_init_fn=_start_worker,
+        worker_init_fn=partial(_start_worker, theirs),
         prefetch_factor=4 if workers else None,
         # Threads of OpenCV and CUDA do not survive a fork.
         multiprocessing_context="spawn" if workers else None,
@@ -166,7 +192,8 @@ def build_loader(samples: TrainingSamples, indices: MicroBatches, workers: int, 
     return loader
 
 
-def _start_worker(number: int) -> None:
+def _start_worker(parent: Connection, number: int) -> None:
+    end_with(parent)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     for number in (signal.SIGINT, signal.SIGTERM):  # a terminal and SLURM send them to all processes
