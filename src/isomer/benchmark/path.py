@@ -24,7 +24,7 @@ from isomer.benchmark.parts import part_timer
 from isomer.errors import InputError
 from isomer.flow import DISFlow, flow_to_image, moving_frames
 from isomer.machine import processor
-from isomer.media import Frame, OverlayVideoWriter, open_frames
+from isomer.media import OUTPUTS, Frame, Segmented, open_frames, open_output
 from isomer.media.resize import network_size, resize_image
 from isomer.model.weights import find_checkpoint
 from isomer.model.zoo import create_model
@@ -230,10 +230,10 @@ class _Run:
         probability = _disc(*open_frames(video).size)
         with (
             tempfile.TemporaryDirectory() as folder,
-            OverlayVideoWriter(Path(folder) / "overlay.mp4", open_frames(video)) as writer,
+            open_output(OUTPUTS["overlay"], Path(folder) / "overlay.mp4", open_frames(video)) as writer,
         ):
             for frame in frames:
-                self._timed("overlay and encode", partial(writer.write, frame, probability))
+                self._timed("overlay and encode", partial(writer.write, Segmented.of(frame, probability)))
 
     def path(self, video: str | Path) -> None:
         settings = vars(self.result.configuration)

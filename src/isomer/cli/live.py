@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from isomer.errors import InputError
     from isomer.flow import create_flow
-    from isomer.media import OverlayVideoWriter
+    from isomer.media import OUTPUTS, Segmented, open_output
     from isomer.media.live import OverlayWindow, open_live
     from isomer.segment import Segmenter
 
@@ -56,12 +56,13 @@ def run(arguments: argparse.Namespace) -> int:
     latencies = []
     with ExitStack() as stack:
         window = stack.enter_context(closing(OverlayWindow())) if arguments.show else None
-        writer = stack.enter_context(OverlayVideoWriter(arguments.out, source)) if arguments.out else None
+        overlay = open_output(OUTPUTS["overlay"], arguments.out, source) if arguments.out else None
+        writer = stack.enter_context(overlay) if overlay else None
         maps = stack.enter_context(closing(segmenter.predict(source)))
         with suppress(KeyboardInterrupt):  # how a person ends a camera
             for frame, probability in maps:
                 if writer:
-                    writer.write(frame, probability)
+                    writer.write(Segmented.of(frame, probability))
                 is_wanted = window is None or window.show(frame, probability)
                 latencies.append(source.age(frame))
                 if not is_wanted or frame.time >= arguments.seconds:

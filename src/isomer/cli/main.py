@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import io
 import logging
 import os
 import pkgutil
@@ -17,8 +18,12 @@ import isomer.cli
 from isomer.errors import InputError
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Collect the verbs: a module's docstring is its help, `add_arguments` and `run` do the rest."""
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Collect the verbs: a module's docstring is its help, `add_arguments` and `run` do the rest.
+
+    Args:
+        only: the verb whose arguments are declared, for some need imports that take time; None is all verbs.
+    """
     parser = argparse.ArgumentParser(
         prog="isomer",
         description="Zero-shot video object segmentation: the primary object's mask in every frame.",
@@ -36,7 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
             description=summary,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        verb.add_arguments(verb_parser)
+        if only in (None, module.name):
+            verb.add_arguments(verb_parser)
         verb_parser.set_defaults(run=verb.run, verb=module.name)
     return parser
 
@@ -46,7 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.formatwarning = _one_line
     logging.basicConfig(format="isomer: %(message)s")
     logging.getLogger("isomer").setLevel(logging.INFO)
-    arguments = build_parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may hold what its encoding does not
+            stream.reconfigure(errors="backslashreplace")
+    words = sys.argv[1:] if argv is None else argv
+    verb = next((word for word in words if not word.startswith("-")), "")
+    arguments = build_parser(verb).parse_args(words)
     try:
         if arguments.verb != "doctor":  # which says more
             _hint()

@@ -10,26 +10,13 @@ from pathlib import Path
 
 from isomer.cli._options import add_flow_argument, add_mask_arguments, add_model_arguments, add_quality_arguments
 
-_OUTPUTS = (
-    "overlay",
-    "mask",
-    "masks",
-    "probabilities",
-    "cutout",
-    "cutouts",
-    "prores",
-    "gif",
-    "webp",
-    "zip",
-    "palette",
-    "coco",
-    "youtube-vis",
-    "polygons",
-)
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
+    from isomer.media import OUTPUTS
+
+    kinds = (f"  {kind:<15}{output.help}" for kind, output in OUTPUTS.items())
+    parser.epilog = "\n".join(("kinds of output:", *kinds))
     parser.add_argument("input", type=Path, metavar="INPUT", help="a video file, or a folder of images")
     parser.add_argument(
         "-o", dest="out", type=Path, metavar="OUT", help="file or folder to write (default: next to INPUT)"
@@ -37,10 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         nargs="+",
-        choices=_OUTPUTS,
+        choices=OUTPUTS,
         default=["overlay"],
         metavar="KIND",
-        help=f"one or several of {', '.join(_OUTPUTS)} (default: overlay)",
+        help="what to write: one or several of the kinds below (default: overlay)",
     )
     add_model_arguments(parser)
     add_flow_argument(parser)

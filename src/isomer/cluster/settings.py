@@ -6,15 +6,11 @@ from dataclasses import dataclass
 
 from isomer.cluster.shards import WARM_UP
 from isomer.errors import InputError
-from isomer.media import OUTPUTS
+from isomer.media import OUTPUTS, pictures
+from isomer.media.pictures import Picture
 from isomer.segment.segmenter import check_options
 
-_KEPT = {
-    "probabilities": "probabilities",
-    "cutout": "cutouts",
-    "cutouts": "cutouts",
-    "prores": "cutouts",
-}
+_KEPT: dict[Picture, str] = {pictures.probabilities: "probabilities", pictures.cutout: "cutouts"}
 
 
 def kept(kind: str) -> str:
@@ -22,7 +18,7 @@ def kept(kind: str) -> str:
 
     It has eight bits a pixel that tell all the other needs: levels, opacity, or else only the mask.
     """
-    return _KEPT.get(kind, "masks")
+    return _KEPT.get(OUTPUTS[kind].picture, "masks")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from isomer.cluster.inputs import Video
 from isomer.cluster.settings import Settings, kept
 from isomer.cluster.shards import KEY_INTERVAL, LOOK_AHEAD, MAX_STEP, WARM_UP, PairedFlow, Shard
 from isomer.errors import InputError
-from isomer.files import atomic_path
-from isomer.media import OUTPUTS, FrameSource, Writer, create_writer, open_frames
+from isomer.files import atomic_path, remove_unfinished
+from isomer.media import OUTPUTS, FrameSource, Look, Segmented, Writer, open_frames, open_outputs
+from isomer.media.containers import PNGFolder
 from isomer.media.image import decode_stored, read_bytes
 from isomer.segment import Segmenter
 from isomer.segment.video import segment_frames, taken_frames
@@ -148,10 +149,12 @@ class Worker:
         pairs: list[int] = []
         right = 0  # key frames in a row that a repair pairs as they were
         with ExitStack() as stack:
-            writers = [
-                stack.enter_context(create_writer(kind, folder / kind, source, self._settings.threshold))
+            shared = partial(PNGFolder, is_shared=True)  # with the other parts
+            parts = [
+                (OUTPUTS[kind]._replace(container=shared), folder / kind)
                 for kind in dict.fromkeys(map(kept, self._settings.outputs))
             ]
+            writers = stack.enter_context(open_outputs(parts, source, Look(self._settings.threshold)))
             for frame, probability in stack.enter_context(closing(self._segmenter.predict(frames))):
                 position = frame.index // stride
                 if position < shard.seam:
@@ -167,7 +170,7 @@ class Worker:
                     break
                 if position >= shard.start:
                     for writer in writers:
-                        writer.write(frame, probability)
+                        writer.write(Segmented.of(frame, probability))
         with atomic_path(record) as temporary:
             temporary.write_text(json.dumps(pairs))
         return PartDone(pairs)
@@ -181,20 +184,19 @@ class Worker:
             for frame in taken_frames(source, settings.stride):
                 for kind, writer in writers.items():
                     file = folder / kept(kind) / f"{frame.name}.png"
-                    writer.write(frame, _probability(kind, file, settings.threshold))
+                    writer.write(Segmented.of(frame, _probability(kind, file, settings.threshold)))
                 count += 1
         shutil.rmtree(folder, ignore_errors=True)
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
 
     @contextmanager
     def _writers(self, video: Video, source: FrameSource) -> Iterator[dict[str, Writer]]:
-        with ExitStack() as stack:
-            writers = {}
-            for kind in self._settings.outputs:
-                path = video.target.with_name(video.target.name + OUTPUTS[kind].suffix)
-                _remove_unfinished(path)
-                writers[kind] = stack.enter_context(create_writer(kind, path, source, self._settings.threshold))
-            yield writers
+        outputs = [OUTPUTS[kind] for kind in self._settings.outputs]
+        paths = [video.target.with_name(video.target.name + output.suffix) for output in outputs]
+        for path in paths:
+            remove_unfinished(path)  # only one worker at a time writes it
+        with open_outputs(zip(outputs, paths, strict=True), source, Look(self._settings.threshold)) as writers:
+            yield dict(zip(self._settings.outputs, writers, strict=True))
 
 
 def _probability(kind: str, file: Path, threshold: float) -> NDArray[np.float32]:
@@ -203,11 +205,3 @@ def _probability(kind: str, file: Path, threshold: float) -> NDArray[np.float32]
     if kept(kind) == "cutouts":  # the middle of what gives this opacity
         return np.asarray((levels[..., 3] - 127) / 510 + threshold, np.float32)
     return np.asarray(levels / 255, np.float32)
-
-
-def _remove_unfinished(path: Path) -> None:
-    """Remove what a worker that was killed left of an output; only one worker at a time writes it."""
-    for stem, suffix in {(path.stem, path.suffix), (path.name, "")}:
-        for folder in (path.parent, path):
-            for left in folder.glob(f".{glob.escape(stem)}-{'?' * 8}{suffix}"):
-                shutil.rmtree(left) if left.is_dir() else left.unlink()

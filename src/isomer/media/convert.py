@@ -8,10 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from isomer.errors import InputError
+from isomer.media import segmented
 from isomer.media.folder import DEFAULT_FPS
 from isomer.media.frame import FrameSource
 from isomer.media.masks import MaskSource, Segmented, open_masks
-from isomer.media.outputs import OUTPUTS, create_writer
+from isomer.media.outputs import find_output, open_output
+from isomer.media.pictures import Look
 from isomer.media.reader import open_frames
 
 _KINDS = {
@@ -62,7 +64,8 @@ def convert_masks(
         raise InputError(f"--threshold {threshold}: not between 0 and 1; 0.5 is the default")
     if fps <= 0:
         raise InputError(f"--fps {fps}: not positive; {DEFAULT_FPS} is the default")
-    if kind in OUTPUTS and OUTPUTS[kind].writer.needs_pictures and video is None:
+    made = find_output(kind)
+    if made.shows_video and video is None:
         raise InputError(f"{output}: {kind} shows the pictures too; give the video with --video")
     if output.resolve() == Path(masks).resolve():
         raise InputError(f"{output}: is the input itself; choose another output")
@@ -70,9 +73,9 @@ def convert_masks(
     pictures = None if video is None else open_frames(video)
     frames = iter(source) if pictures is None else _with_pictures(source, pictures)
     count, highest = 0, 0.0
-    with create_writer(kind, output, pictures or source, threshold) as writer:
+    with open_output(made, output, pictures or source, Look(threshold)) as writer:
         for frame, probability, labels in frames:
-            writer.write(frame, probability, labels)
+            writer.write(segmented.Segmented.of(frame, probability, labels))
             highest = max(highest, float(probability.max()))
             count += 1
     if 0 < highest < threshold:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from isomer.errors import InputError
 from isomer.files import atomic_path
-from isomer.media import FrameSource, ProbabilityFolderWriter, open_frames
+from isomer.media import OUTPUTS, FrameSource, Segmented, open_frames, open_output
 from isomer.media.image import IMAGE_SUFFIXES, read_gray
 from isomer.segment.segmenter import Segmenter
 from isomer.selection import select_sequences
@@ -105,9 +105,9 @@ def predict_dataset(
         names = {frame.stem for frame in _images(folder)}
         finished = all(_is_finished(target / f"{frame}.png", source) for frame in names)
         if not finished:
-            with ProbabilityFolderWriter(target, source) as writer:
+            with open_output(OUTPUTS["probabilities"], target, source) as writer:
                 for frame, probability in segmenter.predict(source):
-                    writer.write(frame, probability)
+                    writer.write(Segmented.of(frame, probability))
         yield SequencePrediction(name, target, len(names), finished)
 
 

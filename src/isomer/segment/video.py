@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from isomer.errors import InputError
 from isomer.flow import FlowEstimator
-from isomer.media import OUTPUTS, Frame, FrameSource, Writer, create_writer, default_path, open_frames
+from isomer.media import Frame, FrameSource, Look, Output, Segmented, Writer, find_output, open_frames, open_outputs
 from isomer.segment.objects import track_objects
 from isomer.segment.segmenter import Segmenter
 
@@ -90,11 +90,12 @@ def segment_video(
     if stride < 1:
         raise InputError(f"--stride {stride}: not positive; 1 takes every frame")
     source = open_frames(video)
-    paths = _output_paths(source, output, tuple(dict.fromkeys(outputs)))
+    kinds = [find_output(kind) for kind in dict.fromkeys(outputs)]
+    paths = _output_paths(source, output, kinds)
     frames = taken_frames(source, stride)
 
     with ExitStack() as stack:
-        writers = [stack.enter_context(create_writer(kind, path, source, threshold)) for kind, path in paths.items()]
+        writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, Look(threshold)))
         segmenter = Segmenter(
             model,
             size=size,
@@ -113,7 +114,7 @@ def segment_video(
         count = segment_frames(
             segmenter, frames, writers, objects=threshold if objects else None, written=lambda done: bar.update()
         )
-    return Summary(tuple(paths.values()), count, time.perf_counter() - start)
+    return Summary(paths, count, time.perf_counter() - start)
 
 
 def segment_frames(
@@ -139,20 +140,21 @@ def segment_frames(
     count = 0
     with closing(segmenter.predict(frames)) as maps:
         for frame, *found in maps if objects is None else track_objects(maps, objects):
+            result = Segmented.of(frame, *found)
             for writer in writers:
-                writer.write(frame, *found)
+                writer.write(result)
             count += 1
             written(count)
     return count
 
 
 def taken_frames(source: FrameSource, stride: int = 1) -> Iterator[Frame]:
-    """Return every `stride`-th frame of a source, of which the first two are read at once.
+    """Return every `stride`-th frame of a source, each for the time until the next; the first two are read at once.
 
     Raises:
         InputError: there is only one; motion needs two.
     """
-    frames = islice(source, 0, None, stride)
+    frames = _every(stride, iter(source))
     first = list(islice(frames, 2))
     if len(first) < 2:
         taken = "" if stride == 1 else f" with --stride {stride}"
@@ -160,14 +162,19 @@ def taken_frames(source: FrameSource, stride: int = 1) -> Iterator[Frame]:
     return chain(first, frames)
 
 
-def _output_paths(source: FrameSource, output: str | Path | None, kinds: Sequence[str]) -> dict[str, Path]:
+def _every(stride: int, frames: Iterator[Frame]) -> Iterator[Frame]:
+    for frame in frames:
+        passed = sum(skipped.duration for skipped in islice(frames, stride - 1))
+        yield replace(frame, duration=frame.duration + passed)
+
+
+def _output_paths(source: FrameSource, output: str | Path | None, kinds: Sequence[Output]) -> tuple[Path, ...]:
     if not kinds:
         raise InputError("no output asked for; name at least one, such as overlay")
-    defaults = {kind: default_path(kind, source) for kind in kinds}
+    defaults = [kind.default_path(source) for kind in kinds]
     if output is None:
-        return defaults
+        return tuple(defaults)
     output = Path(output)
-    is_file = "." in OUTPUTS[kinds[0]].suffix
-    if len(kinds) == 1 and not (is_file and output.is_dir()):
-        return {kinds[0]: output}
-    return {kind: output / path.name for kind, path in defaults.items()}
+    if len(kinds) == 1 and (kinds[0].is_folder or not output.is_dir()):
+        return (output,)
+    return tuple(output / path.name for path in defaults)

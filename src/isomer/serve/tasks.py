@@ -85,9 +85,9 @@ def segment(folder: Path, options: ModelOptions, limits: Limits, report: Report)
     Raises:
         InputError: as `check`, or a limit is met on the way; nothing is left written.
     """
-    from isomer.media import create_writer
+    from isomer.media import OUTPUTS, open_outputs
     from isomer.segment.video import segment_frames
-    from isomer.serve.preview import PreviewWriter
+    from isomer.serve.preview import preview_output
 
     with _relative_to(folder), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -96,13 +96,12 @@ def segment(folder: Path, options: ModelOptions, limits: Limits, report: Report)
         total = source.count and min(source.count, limits.frames)
         report(0, total)
         frames = _bounded(source, limits.frames)
-        with (
-            create_writer("probabilities", folder / "probabilities", source) as maps,
-            PreviewWriter(folder / "preview.mp4", source) as preview,
-        ):
-            done = segment_frames(
-                _segmenter(options), frames, [maps, preview], written=lambda done: report(done, total)
-            )
+        outputs = [
+            (OUTPUTS["probabilities"], folder / "probabilities"),
+            (preview_output(source), folder / "preview.mp4"),
+        ]
+        with open_outputs(outputs, source) as writers:
+            done = segment_frames(_segmenter(options), frames, writers, written=lambda done: report(done, total))
     width, height = source.size
     warning = next((str(w.message) for w in caught if issubclass(w.category, UserWarning)), None)
     return Segmented(done, width, height, float(source.fps), warning)
@@ -116,20 +115,20 @@ def write_result(folder: Path, kind: str, threshold: float, path: Path, limits: 
     """
     import numpy as np
 
-    from isomer.media import OUTPUTS, create_writer
+    from isomer import media
     from isomer.media.image import read_gray
 
-    is_folder = not Path(OUTPUTS[kind].suffix).suffix
+    output = media.OUTPUTS[kind]
     with _relative_to(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
         source = _open(folder, limits)
-        target = Path(scratch) / "pngs" if is_folder else path
-        with create_writer(kind, target, source, threshold) as writer, warnings.catch_warnings():
+        target = Path(scratch) / "pngs" if output.is_folder else path
+        with media.open_output(output, target, source, media.Look(threshold)) as writer, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the job said it already
             for frame in source:
                 levels = read_gray(folder / "probabilities" / f"{frame.name}.png")
-                writer.write(frame, np.divide(levels, 255, dtype=np.float32))
+                writer.write(media.Segmented.of(frame, np.divide(levels, 255, dtype=np.float32)))
                 report(frame.index + 1, source.count)
-        if is_folder:
+        if output.is_folder:
             _zip(target, path)
 
 
