@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -236,3 +237,22 @@ def test_a_missing_or_foreign_flo_file_is_named(tmp_path: Path) -> None:
     for name in ("bad.flo", "missing.flo"):
         with pytest.raises(InputError, match=name):
             read_flo(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PIEH",
+        b"no flow at all",
+        b"PIEH" + struct.pack("<ii", 4, 4) + bytes(127),
+        b"PIEH" + struct.pack("<ii", -4, 4) + bytes(128),
+        b"PIEH" + struct.pack("<ii", -4, -4) + bytes(128),
+        b"PIEH" + struct.pack("<ii", 0, 4),
+        b"PIEH" + struct.pack("<ii", 2**31 - 1, 2**31 - 1),
+    ],
+)
+def test_a_flow_file_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "0.flo").write_bytes(content)
+    with pytest.raises(InputError, match=r"0\.flo: not a readable \.flo file"):
+        read_flo(tmp_path / "0.flo")

@@ -16,6 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder to write")
+    parser.add_argument(
+        "--sequences",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="predict only these: names, a file with one a line, or davis16-val (default: all)",
+    )
     add_model_arguments(parser)
     add_flow_argument(parser)
     add_quality_arguments(parser)
@@ -43,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         "views": arguments.views,
         "smoothing": arguments.smoothing,
     }
-    check_dataset(arguments.dataset, arguments.out, settings)
+    check_dataset(arguments.dataset, arguments.out, settings, arguments.sequences)
     segmenter = Segmenter(
         arguments.model,
         size=arguments.size,
@@ -54,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         views=arguments.views,
         smoothing=arguments.smoothing,
     )
-    for done in predict_dataset(arguments.dataset, arguments.out, segmenter, settings):
+    for done in predict_dataset(arguments.dataset, arguments.out, segmenter, settings, arguments.sequences):
         state = "already done" if done.skipped else "written"
         print(f"{done.name}: {done.frames} maps {state} in {done.folder}", flush=True)
     return 0
