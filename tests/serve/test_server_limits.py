@@ -15,11 +15,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import av
+import numpy as np
 import pytest
 import stand_ins
 from serving import JobQueue, Start, encode, listening, moving_square, submit, wait
 
 from isomer.errors import InputError
+from isomer.media import Frame
 from isomer.media.image import encode_image
 from isomer.serve import server, tasks
 from isomer.serve.jobs import Job, JobStore
@@ -141,9 +143,9 @@ def test_a_container_that_lies_about_its_length_is_stopped(tmp_path: Path, clip:
     class Lying:
         path, size, fps, count = tmp_path / "video", (96, 64), 25, 3
 
-        def __iter__(self) -> Iterator[object]:
+        def __iter__(self) -> Iterator[Frame]:
             for index in range(10**9):
-                yield type("Frame", (), {"index": index})
+                yield Frame(index, np.zeros((2, 2, 3), np.uint8), index / 24, str(index))
 
     with pytest.raises(InputError, match="more than 5 frames"):
         for _ in tasks._bounded(Lying(), 5):  # type: ignore[arg-type]
