@@ -463,6 +463,14 @@ def test_a_read_only_folder_is_refused_at_once(clip: Path, kind: str) -> None:
     assert "cannot be written" in refused(kind, locked / Path(f"out{OUTPUTS[kind].suffix}"), source)
 
 
+@pytest.mark.parametrize(("kind", "codec"), [("overlay", "libx264"), ("cutout", "libvpx-vp9"), ("prores", "prores_ks")])
+def test_pictures_that_no_encoder_takes_are_refused_at_once(clip: Path, kind: str, codec: str) -> None:
+    source = open_frames(clip)
+    source.size = (70_000, 16)
+    path = default_path(kind, source)
+    assert refused(kind, path, source) == f"{path}: {codec} takes no pictures of 70000x16; choose another output"
+
+
 def test_the_input_is_never_overwritten(clip: Path, tmp_path: Path) -> None:
     assert "is the input" in refused("overlay", clip, open_frames(clip))
     (tmp_path / "frames").mkdir()
