@@ -43,7 +43,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         )
         if only in (None, module.name):
             verb.add_arguments(verb_parser)
-        verb_parser.set_defaults(run=verb.run, verb=module.name)
+        verb_parser.set_defaults(run=verb.run)
     return parser
 
 
@@ -57,10 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     words = sys.argv[1:] if argv is None else argv
     verb = next((word for word in words if not word.startswith("-")), "")
-    arguments = build_parser(verb).parse_args(words)
     try:
-        if arguments.verb != "doctor":  # which says more
+        if verb not in ("", "doctor"):  # which says more
             _hint()
+        arguments = build_parser(verb).parse_args(words)
         code = int(arguments.run(arguments))
         print(end="", flush=True)
         return code

@@ -10,6 +10,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -97,7 +98,6 @@ class _ImageMasks:
         self._read = read
         _, first = next(self._images())
         self.size = (first.levels.shape[1], first.levels.shape[0])
-        self._in_alpha = first.alpha is not None and alpha_is_mask(image.alpha for _, image in self._images())
 
     def __iter__(self) -> Iterator[Segmented]:
         """Yield the masks, then warn of palettes that may mean something else."""
@@ -114,7 +114,7 @@ class _ImageMasks:
                 probability = (labels != 0).astype(np.float32)
                 objects.update(object_numbers(labels))
                 not_black += not image.begins_with_black
-            elif self._in_alpha and image.alpha is not None:
+            elif image.alpha is not None and self._in_alpha:
                 probability = _probability(image.alpha)
             else:
                 levels = image.levels
@@ -127,6 +127,10 @@ class _ImageMasks:
                 f"{self.path}: {not_black} palettes do not begin with black; index 0 is taken for background",
                 stacklevel=2,
             )
+
+    @cached_property
+    def _in_alpha(self) -> bool:
+        return alpha_is_mask(image.alpha for _, image in self._images())
 
     def _images(self) -> Iterator[tuple[str, MaskImage]]:
         for name in self._names:
