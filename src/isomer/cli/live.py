@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isomer.media.live import OverlayWindow, open_live
     from isomer.segment import Segmenter
 
-    source = open_live(arguments.source)
+    source = open_live(arguments.source, arguments.seconds)
     # Nothing works ahead, the flow looks one frame ahead at most, no map waits for a later one: what waits is late.
     segmenter = Segmenter(
         arguments.model,
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
                     writer.write(Segmented.of(frame, probability))
                 is_wanted = window is None or window.show(frame, probability)
                 latencies.append(source.age(frame))
-                if not is_wanted or frame.time >= arguments.seconds:
+                if not is_wanted:
                     break
         if not latencies:
             raise InputError(f"{arguments.source}: gave no frame; check the source")

@@ -38,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="tell objects apart in overlays, previews, palette, coco, youtube-vis and polygons",
     )
+    parser.add_argument(
+        "--max-pixels",
+        type=int,
+        default=2**26,
+        metavar="N",
+        help="refuse frames of more pixels, which would take too much memory (default: %(default)s)",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar and no last line")
 
 
@@ -61,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         views=arguments.views,
         smoothing=arguments.smoothing,
         objects=arguments.objects,
+        max_pixels=arguments.max_pixels,
         progress=not arguments.quiet,
     )
     if not arguments.quiet:

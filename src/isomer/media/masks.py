@@ -21,14 +21,13 @@ from numpy.typing import NDArray
 from isomer.errors import InputError, brief
 from isomer.media.folder import DEFAULT_FPS, FolderSource, natural_order
 from isomer.media.frame import Frame, Source
-from isomer.media.image import IMAGE_SUFFIXES, read_bytes
+from isomer.media.image import IMAGE_SUFFIXES, MAX_PIXELS, read_bytes
 from isomer.media.labels import Labels, object_numbers
 from isomer.media.mask_image import VOID, MaskImage, alpha_is_mask, decode_mask
 from isomer.media.polygons import polygons_to_mask
 from isomer.media.rle import decode_rle
 from isomer.media.video import VideoSource
 
-_MOST_PIXELS = 1 << 26  # of a frame in JSON, whose file is small all the same
 _MOST_BYTES = 1 << 28  # of an image in a zip
 _FARTHEST = 1e100  # a corner of a polygon, in pixels: what is computed of it stays finite
 _LONGEST_NAME = 250  # bytes: a file's is at most 255, and it gets a suffix
@@ -134,11 +133,7 @@ class _ImageMasks:
 
     def _images(self) -> Iterator[tuple[str, MaskImage]]:
         for name in self._names:
-            place = f"{self.path}: {name}"
-            try:
-                yield name, decode_mask(self._read(name), place)
-            except cv2.error as error:  # more pixels than OpenCV allows
-                raise InputError(f"{place}: cannot be decoded; make it smaller") from error
+            yield name, decode_mask(self._read(name), f"{self.path}: {name}")
 
 
 def _open_zip(path: Path, fps: Fraction) -> MaskSource:
@@ -215,7 +210,7 @@ def _open_json(path: Path, fps: Fraction) -> MaskSource:
     try:
         document = json.loads(read_bytes(path), parse_float=_finite, parse_constant=_finite)
         size, names, objects = _youtube_vis(document) if "videos" in document else _coco(document)
-        if min(size) < 1 or size[0] * size[1] > _MOST_PIXELS:
+        if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:  # in a file that is small all the same
             raise ValueError(f"frames of {size[0]}x{size[1]} pixels")
         if not names or len(set(names)) < len(names):
             raise ValueError("no frames, or two of one name")

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from isomer.errors import InputError
 from isomer.flow import FlowEstimator
 from isomer.media import Frame, FrameSource, Look, Output, Segmented, Writer, find_output, open_frames, open_outputs
+from isomer.media.image import MAX_PIXELS
 from isomer.segment.objects import track_objects
 from isomer.segment.segmenter import Segmenter
 
@@ -55,6 +56,7 @@ def segment_video(
     smoothing: float = 1.0,
     batch: int = 1,
     objects: bool = False,
+    max_pixels: int = MAX_PIXELS,
     progress: bool = False,
 ) -> Summary:
     """Segment the primary object of a video and write what is asked for.
@@ -80,6 +82,7 @@ def segment_video(
         batch: key frames that go through the network together, which pays on a GPU.
         objects: tell objects apart, each with a number that stays its own over time, in the outputs that can
             hold several: overlays, previews, `palette`, `coco`, `youtube-vis` and `polygons`.
+        max_pixels: the most that a frame may have.
         progress: show a bar on standard error.
 
     Raises:
@@ -89,7 +92,7 @@ def segment_video(
         raise InputError(f"--threshold {threshold}: not between 0 and 1; 0.5 is the default")
     if stride < 1:
         raise InputError(f"--stride {stride}: not positive; 1 takes every frame")
-    source = open_frames(video)
+    source = open_frames(video, max_pixels)
     kinds = [find_output(kind) for kind in dict.fromkeys(outputs)]
     paths = _output_paths(source, output, kinds)
     frames = taken_frames(source, stride)

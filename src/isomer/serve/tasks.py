@@ -150,15 +150,10 @@ def _segmenter(options: ModelOptions) -> Segmenter:
 
 
 def _open(folder: Path, limits: Limits) -> FrameSource:
-    import cv2
-
     from isomer.media import open_frames
 
     frames = folder / "frames"
-    try:
-        return open_frames(frames if frames.is_dir() else folder / "video", max_pixels=limits.pixels)
-    except cv2.error as error:  # by OPENCV_IO_MAX_IMAGE_PIXELS, which the queue sets
-        raise InputError(f"frames: one has more than {limits.pixels} pixels; make them smaller") from error
+    return open_frames(frames if frames.is_dir() else folder / "video", max_pixels=limits.pixels)
 
 
 def _check_header(video: Path, limits: Limits) -> None:
@@ -170,8 +165,8 @@ def _check_header(video: Path, limits: Limits) -> None:
         raise InputError("video: not a video that can be read; give an MP4, WebM, MOV, MKV or AVI") from error
     with container:
         for stream in container.streams.video:
-            context = stream.codec_context
-            if not 0 < context.width * context.height <= limits.pixels:
+            context = stream.codec_context  # None where the codec is not known, which is said when frames are asked for
+            if context is not None and not 0 < context.width * context.height <= limits.pixels:
                 raise InputError(
                     f"video: pictures of more than {limits.pixels} pixels, or without a size; make it smaller"
                 )
