@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from isomer.evaluate import evaluate_vsod, evaluate_zvos
     from isomer.flow import FlowEstimator
+    from isomer.media import Segmented
     from isomer.model.checkpoint import load_checkpoint
     from isomer.model.zoo import create_model, list_models
     from isomer.segment import Segmenter, segment_video
 
+__version__ = "0.2.0"
+
 __all__ = [
     "FlowEstimator",
+    "Segmented",
     "Segmenter",
+    "__version__",
     "create_model",
     "evaluate_vsod",
     "evaluate_zvos",
@@ -28,6 +33,7 @@ __all__ = [
 
 _HOMES = {
     "FlowEstimator": "isomer.flow",
+    "Segmented": "isomer.media",
     "Segmenter": "isomer.segment",
     "create_model": "isomer.model.zoo",
     "evaluate_vsod": "isomer.evaluate",

@@ -197,13 +197,14 @@ class Options(OptionGroup):
 class VideoOptions(Options):
     """How a video becomes what is written: the options of `isomer.segment_video`."""
 
-    outputs: Sequence[str] = option(("overlay",), "what to write, one kind or several", kind=tuple)
+    outputs: Sequence[str] = option(("overlay",), "what to write: one or several kinds of output", kind=tuple)
     threshold: float = option(0.5, "probability from which on a pixel is of the object", low=0, high=1, is_open=True)
     stride: int = option(1, "take every N-th frame only", low=1)
     objects: bool = option(
         False,
         "tell objects apart, each with a number that stays its own over time, in the outputs that can hold several",
     )
+    max_pixels: int = option(2**26, "refuse frames of more than N pixels, which would take too much memory", low=1)
 
 
 def documented(group: type[OptionGroup]) -> Callable[[T], T]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -92,6 +93,15 @@ def test_the_command_leaves_with_all_that_it_said_and_its_code(name: str, code: 
     assert result.returncode == code
     assert result.stdout == (model_card(name) if code == 0 else "")
     assert ("unknown model" in result.stderr) == (code == 2)
+
+
+def test_names_that_the_terminal_cannot_show_are_said_in_escapes(folder: Path) -> None:
+    (folder / "scans").mkdir()
+    cv2.imwrite(str(folder / "scans" / "0.png"), np.full((32, 32), 255, np.uint8))
+    command = [sys.executable, "-m", "isomer.cli.main", "convert", "scans", "日本.zip"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
+    assert (result.returncode, result.stdout) == (0, b"1 frames: wrote \\u65e5\\u672c.zip\n")
 
 
 def test_segment_writes_an_overlay_next_to_the_video_and_says_so(run: Run, folder: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from numpy.typing import NDArray
 from isomer.data.clip import SceneFrames, write_clip
 from isomer.data.scene import Scene
 from isomer.errors import InputError
-from isomer.media import Frame, open_frames
+from isomer.media import Frame, Segmented, Writer, open_frames
 from isomer.media.image import read_gray, read_palette, write_image
-from isomer.media.writer import Writer
 from isomer.segment import Segmenter, segment_video
 from isomer.segment.objects import track_objects
+from isomer.segment.video import taken_frames
 
 
 @pytest.fixture
@@ -71,6 +72,20 @@ def test_stride_takes_every_nth_frame_at_its_time(clip: Path, weights: Path, tmp
         assert [picture.time for picture in file.decode(video=0)] == pytest.approx([0, 0.12, 0.24])
 
 
+def test_a_frame_that_is_taken_stays_until_the_next(images: list[np.ndarray]) -> None:
+    class Source:
+        path, size, fps, count = Path("clip.gif"), (256, 128), Fraction(10), 7
+
+        def __iter__(self) -> Iterator[Frame]:
+            for index in range(7):
+                yield Frame(index, images[index], index / 10, str(index), 0.1 if index < 6 else 2)
+
+    taken = list(taken_frames(Source(), 3))
+    assert [frame.index for frame in taken] == [0, 3, 6]
+    assert [frame.duration for frame in taken] == pytest.approx([0.3, 0.3, 2])
+    assert [frame.duration for frame in taken_frames(Source(), 4)] == pytest.approx([0.4, 2.2])
+
+
 def test_a_folder_of_images_is_a_video(scene: Scene, weights: Path, tmp_path: Path) -> None:
     for index in range(3):
         write_image(tmp_path / "shots" / f"shot{index}.png", scene.render(index)[0])
@@ -122,10 +137,10 @@ def test_a_failure_midway_leaves_neither_files_nor_threads(
 ) -> None:
     write = Writer.write
 
-    def failing(self: Writer, frame: Frame, probability: NDArray[np.float32]) -> None:
-        if frame.index == 3:
+    def failing(self: Writer, result: Segmented) -> None:
+        if result.index == 3:
             raise OSError("disk full")
-        write(self, frame, probability)
+        write(self, result)
 
     monkeypatch.setattr(Writer, "write", failing)
     with pytest.raises(OSError, match="disk full") as caught:

@@ -17,11 +17,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import av
+import numpy as np
 import pytest
 import stand_ins
 from serving import JobQueue, Start, TestClient, create_app, encode, listening, moving_square, submit, wait
 
 from isomer.errors import InputError
+from isomer.media import Frame
 from isomer.media.image import encode_image
 from isomer.options import VideoOptions, options_of
 from isomer.serve import server, tasks
@@ -111,6 +113,13 @@ def test_frames_and_pixels_are_limited(start: Start, tmp_path: Path, clip: Path)
     assert (response.status_code, "pixels" in response.text) == (422, True)
 
 
+def test_a_video_that_cannot_be_decoded_is_refused_with_the_reason(start: Start, clip: Path) -> None:
+    client = start(stand_ins.quick)
+    for codec, said in (b"encv", "video: is encrypted"), (b"xyz1", "video: its codec"):
+        response = client.post("/v1/jobs", files={"video": clip.read_bytes().replace(b"avc1", codec)})
+        assert (response.status_code, said in response.text) == (422, True)
+
+
 def test_a_header_that_lies_about_the_size_is_refused(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "lying.avi"
     with av.open(str(path), "w") as container:
@@ -144,9 +153,10 @@ def test_a_container_that_lies_about_its_length_is_stopped(tmp_path: Path, clip:
     class Lying:
         path, size, fps, count = tmp_path / "video", (96, 64), 25, 3
 
-        def __iter__(self) -> Iterator[object]:
+        def __iter__(self) -> Iterator[Frame]:
+            image = np.zeros((64, 96, 3), np.uint8)
             for index in range(10**9):
-                yield type("Frame", (), {"index": index})
+                yield Frame(index, image, index / 25, f"{index:05d}")
 
     with pytest.raises(InputError, match="more than 5 frames"):
         for _ in tasks._bounded(Lying(), 5):  # type: ignore[arg-type]

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from isomer.benchmark.parts import part_timer
 from isomer.errors import InputError
 from isomer.flow import create_flow, flow_to_image, moving_frames
-from isomer.media import Frame, OverlayVideoWriter, open_frames
+from isomer.machine import processor
+from isomer.media import OUTPUTS, Frame, Segmented, open_frames, open_output
 from isomer.media.resize import network_size, resize_image
 from isomer.model.weights import find_checkpoint
 from isomer.model.zoo import create_model
@@ -153,7 +154,7 @@ def benchmark(
 def machine() -> dict[str, Any]:
     """Describe what the figures were measured on."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "gpu": _gpu(),
         "system": platform.platform(),
@@ -237,10 +238,10 @@ class _Run:
         probability = _disc(*open_frames(video).size)
         with (
             tempfile.TemporaryDirectory() as folder,
-            OverlayVideoWriter(Path(folder) / "overlay.mp4", open_frames(video)) as writer,
+            open_output(OUTPUTS["overlay"], Path(folder) / "overlay.mp4", open_frames(video)) as writer,
         ):
             for frame in frames:
-                self._timed("overlay and encode", partial(writer.write, frame, probability))
+                self._timed("overlay and encode", partial(writer.write, Segmented.of(frame, probability)))
 
     def path(self, video: str | Path) -> None:
         options = self.result.configuration.of(Options)
@@ -295,9 +296,3 @@ def _gpu() -> str | None:
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    names = [line for line in info.read_text().splitlines() if "model name" in line] if info.is_file() else []
-    return names[0].partition(":")[2].strip() if names else platform.processor()

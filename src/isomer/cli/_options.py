@@ -30,6 +30,16 @@ def add_options(
     for name, said in options_of(group).items():
         if name not in without and (name in only or not only):
             parser.add_argument(flag(name), dest=name, default=said.default, **_more(said))
+            if name == "outputs":
+                _list_outputs(parser)
+
+
+def _list_outputs(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Say below all arguments what kinds of output there are."""
+    from isomer.media import OUTPUTS
+
+    kinds = (f"  {kind:<15}{output.help}" for kind, output in OUTPUTS.items())
+    parser.epilog = "\n".join(("kinds of output:", *kinds))  # type: ignore[union-attr]
 
 
 def _more(said: Option) -> dict[str, Any]:
@@ -39,8 +49,8 @@ def _more(said: Option) -> dict[str, Any]:
     if said.kind is tuple:
         from isomer.media import OUTPUTS  # by verbs that need it anyway
 
-        help_ = f"{said.help}: {', '.join(OUTPUTS)} (default: {' '.join(said.default)})"
-        return {"nargs": "+", "choices": tuple(OUTPUTS), "metavar": "KIND", "help": help_}
+        default = f" (default: {' '.join(said.default)})"
+        return {"nargs": "+", "choices": tuple(OUTPUTS), "metavar": "KIND", "help": said.help + default}
     default = "" if said.default is None else " (default: %(default)s)"
     more = {"metavar": "N"} if said.kind is int else {}
     return more | {"type": lambda text: convert(text, said.kind), "help": said.help + default}

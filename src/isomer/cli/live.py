@@ -39,31 +39,32 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from isomer.errors import InputError
-    from isomer.media import create_writer
+    from isomer.media import Look, Segmented, find_output, open_outputs
     from isomer.media.live import OverlayWindow, open_live
     from isomer.segment import Segmenter
     from isomer.segment.objects import track_objects
     from isomer.segment.video import output_paths
 
     options = chosen(VideoOptions, arguments)
-    source = open_live(arguments.source)
-    paths = output_paths(source, arguments.out, options.outputs) if arguments.out else {}
+    source = open_live(arguments.source, arguments.seconds, options.max_pixels)
+    kinds = [find_output(kind) for kind in dict.fromkeys(options.outputs)] if arguments.out else []
+    paths = output_paths(source, arguments.out, kinds) if arguments.out else ()
+    look = Look(options.threshold)
     latencies = []
     with ExitStack() as stack:
-        writers = [
-            stack.enter_context(create_writer(kind, path, source, options.threshold)) for kind, path in paths.items()
-        ]
-        window = stack.enter_context(closing(OverlayWindow(options.threshold))) if arguments.show else None
+        writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, look))
+        window = stack.enter_context(closing(OverlayWindow(look))) if arguments.show else None
         segmenter = Segmenter(**options.of(Options) | _PROMPT)
         segmenter.warm_up(*source.size)
         maps = stack.enter_context(closing(segmenter.predict(source)))
         with suppress(KeyboardInterrupt):  # how a person ends a camera
             for frame, *found in track_objects(maps, options.threshold) if options.objects else maps:
+                result = Segmented.of(frame, *found)
                 for writer in writers:
-                    writer.write(frame, *found)
-                is_wanted = window is None or window.show(frame, *found)
+                    writer.write(result)
+                is_wanted = window is None or window.show(result)
                 latencies.append(source.age(frame))
-                if not is_wanted or frame.time >= arguments.seconds:
+                if not is_wanted:
                     break
         if not latencies:
             raise InputError(f"{arguments.source}: gave no frame; check the source")
@@ -73,6 +74,6 @@ def run(arguments: argparse.Namespace) -> int:
         arguments,
         f"{len(latencies)} of {source.arrived} frames, {len(latencies) / max(seconds, 1e-9):.1f} a second; "
         f"latency {median:.0f} ms (median), {p95:.0f} ms (95th percentile)"
-        + (f"; wrote {', '.join(map(str, paths.values()))}" if paths else ""),
+        + (f"; wrote {', '.join(map(str, paths))}" if paths else ""),
     )
     return 0

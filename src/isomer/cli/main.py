@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import io
 import logging
 import os
 import pkgutil
@@ -30,13 +31,13 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     """Collect the verbs: a module's docstring is its help, `add_arguments` and `run` do the rest.
 
     Args:
-        only: declare the arguments of this verb alone: those of others may take long.
+        only: the verb whose arguments are declared, for some need imports that take time; None is all verbs.
     """
     parser = _Parser(
         prog="isomer",
         description="Zero-shot video object segmentation: the primary object's mask in every frame.",
     )
-    parser.add_argument("--version", action=_Version)
+    parser.add_argument("--version", action="version", version=f"isomer {isomer.__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for name in _VERBS:
         verb = import_module(f"isomer.cli.{name}")
@@ -56,13 +57,19 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code: 2 for bad input, said in one line."""
-    argv = sys.argv[1:] if argv is None else argv
     warnings.formatwarning = _one_line
     logging.basicConfig(format="isomer: %(message)s")
     log = logging.getLogger("isomer")
     log.setLevel(logging.INFO)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may hold what its encoding does not
+            stream.reconfigure(errors="backslashreplace")
+    words = sys.argv[1:] if argv is None else argv
+    verb = next((word for word in words if not word.startswith("-")), "")
     try:
-        arguments = _parsed(argv)
+        if verb not in ("", "doctor"):  # which says more
+            _hint()
+        arguments = _parsed(verb, words)
         if arguments.quiet or arguments.verbose:
             log.setLevel(logging.WARNING if arguments.quiet else logging.DEBUG)
         code = int(arguments.run(arguments))
@@ -72,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(f"{flag(error.argument)} {error.value}: {error.problem}")
     except InputError as error:
         return _failed(str(error))
+    except ImportError as error:
+        return _failed(f"{error}; isomer doctor says what is wrong here")
     except KeyboardInterrupt:
         print("isomer: interrupted", file=sys.stderr)
         return 130
@@ -99,31 +108,17 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"isomer: {message}; see {self.prog} --help\n")
 
 
-class _Version(argparse.Action):
-    """Look the version up only when it is asked for: that takes longer than all verbs' arguments."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str):
-        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help="show the version and leave")
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib import metadata
-
-        print(f"isomer {metadata.version('isomer-vos')}")
-        parser.exit()
-
-
 def _add_verbosity(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("-q", "--quiet", action="store_true", help="print warnings and failures only")
     group.add_argument("-v", "--verbose", action="store_true", help="tell more, and where an error came from")
 
 
-def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+def _parsed(verb: str, words: Sequence[str]) -> argparse.Namespace:
     """Parse a command line; suggest what may be meant by a verb or an option that is not there."""
-    verb = next((word for word in argv if not word.startswith("-")), "")
     if verb and verb not in _VERBS:
         raise InputError(f"{verb}: no such verb{_suggestion(verb, _VERBS)}; isomer --help lists them")
-    arguments, unknown = build_parser(verb).parse_known_args(argv)
+    arguments, unknown = build_parser(verb).parse_known_args(words)
     if unknown:
         word = unknown[0].partition("=")[0]
         known = [string for action in arguments.parser._actions for string in action.option_strings]
@@ -138,10 +133,18 @@ def _suggestion(word: str, known: Sequence[str]) -> str:
 
 
 def _failed(message: str) -> int:
-    """Print what was wrong with the input, if much is to be told with the traceback, and return the exit code."""
+    """Print what was wrong, where much is to be told with the traceback, and return the exit code."""
     logging.getLogger("isomer").debug("", exc_info=True)
     print(f"isomer: {message}", file=sys.stderr)
     return 2
+
+
+def _hint() -> None:
+    """Say where OpenCV smells: what it then does or raises tells nobody why."""
+    from isomer.doctor.installation import check_opencv
+
+    if smell := check_opencv():
+        warnings.warn(f"{smell}; isomer doctor says more", stacklevel=1)
 
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> str:

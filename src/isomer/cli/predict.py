@@ -17,6 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments: maps of all frames have no threshold, no stride and no objects."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder to write")
+    parser.add_argument(
+        "--sequences",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="predict only these: names, a file with one a line, or davis16-val (default: all)",
+    )
     add_options(parser, Options)
     add_json_argument(parser)
 
@@ -33,10 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
     weights = find_checkpoint(arguments.model)
     settings = options | {"weights": weights and hashlib.sha256(weights.read_bytes()).hexdigest()}
     del settings["ahead"]  # which no map depends on
-    check_dataset(arguments.dataset, arguments.out, settings)
+    check_dataset(arguments.dataset, arguments.out, settings, arguments.sequences)
     segmenter = Segmenter(**options)
     sequences = []
-    for done in predict_dataset(arguments.dataset, arguments.out, segmenter, settings):
+    for done in predict_dataset(arguments.dataset, arguments.out, segmenter, settings, arguments.sequences):
         sequences.append(vars(done))
         if not (arguments.quiet or arguments.json):
             state = "already done" if done.skipped else "written"

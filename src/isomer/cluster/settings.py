@@ -9,17 +9,13 @@ from pathlib import Path
 from isomer.cluster.shards import WARM_UP
 from isomer.errors import ArgumentError
 from isomer.flow import ANCHOR
-from isomer.media import OUTPUTS
+from isomer.media import OUTPUTS, pictures
+from isomer.media.pictures import Picture
 from isomer.options import VideoOptions, option
 
-_KEPT = {
-    "probabilities": "probabilities",
-    "cutout": "cutouts",
-    "cutouts": "cutouts",
-    "prores": "cutouts",
-}
-# Which machine does the work, and in what portions.
-_NOT_IN_OUTPUTS = ("backend", "device", "batch", "ahead", "shard")
+_KEPT: dict[Picture, str] = {pictures.probabilities: "probabilities", pictures.cutout: "cutouts"}
+# Which machine does the work, in what portions, and what it refuses.
+_NOT_IN_OUTPUTS = ("backend", "device", "batch", "ahead", "max_pixels", "shard")
 
 
 def kept(kind: str) -> str:
@@ -27,7 +23,7 @@ def kept(kind: str) -> str:
 
     It has eight bits a pixel that tell all the other needs: levels, opacity, or else only the mask.
     """
-    return _KEPT.get(kind, "masks")
+    return _KEPT.get(OUTPUTS[kind].picture, "masks")
 
 
 @dataclass(frozen=True)

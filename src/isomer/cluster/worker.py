@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -22,9 +22,10 @@ from isomer.cluster.inputs import Video
 from isomer.cluster.settings import Settings, kept
 from isomer.cluster.shards import WARM_UP, PairedFlow, Shard, look_ahead
 from isomer.errors import InputError
-from isomer.files import atomic_path
+from isomer.files import atomic_path, remove_unfinished
 from isomer.flow import create_flow
-from isomer.media import OUTPUTS, Frame, FrameSource, Labels, Writer, create_writer, open_frames
+from isomer.media import OUTPUTS, Frame, FrameSource, Labels, Look, Segmented, Writer, open_frames, open_outputs
+from isomer.media.containers import PNGFolder
 from isomer.media.image import decode_stored, read_bytes
 from isomer.options import Options
 from isomer.segment import Segmenter
@@ -116,7 +117,7 @@ class Worker:
     def segment(self, video: Video) -> Done | TooLong:
         """Segment a video, unless it is too long."""
         settings = self._settings
-        source = open_frames(video.path)
+        source = open_frames(video.path, self._settings.max_pixels)
         taken = 0 if source.count is None else -(-source.count // settings.stride)
         if 0 < settings.shard < taken:
             return TooLong(taken)
@@ -136,7 +137,7 @@ class Worker:
         if had and shard.step is None:
             return PartDone(had)
         folder.mkdir(parents=True, exist_ok=True)
-        source = open_frames(video.path)
+        source = open_frames(video.path, self._settings.max_pixels)
         beyond = look_ahead(settings.max_step, settings.key_interval)
         last = None if shard.stop is None else (shard.stop + beyond) * stride
         frames = islice(source, max(0, shard.seam - WARM_UP) * stride, last, stride)
@@ -144,10 +145,9 @@ class Worker:
         pairs: list[int] = []
         right = 0  # key frames in a row that a repair pairs as they were
         with ExitStack() as stack:
-            writers = [
-                stack.enter_context(create_writer(kind, folder / kind, source, settings.threshold))
-                for kind in settings.kept
-            ]
+            shared = partial(PNGFolder, is_shared=True)  # with the other parts
+            parts = [(OUTPUTS[kind]._replace(container=shared), folder / kind) for kind in settings.kept]
+            writers = stack.enter_context(open_outputs(parts, source, Look(settings.threshold)))
             for frame, probability in stack.enter_context(closing(self._segmenter.predict(frames))):
                 position = frame.index // stride
                 if position < shard.seam:
@@ -163,7 +163,7 @@ class Worker:
                     break
                 if position >= shard.start:
                     for writer in writers:
-                        writer.write(frame, probability)
+                        writer.write(Segmented.of(frame, probability))
         with atomic_path(record) as temporary:
             temporary.write_text(json.dumps(pairs))
         return PartDone(pairs)
@@ -171,13 +171,13 @@ class Worker:
     def join(self, video: Video, folder: Path) -> Done:
         """Write the outputs of a video whose parts are all in `folder`, and remove that."""
         settings = self._settings
-        source = open_frames(video.path)
+        source = open_frames(video.path, self._settings.max_pixels)
         count = 0
         with self._writers(video, source) as writers:
             for frame, labels in self._numbered(taken_frames(source, settings.stride), folder):
                 for kind, writer in writers.items():
                     file = folder / kept(kind) / f"{frame.name}.png"
-                    writer.write(frame, _probability(kind, file, settings.threshold), labels)
+                    writer.write(Segmented.of(frame, _probability(kind, file, settings.threshold), labels))
                 count += 1
         shutil.rmtree(folder, ignore_errors=True)
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
@@ -193,13 +193,13 @@ class Worker:
 
     @contextmanager
     def _writers(self, video: Video, source: FrameSource) -> Iterator[dict[str, Writer]]:
-        with ExitStack() as stack:
-            writers = {}
-            for kind in dict.fromkeys(self._settings.outputs):
-                path = video.target.with_name(video.target.name + OUTPUTS[kind].suffix)
-                _remove_unfinished(path)
-                writers[kind] = stack.enter_context(create_writer(kind, path, source, self._settings.threshold))
-            yield writers
+        kinds = tuple(dict.fromkeys(self._settings.outputs))
+        outputs = [OUTPUTS[kind] for kind in kinds]
+        paths = [video.target.with_name(video.target.name + output.suffix) for output in outputs]
+        for path in paths:
+            remove_unfinished(path)  # only one worker at a time writes it
+        with open_outputs(zip(outputs, paths, strict=True), source, Look(self._settings.threshold)) as writers:
+            yield dict(zip(kinds, writers, strict=True))
 
 
 def _probability(kind: str, file: Path, threshold: float) -> NDArray[np.float32]:
@@ -208,11 +208,3 @@ def _probability(kind: str, file: Path, threshold: float) -> NDArray[np.float32]
     if kept(kind) == "cutouts":  # the middle of what gives this opacity
         return np.asarray((levels[..., 3] - 127) / 510 + threshold, np.float32)
     return np.asarray(levels / 255, np.float32)
-
-
-def _remove_unfinished(path: Path) -> None:
-    """Remove what a worker that was killed left of an output; only one worker at a time writes it."""
-    for stem, suffix in {(path.stem, path.suffix), (path.name, "")}:
-        for folder in (path.parent, path):
-            for left in folder.glob(f".{glob.escape(stem)}-{'?' * 8}{suffix}"):
-                shutil.rmtree(left) if left.is_dir() else left.unlink()

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from isomer.data.kitti import write_kitti_flow
 from isomer.data.scene import Scene
-from isomer.media import Frame, Labels, MaskVideoWriter
+from isomer.media import OUTPUTS, Frame, Output, Segmented, open_outputs, pictures
+from isomer.media.containers import h264
 from isomer.media.image import write_image
-from isomer.media.writer import VideoWriter
+
+_VIDEO = Output(pictures.image, h264, ".mp4", "H.264 video, the frames as they are", shows_video=True)
 
 
 class SceneFrames:
@@ -43,28 +45,20 @@ class SceneFrames:
             yield Frame(index, image, float(index / self.fps), f"{index:05d}"), mask
 
 
-class _PlainVideoWriter(VideoWriter):
-    """The video as it is: H.264."""
-
-    def _picture(
-        self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
-    ) -> NDArray[np.uint8]:
-        return image
-
-
 def write_clip(frames: SceneFrames, video: Path, mask_video: Path | None = None) -> None:
     """Write a scene as an H.264 video and its mask, white on black, as another.
 
     Raises:
         InputError: an output cannot be written.
     """
-    with _PlainVideoWriter(video, frames) as plain:
-        for frame, mask in frames.with_masks():
-            plain.write(frame, (mask / 255).astype(np.float32))
+    outputs = [(_VIDEO, video)]
     if mask_video is not None:
-        with MaskVideoWriter(mask_video, frames) as masks:
-            for frame, mask in frames.with_masks():
-                masks.write(frame, (mask / 255).astype(np.float32))
+        outputs.append((OUTPUTS["mask"], mask_video))
+    with open_outputs(outputs, frames) as writers:
+        for frame, mask in frames.with_masks():
+            result = Segmented.of(frame, (mask / 255).astype(np.float32))
+            for writer in writers:
+                writer.write(result)
 
 
 def write_sequence(frames: SceneFrames, folder: Path) -> None:

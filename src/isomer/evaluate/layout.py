@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from isomer.errors import InputError
-from isomer.evaluate.protocols import DAVIS16_VAL
+from isomer.media.folder import natural_order
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -43,7 +42,7 @@ def find_sequences(folder: str | Path) -> Sequences:
         raise InputError(f"{folder}: no such folder; give a folder of sequences")
     root = next((folder / name for name in _ROOTS if (folder / name).is_dir()), folder)
     sequences = {}
-    for child in sorted(filter(Path.is_dir, root.iterdir()), key=lambda path: _natural(path.name)):
+    for child in sorted(filter(Path.is_dir, root.iterdir()), key=lambda path: natural_order(path.name)):
         inner = next((child / name for name in _ANNOTATION_FOLDERS if (child / name).is_dir()), child)
         if frames := _frames(inner):
             sequences[child.name] = frames
@@ -57,44 +56,10 @@ def find_sequences(folder: str | Path) -> Sequences:
     return sequences
 
 
-def select_sequences(sequences: Sequences, names: list[str]) -> Sequences:
-    """Keep the named sequences, in the dataset's order.
-
-    Args:
-        sequences: all of them.
-        names: sequence names, `davis16-val`, or text files of one sequence a line (or in the form of DAVIS'
-            ImageSets, whose lines start with an image's path).
-
-    Raises:
-        InputError: a name is none of these, or a file cannot be read.
-    """
-    wanted: list[str] = []
-    for name in names:
-        if name in sequences:
-            wanted.append(name)
-        elif name == "davis16-val":
-            wanted.extend(DAVIS16_VAL)
-        elif Path(name).is_file():
-            wanted.extend(_listed(Path(name)))
-        else:
-            raise InputError(f"{name}: neither a sequence of the ground truth nor a file that lists some")
-    if missing := [name for name in wanted if name not in sequences]:
-        raise InputError(f"ground truth: no annotation of {', '.join(missing)}; check the folder and the list")
-    return {name: frames for name, frames in sequences.items() if name in wanted}
-
-
-def _listed(path: Path) -> list[str]:
-    try:
-        lines = [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a list of sequences ({error}); give a text file") from error
-    return list(dict.fromkeys(Path(line).parent.name if "/" in line else line for line in lines))
-
-
 def _frames(folder: Path) -> dict[str, Path]:
     frames: dict[str, Path] = {}
     files = (file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
-    for file in sorted(files, key=lambda path: _natural(path.name)):
+    for file in sorted(files, key=lambda path: natural_order(path.name)):
         name = file.stem
         for ending in _ANNOTATION_ENDINGS:
             name = name.removesuffix(ending)
@@ -102,8 +67,3 @@ def _frames(folder: Path) -> dict[str, Path]:
             raise InputError(f"{file}: the same frame as {frames[name].name}; keep one of them")
         frames[name] = file
     return frames
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key that puts frame2 before frame10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

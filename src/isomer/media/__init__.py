@@ -2,33 +2,24 @@
 
 from isomer.media.frame import Frame, FrameSource
 from isomer.media.labels import Labels
-from isomer.media.outputs import OUTPUTS, create_writer, default_path
+from isomer.media.outputs import OUTPUTS, Output, Writer, find_output, open_output, open_outputs
+from isomer.media.pictures import Look
 from isomer.media.reader import open_frames
+from isomer.media.segmented import Segmented
 from isomer.media.video import DamagedVideoWarning
-from isomer.media.writer import (
-    CutoutFolderWriter,
-    CutoutVideoWriter,
-    MaskFolderWriter,
-    MaskVideoWriter,
-    OverlayVideoWriter,
-    ProbabilityFolderWriter,
-    Writer,
-)
 
 __all__ = [
     "OUTPUTS",
-    "CutoutFolderWriter",
-    "CutoutVideoWriter",
     "DamagedVideoWarning",
     "Frame",
     "FrameSource",
     "Labels",
-    "MaskFolderWriter",
-    "MaskVideoWriter",
-    "OverlayVideoWriter",
-    "ProbabilityFolderWriter",
+    "Look",
+    "Output",
+    "Segmented",
     "Writer",
-    "create_writer",
-    "default_path",
+    "find_output",
     "open_frames",
+    "open_output",
+    "open_outputs",
 ]

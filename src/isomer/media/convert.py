@@ -8,10 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from isomer.errors import ArgumentError, InputError
+from isomer.media import segmented
 from isomer.media.folder import DEFAULT_FPS
 from isomer.media.frame import FrameSource
 from isomer.media.masks import MaskSource, Segmented, open_masks
-from isomer.media.outputs import OUTPUTS, create_writer
+from isomer.media.outputs import find_output, open_output
+from isomer.media.pictures import Look
 from isomer.media.reader import open_frames
 from isomer.options import VideoOptions, options_of
 
@@ -35,7 +37,7 @@ def convert_masks(
     *,
     video: str | Path | None = None,
     fps: Fraction = DEFAULT_FPS,
-    threshold: float = 0.5,
+    threshold: float = VideoOptions.threshold,
 ) -> int:
     """Write masks in another format.
 
@@ -62,7 +64,8 @@ def convert_masks(
     options_of(VideoOptions)["threshold"].check("threshold", threshold)
     if fps <= 0:
         raise ArgumentError("fps", fps, f"not positive; {DEFAULT_FPS} is the default")
-    if kind in OUTPUTS and OUTPUTS[kind].writer.needs_pictures and video is None:
+    made = find_output(kind)
+    if made.shows_video and video is None:
         raise InputError(f"{output}: {kind} shows the pictures too; give the video as well")
     if output.resolve() == Path(masks).resolve():
         raise InputError(f"{output}: is the input itself; choose another output")
@@ -70,9 +73,9 @@ def convert_masks(
     pictures = None if video is None else open_frames(video)
     frames = iter(source) if pictures is None else _with_pictures(source, pictures)
     count, highest = 0, 0.0
-    with create_writer(kind, output, pictures or source, threshold) as writer:
+    with open_output(made, output, pictures or source, Look(threshold)) as writer:
         for frame, probability, labels in frames:
-            writer.write(frame, probability, labels)
+            writer.write(segmented.Segmented.of(frame, probability, labels))
             highest = max(highest, float(probability.max()))
             count += 1
     if 0 < highest < threshold:
@@ -85,12 +88,13 @@ def convert_masks(
 
 
 def _with_pictures(masks: MaskSource, video: FrameSource) -> Iterator[Segmented]:
-    if video.size != masks.size:
+    width, height = video.size
+    if masks.size not in (video.size, (width + width % 2, height + height % 2)):  # mask videos have even sides
         of_masks, of_frames = (f"{width}x{height}" for width, height in (masks.size, video.size))
         raise InputError(f"{masks.path}: {of_masks} but the video is {of_frames}; give masks of its size")
     try:
         for frame, (_, probability, labels) in zip(video, masks, strict=True):
-            yield frame, probability, labels
+            yield frame, probability[:height, :width], None if labels is None else labels[:height, :width]
     except ValueError as error:
         if isinstance(error, InputError):
             raise

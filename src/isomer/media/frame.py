@@ -21,12 +21,14 @@ class Frame:
         image: contiguous uint8 RGB [H, W, 3], upright.
         time: seconds since the first frame; strictly increasing over a source.
         name: stem for the frame's own files: the image's stem in a folder, the five-digit index in a video.
+        duration: seconds until the next frame, and of the last frame those for which it stays; 0 where nobody knows.
     """
 
     index: int
     image: NDArray[np.uint8]
     time: float
     name: str
+    duration: float = 0.0
 
 
 class Source(Protocol):

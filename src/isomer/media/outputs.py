@@ -1,79 +1,186 @@
-"""The outputs by name: what writes each, and where it goes."""
+"""The outputs: which picture goes into which container."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from isomer.errors import InputError
-from isomer.media.coco import COCOWriter, PolygonWriter, YouTubeVISWriter
+from isomer.files import Stage
+from isomer.media import containers, pictures
+from isomer.media.containers import Container
 from isomer.media.frame import Source
-from isomer.media.writer import (
-    CutoutFolderWriter,
-    CutoutVideoWriter,
-    GIFWriter,
-    MaskFolderWriter,
-    MaskVideoWriter,
-    OverlayVideoWriter,
-    PaletteFolderWriter,
-    ProbabilityFolderWriter,
-    ProResWriter,
-    WebPWriter,
-    Writer,
-    ZipWriter,
-)
+from isomer.media.image import encode_palette
+from isomer.media.pictures import DEFAULT_LOOK, Look, Picture
+from isomer.media.segmented import Segmented
 
 
 class Output(NamedTuple):
-    """A kind of output: what writes it, and the suffix that makes its name from the input's."""
+    """A kind of output.
 
-    writer: type[Writer]
+    Attributes:
+        picture: draws what it shows of a frame.
+        container: opens what the pictures go into; see `Container` for the arguments.
+        suffix: what its name has more than the input's.
+        help: what it is, in a few words.
+        shows_video: whether it shows the frames themselves, not only what was found.
+    """
+
+    picture: Picture
+    container: Callable[[Path, Source, Stage], Container]
     suffix: str
+    help: str
+    shows_video: bool = False
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder, not a file."""
+        return not Path(self.suffix).suffix
+
+    def default_path(self, source: Source) -> Path:
+        """Where it goes unless told: beside the input, `clip.mp4` giving `clip_overlay.mp4`."""
+        path = source.path
+        if path.name in ("", ".."):
+            path = path.resolve()
+        stem = path.name if path.is_dir() else path.stem
+        return path.with_name(stem + self.suffix)
 
 
-OUTPUTS: dict[str, Output] = {
-    "overlay": Output(OverlayVideoWriter, "_overlay.mp4"),
-    "mask": Output(MaskVideoWriter, "_mask.mp4"),
-    "masks": Output(MaskFolderWriter, "_masks"),
-    "probabilities": Output(ProbabilityFolderWriter, "_probabilities"),
-    "cutout": Output(CutoutVideoWriter, "_cutout.webm"),
-    "cutouts": Output(CutoutFolderWriter, "_cutouts"),
-    "prores": Output(ProResWriter, "_cutout.mov"),
-    "gif": Output(GIFWriter, "_preview.gif"),
-    "webp": Output(WebPWriter, "_preview.webp"),
-    "zip": Output(ZipWriter, "_masks.zip"),
-    "palette": Output(PaletteFolderWriter, "_palette"),
-    "coco": Output(COCOWriter, "_coco.json"),
-    "youtube-vis": Output(YouTubeVISWriter, "_youtube_vis.json"),
-    "polygons": Output(PolygonWriter, "_polygons.json"),
+OUTPUTS = {
+    "overlay": Output(
+        pictures.overlay,
+        containers.h264,
+        "_overlay.mp4",
+        "H.264 video, the object tinted and outlined, the rest dimmed",
+        shows_video=True,
+    ),
+    "mask": Output(
+        pictures.mask,
+        partial(containers.h264, preset="ultrafast"),  # makes it no larger
+        "_mask.mp4",
+        "H.264 video, the object white, the rest black",
+    ),
+    "masks": Output(
+        pictures.mask, containers.PNGFolder, "_masks", "folder of gray PNGs, 255 on the object and 0 elsewhere"
+    ),
+    "probabilities": Output(
+        pictures.probabilities, containers.PNGFolder, "_probabilities", "folder of gray PNGs, 255 times the probability"
+    ),
+    "cutout": Output(
+        pictures.cutout,
+        containers.vp9,
+        "_cutout.webm",
+        "VP9 video with alpha, the object on transparent",
+        shows_video=True,
+    ),
+    "cutouts": Output(
+        pictures.cutout,
+        containers.PNGFolder,
+        "_cutouts",
+        "folder of RGBA PNGs with straight alpha, the object on transparent",
+        shows_video=True,
+    ),
+    "prores": Output(
+        pictures.cutout,
+        containers.prores,
+        "_cutout.mov",
+        "ProRes 4444 video with straight 16-bit alpha, the object on transparent",
+        shows_video=True,
+    ),
+    "gif": Output(
+        pictures.overlay,
+        containers.GIF,
+        "_preview.gif",
+        "looping GIF of the overlay, at most 480 pixels and 10 frames a second",
+        shows_video=True,
+    ),
+    "webp": Output(
+        pictures.overlay,
+        containers.WebP,
+        "_preview.webp",
+        "looping WebP of the overlay, at most 480 pixels and 10 frames a second",
+        shows_video=True,
+    ),
+    "zip": Output(pictures.mask, containers.PNGZip, "_masks.zip", "zip of gray PNGs, the same as those of masks"),
+    "palette": Output(
+        pictures.numbers,
+        partial(containers.PNGFolder, encode=encode_palette),
+        "_palette",
+        "folder of palette PNGs as DAVIS annotates: the values are object numbers",
+    ),
+    "coco": Output(pictures.numbers, containers.COCO, "_coco.json", "COCO JSON with compressed run lengths"),
+    "youtube-vis": Output(
+        pictures.numbers, containers.YouTubeVIS, "_youtube_vis.json", "YouTube-VIS JSON, a track an object"
+    ),
+    "polygons": Output(pictures.numbers, containers.Polygons, "_polygons.json", "COCO JSON with polygons"),
 }
-"""Outputs by name."""
+"""All kinds of output, by name."""
 
 
-def default_path(kind: str, source: Source) -> Path:
-    """Where an output of the kind goes unless told: beside the input, `clip.mp4` giving `clip_overlay.mp4`.
-
-    Raises:
-        InputError: there is no such kind.
-    """
-    path = source.path
-    if path.name in ("", ".."):
-        path = path.resolve()
-    stem = path.name if path.is_dir() else path.stem
-    return path.with_name(stem + _output(kind).suffix)
-
-
-def create_writer(kind: str, path: str | Path | None, source: Source, threshold: float = 0.5) -> Writer:
-    """Open the writer of an output by name (a key of OUTPUTS), at `path` or at its `default_path`.
+def find_output(kind: str) -> Output:
+    """Return a kind of output by its name.
 
     Raises:
-        InputError: there is no such kind, or the output cannot be written.
+        InputError: there is none of this name.
     """
-    writer = _output(kind).writer
-    return writer(default_path(kind, source) if path is None else path, source, threshold)
-
-
-def _output(kind: str) -> Output:
     if kind not in OUTPUTS:
         raise InputError(f"{kind}: no such output; choose from {', '.join(OUTPUTS)}")
     return OUTPUTS[kind]
+
+
+class Writer:
+    """An output that is open.
+
+    Attributes:
+        path: of the file or folder.
+    """
+
+    def __init__(self, picture: Picture, container: Container, look: Look) -> None:
+        self.path = container.path
+        self._picture = picture
+        self._container = container
+        self._look = look
+
+    def write(self, result: Segmented) -> None:
+        """Add the next frame.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        self._container.write(result, partial(self._picture, result, self._look))
+
+
+@contextmanager
+def open_outputs(
+    outputs: Iterable[tuple[Output, str | Path]], source: Source, look: Look = DEFAULT_LOOK
+) -> Iterator[list[Writer]]:
+    """Open the outputs of one run, each with its path, to be written frame by frame.
+
+    Leaving the context puts all of them in their places; an error, inside or on the way, leaves nothing of any and
+    what was there before. All are opened at once, so that what cannot be written is known before any work.
+
+    Args:
+        outputs: kinds, each with the file or folder to write.
+        source: where the frames come from.
+        look: of the pictures.
+
+    Raises:
+        InputError: an output cannot be written (also from leaving it), is the input itself, or has a suffix that is
+            not of its format.
+    """
+    with Stage() as stage, ExitStack() as stack:
+        writers = []
+        for output, path in outputs:
+            container = stack.enter_context(output.container(Path(path), source, stage))
+            writers.append(Writer(output.picture, container, look))
+        yield writers
+
+
+@contextmanager
+def open_output(output: Output, path: str | Path, source: Source, look: Look = DEFAULT_LOOK) -> Iterator[Writer]:
+    """Open one output; see `open_outputs`."""
+    with open_outputs([(output, path)], source, look) as (writer,):
+        yield writer

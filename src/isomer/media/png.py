@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ GRAY, PALETTE = 0, 3
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = ">IIBBBBB"
+_HEAD = 33  # bytes of the signature and the header's chunk
 _NONE, _SUB, _UP, _AVERAGE, _PAETH = range(5)  # filters of a row
 _MOST_SAMPLES = 1 << 23  # sums of so many bytes stay within 32 bits
 _NOT_AS_STORED = frozenset({b"acTL", b"eXIf", b"tRNS"})  # animation, orientation, transparency
@@ -69,8 +71,8 @@ def peek_kind(data: bytes) -> Kind | None:
 
 
 def peek_size(data: bytes) -> tuple[int, int] | None:
-    """Size (width, height) of the PNG that starts with `data`; None if it is none or may be turned."""
-    if not data.startswith(_SIGNATURE) or b"eXIf" in data or len(data) < 24:
+    """Size (width, height) of the PNG that starts with `data`, as stored; None if it is none."""
+    if not data.startswith(_SIGNATURE) or len(data) < 24:
         return None
     width, height = struct.unpack_from(">II", data, 16)
     return width, height
@@ -148,11 +150,33 @@ def recolour(png: Png, colour_type: int, palette: bytes | None = None) -> bytes:
     chunks = [(b"IHDR", bytes(header)), (b"IDAT", png.chunks.get(b"IDAT", b"")), (b"IEND", b"")]
     if palette is not None:
         chunks.insert(1, (b"PLTE", palette))
-    file = [_SIGNATURE]
-    for kind, content in chunks:
-        checksum = _zlib.crc32(content, _zlib.crc32(kind))
-        file += struct.pack(">I4s", len(content), kind), content, struct.pack(">I", checksum)
-    return b"".join(file)
+    return b"".join((_SIGNATURE, *(_chunk(kind, content) for kind, content in chunks)))
+
+
+def signed(data: bytes) -> bytes:
+    """The file of a PNG with the text `Software: Isomer`, by which what this program wrote is known."""
+    return data[:_HEAD] + _signature() + data[_HEAD:]
+
+
+def is_signed(path: Path) -> bool:
+    """Whether the file is a PNG that is `signed`.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    signature = _signature()
+    with path.open("rb") as file:
+        head = file.read(_HEAD + len(signature))
+    return head.startswith(_SIGNATURE) and head.endswith(signature)
+
+
+def _signature() -> bytes:
+    return _chunk(b"tEXt", b"Software\0Isomer")
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = _zlib.crc32(content, _zlib.crc32(kind))
+    return struct.pack(">I4s", len(content), kind) + content + struct.pack(">I", checksum)
 
 
 def _inflate(data: bytes, size: int) -> NDArray[np.uint8] | None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from isomer.errors import InputError
 from isomer.files import atomic_path
-from isomer.media import FrameSource, ProbabilityFolderWriter, open_frames
+from isomer.media import OUTPUTS, FrameSource, Segmented, open_frames, open_output
 from isomer.media.image import IMAGE_SUFFIXES, read_gray
 from isomer.segment.segmenter import Segmenter
+from isomer.selection import select_sequences
 
 # Where the frames of a sequence are: DAVIS, YouTube-VOS and others; DAVSOD, ViSal, MCL; ours; FBMS.
 _LAYOUTS = ("JPEGImages/480p/*", "JPEGImages/Full-Resolution/*", "JPEGImages/*", "*/Imgs", "*/frames", "*")
@@ -50,16 +51,18 @@ def find_frame_folders(dataset: str | Path) -> dict[str, Path]:
     raise InputError(f"{dataset}: no sequences found; give a folder laid out as DAVIS, FBMS or <sequence>/<frame>.jpg")
 
 
-def check_dataset(dataset: str | Path, output: str | Path, settings: Mapping[str, object]) -> dict[str, Path]:
+def check_dataset(
+    dataset: str | Path, output: str | Path, settings: Mapping[str, object], sequences: Sequence[str] = ()
+) -> dict[str, Path]:
     """Refuse what `predict_dataset` would refuse at its start, before a model is loaded and without writing.
 
     Returns:
-        The folder of frames of every sequence, by its name.
+        The folder of frames of every sequence to predict, by its name.
 
     Raises:
         InputError: as `predict_dataset`.
     """
-    folders = find_frame_folders(dataset)
+    folders = select_sequences(dataset, find_frame_folders(dataset), sequences)
     output = Path(output)
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: is a file, not a folder; choose another output")
@@ -70,7 +73,11 @@ def check_dataset(dataset: str | Path, output: str | Path, settings: Mapping[str
 
 
 def predict_dataset(
-    dataset: str | Path, output: str | Path, segmenter: Segmenter, settings: Mapping[str, object]
+    dataset: str | Path,
+    output: str | Path,
+    segmenter: Segmenter,
+    settings: Mapping[str, object],
+    sequences: Sequence[str] = (),
 ) -> Iterator[SequencePrediction]:
     """Write `<output>/<sequence>/<frame>.png` for every sequence, which is round(255 p), and say so one by one.
 
@@ -83,11 +90,12 @@ def predict_dataset(
         segmenter: does the work.
         settings: what the maps depend on, kept in `<output>/predictions.json`; an output made with other
             settings is refused.
+        sequences: predict only these; see `select_sequences`. All by default.
 
     Raises:
         InputError: the dataset is not understood, or the output cannot be written or has other settings.
     """
-    folders = check_dataset(dataset, output, settings)
+    folders = check_dataset(dataset, output, settings, sequences)
     output = Path(output)
     with atomic_path(output / _SETTINGS) as temporary:
         temporary.write_text(_text(settings))
@@ -97,9 +105,9 @@ def predict_dataset(
         names = {frame.stem for frame in _images(folder)}
         finished = all(_is_finished(target / f"{frame}.png", source) for frame in names)
         if not finished:
-            with ProbabilityFolderWriter(target, source) as writer:
+            with open_output(OUTPUTS["probabilities"], target, source) as writer:
                 for frame, probability in segmenter.predict(source):
-                    writer.write(frame, probability)
+                    writer.write(Segmented.of(frame, probability))
         yield SequencePrediction(name, target, len(names), finished)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from isomer.flow import DISFlow, Flow
 from isomer.flow.stream import colour_histogram, is_cut
 from isomer.media import Frame, Labels
+from isomer.options import VideoOptions
 
 # Share of the smaller of a region and an object that must coincide for the object to claim the region.
 _CLAIM = 0.1
@@ -249,7 +250,7 @@ class _Regions:
 
 
 def track_objects(
-    maps: Iterable[tuple[Frame, NDArray[np.float32]]], threshold: float = 0.5
+    maps: Iterable[tuple[Frame, NDArray[np.float32]]], threshold: float = VideoOptions.threshold
 ) -> Iterator[tuple[Frame, NDArray[np.float32], Labels]]:
     """Add the objects, uint8 [H, W], to each frame and its probability map, float32 [H, W].
 

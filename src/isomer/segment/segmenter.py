@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.flow import Flow, FlowEstimator, MovingFrame, create_flow, flow_to_image, moving_frames
+from isomer.machine import usable_cores
 from isomer.media import Frame
 from isomer.media.resize import network_size, resize_image
 from isomer.options import Options, documented
@@ -81,7 +81,7 @@ class Segmenter:
     ):
         Options(model, size, backend, device, flow, max_step, key_interval, views, smoothing, batch, ahead)  # checks
         _check_process()
-        self._backend = create_backend(model, backend, device, workers=_cores() if ahead else 1)
+        self._backend = create_backend(model, backend, device, workers=usable_cores() if ahead else 1)
         self._size = size
         self._flow = create_flow(flow) if isinstance(flow, str) else flow
         self._flow_turn, self._network_turn = Lock(), Lock()  # neither bears two threads at once
@@ -207,11 +207,6 @@ class Segmenter:
 def mirrored(flow: Flow) -> Flow:
     """Return the flow of the mirrored frames."""
     return np.ascontiguousarray(flow[:, ::-1] * np.array([-1, 1], np.float32))
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _check_process() -> None:

@@ -6,14 +6,14 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isomer.errors import ArgumentError, InputError
 from isomer.flow import FlowEstimator
-from isomer.media import OUTPUTS, Frame, FrameSource, Writer, create_writer, default_path, open_frames
+from isomer.media import Frame, FrameSource, Look, Output, Segmented, Writer, find_output, open_frames, open_outputs
 from isomer.options import Options, VideoOptions, documented
 from isomer.progress import Progress
 from isomer.segment.objects import track_objects
@@ -61,6 +61,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     threshold: float = VideoOptions.threshold,
     stride: int = VideoOptions.stride,
     objects: bool = VideoOptions.objects,
+    max_pixels: int = VideoOptions.max_pixels,
     progress: bool = False,
 ) -> Summary:
     """Segment the primary object of a video and write what is asked for: kinds of `isomer.media.OUTPUTS`.
@@ -94,14 +95,16 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         threshold=threshold,
         stride=stride,
         objects=objects,
+        max_pixels=max_pixels,
     )
-    source = open_frames(video)
+    source = open_frames(video, max_pixels)
     _log.debug("%s: %d x %d pixels, %s frames, %.5g a second", source.path, *source.size, source.count, source.fps)
-    paths = output_paths(source, output, tuple(dict.fromkeys(outputs)))
+    kinds = [find_output(kind) for kind in dict.fromkeys(outputs)]
+    paths = output_paths(source, output, kinds)
     frames = taken_frames(source, stride)
 
     with ExitStack() as stack:
-        writers = [stack.enter_context(create_writer(kind, path, source, threshold)) for kind, path in paths.items()]
+        writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, Look(threshold)))
         segmenter = Segmenter(**options.of(Options))
         start = time.perf_counter()
         total = None if source.count is None else -(-source.count // stride)
@@ -109,7 +112,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         count = segment_frames(
             segmenter, frames, writers, objects=threshold if objects else None, written=lambda done: bar.step()
         )
-    return Summary(tuple(paths.values()), count, time.perf_counter() - start)
+    return Summary(paths, count, time.perf_counter() - start)
 
 
 def segment_frames(
@@ -135,20 +138,21 @@ def segment_frames(
     count = 0
     with closing(segmenter.predict(frames)) as maps:
         for frame, *found in maps if objects is None else track_objects(maps, objects):
+            result = Segmented.of(frame, *found)
             for writer in writers:
-                writer.write(frame, *found)
+                writer.write(result)
             count += 1
             written(count)
     return count
 
 
 def taken_frames(source: FrameSource, stride: int = 1) -> Iterator[Frame]:
-    """Return every `stride`-th frame of a source, of which the first two are read at once.
+    """Return every `stride`-th frame of a source, each for the time until the next; the first two are read at once.
 
     Raises:
         InputError: there is only one; motion needs two.
     """
-    frames = islice(source, 0, None, stride)
+    frames = _every(stride, iter(source))
     first = list(islice(frames, 2))
     if len(first) < 2:
         taken = "" if stride == 1 else f" at a stride of {stride}"
@@ -156,17 +160,18 @@ def taken_frames(source: FrameSource, stride: int = 1) -> Iterator[Frame]:
     return chain(first, frames)
 
 
-def output_paths(source: FrameSource, output: str | Path | None, kinds: Sequence[str]) -> dict[str, Path]:
-    """Return where each kind of output goes; for `output` see `segment_video`.
+def _every(stride: int, frames: Iterator[Frame]) -> Iterator[Frame]:
+    for frame in frames:
+        passed = sum(skipped.duration for skipped in islice(frames, stride - 1))
+        yield replace(frame, duration=frame.duration + passed)
 
-    Raises:
-        InputError: there is no such kind.
-    """
-    defaults = {kind: default_path(kind, source) for kind in kinds}
+
+def output_paths(source: FrameSource, output: str | Path | None, kinds: Sequence[Output]) -> tuple[Path, ...]:
+    """Return where each kind of output goes; for `output` see `segment_video`."""
+    defaults = [kind.default_path(source) for kind in kinds]
     if output is None:
-        return defaults
+        return tuple(defaults)
     output = Path(output)
-    is_file = "." in OUTPUTS[kinds[0]].suffix
-    if len(kinds) == 1 and not (is_file and output.is_dir()):
-        return {kinds[0]: output}
-    return {kind: output / path.name for kind, path in defaults.items()}
+    if len(kinds) == 1 and (kinds[0].is_folder or not output.is_dir()):
+        return (output,)
+    return tuple(output / path.name for path in defaults)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, TypeVar
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.media import Labels
+from isomer.files import Stage
+from isomer.media import Look, Output, Segmented
+from isomer.media.containers import Container, h264
 from isomer.media.frame import Source, display_size
-from isomer.media.writer import VideoWriter
 
 _Number = TypeVar("_Number", np.uint8, np.float32)
 
@@ -19,24 +23,33 @@ _PIXELS = 960 * 540
 """Of one half at most."""
 
 
-class PreviewWriter(VideoWriter):
-    """Frame and map, stacked: H.264 with a key frame every 12, for quick seeking. The page blends the two.
+@dataclass
+class _Stacked:
+    """What is known of frames above their maps; see `Source`."""
 
-    Halves larger than 960 x 540 in area are made smaller; both sides are even, and pixels square.
+    path: Path
+    size: tuple[int, int]
+    fps: Fraction
+    count: int | None
+
+
+def preview_output(source: Source) -> Output:
+    """Return the output of frame and map, stacked: H.264 with a key frame every 12, for quick seeking.
+
+    The page blends the two. Halves larger than 960 x 540 in area are made smaller; both sides are even, and pixels
+    square.
     """
+    width, height = preview_size(*display_size(source))
 
-    _codec_options: ClassVar[dict[str, str]] = {**VideoWriter._codec_options, "crf": "22", "g": "12"}
-    _tells_pixel_aspect = False
+    def stack(result: Segmented, look: Look) -> NDArray[np.uint8]:
+        levels = np.rint(_resized(result.probability, (width, height)) * 255).astype(np.uint8)
+        return np.vstack((_resized(result.image, (width, height)), cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB)))
 
-    def _picture_size(self, source: Source) -> tuple[int, int]:
-        self._half = preview_size(*display_size(source))
-        return self._half[0], 2 * self._half[1]
+    def contain(path: Path, source: Source, stage: Stage) -> Container:
+        stacked = _Stacked(source.path, (width, 2 * height), source.fps, source.count)
+        return h264(path, stacked, stage, crf="22", g="12")
 
-    def _picture(
-        self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
-    ) -> NDArray[np.uint8]:
-        levels = np.rint(_resized(probability, self._half) * 255).astype(np.uint8)
-        return np.vstack((_resized(image, self._half), cv2.cvtColor(levels, cv2.COLOR_GRAY2RGB)))
+    return Output(stack, contain, "_preview.mp4", "H.264 video, each frame above its map", shows_video=True)
 
 
 def preview_size(width: int, height: int) -> tuple[int, int]:

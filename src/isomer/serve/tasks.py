@@ -86,9 +86,9 @@ def segment(folder: Path, options: VideoOptions, limits: Limits, report: Report)
     Raises:
         InputError: as `check`, or a limit is met on the way; nothing is left written.
     """
-    from isomer.media import create_writer
+    from isomer.media import OUTPUTS, open_outputs
     from isomer.segment.video import segment_frames
-    from isomer.serve.preview import PreviewWriter
+    from isomer.serve.preview import preview_output
 
     with _relative_to(folder), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -97,13 +97,12 @@ def segment(folder: Path, options: VideoOptions, limits: Limits, report: Report)
         total = source.count and min(source.count, limits.frames)
         report(0, total)
         frames = _bounded(source, limits.frames)
-        with (
-            create_writer("probabilities", folder / "probabilities", source) as maps,
-            PreviewWriter(folder / "preview.mp4", source) as preview,
-        ):
-            done = segment_frames(
-                _segmenter(options), frames, [maps, preview], written=lambda done: report(done, total)
-            )
+        outputs = [
+            (OUTPUTS["probabilities"], folder / "probabilities"),
+            (preview_output(source), folder / "preview.mp4"),
+        ]
+        with open_outputs(outputs, source) as writers:
+            done = segment_frames(_segmenter(options), frames, writers, written=lambda done: report(done, total))
     width, height = source.size
     warning = next((str(w.message) for w in caught if issubclass(w.category, UserWarning)), None)
     return Segmented(done, width, height, float(source.fps), warning)
@@ -119,22 +118,22 @@ def write_result(
     """
     import numpy as np
 
-    from isomer.media import OUTPUTS, create_writer
+    from isomer import media
     from isomer.media.image import read_gray
     from isomer.segment.objects import track_objects
 
-    is_folder = not Path(OUTPUTS[kind].suffix).suffix
+    output = media.OUTPUTS[kind]
     with _relative_to(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
         source = _open(folder, limits)
-        target = Path(scratch) / "pngs" if is_folder else path
-        with create_writer(kind, target, source, threshold) as writer, warnings.catch_warnings():
+        target = Path(scratch) / "pngs" if output.is_folder else path
+        with media.open_output(output, target, source, media.Look(threshold)) as writer, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the job said it already
             levels = ((frame, read_gray(folder / "probabilities" / f"{frame.name}.png")) for frame in source)
             maps = ((frame, np.divide(gray, 255, dtype=np.float32)) for frame, gray in levels)
             for frame, *found in track_objects(maps, threshold) if objects else maps:
-                writer.write(frame, *found)
+                writer.write(media.Segmented.of(frame, *found))
                 report(frame.index + 1, source.count)
-        if is_folder:
+        if output.is_folder:
             _zip(target, path)
 
 
@@ -156,15 +155,10 @@ def _segmenter(options: VideoOptions) -> Segmenter:
 
 
 def _open(folder: Path, limits: Limits) -> FrameSource:
-    import cv2
-
     from isomer.media import open_frames
 
     frames = folder / "frames"
-    try:
-        return open_frames(frames if frames.is_dir() else folder / "video", max_pixels=limits.pixels)
-    except cv2.error as error:  # by OPENCV_IO_MAX_IMAGE_PIXELS, which the queue sets
-        raise InputError(f"frames: one has more than {limits.pixels} pixels; make them smaller") from error
+    return open_frames(frames if frames.is_dir() else folder / "video", max_pixels=limits.pixels)
 
 
 def _check_header(video: Path, limits: Limits) -> None:
@@ -176,8 +170,8 @@ def _check_header(video: Path, limits: Limits) -> None:
         raise InputError("video: not a video that can be read; give an MP4, WebM, MOV, MKV or AVI") from error
     with container:
         for stream in container.streams.video:
-            context = stream.codec_context
-            if not 0 < context.width * context.height <= limits.pixels:
+            context = stream.codec_context  # None where the codec is not known, which is said when frames are asked for
+            if context is not None and not 0 < context.width * context.height <= limits.pixels:
                 raise InputError(
                     f"video: pictures of more than {limits.pixels} pixels, or without a size; make it smaller"
                 )

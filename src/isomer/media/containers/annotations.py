@@ -1,4 +1,4 @@
-"""Writing objects as JSON: COCO with run lengths or polygons, and YouTube-VIS."""
+"""Maps of object numbers as JSON: COCO with run lengths or polygons, and YouTube-VIS."""
 
 from __future__ import annotations
 
@@ -7,47 +7,43 @@ import tempfile
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from isomer.files import Stage
+from isomer.media.containers.container import Container, as_text
 from isomer.media.frame import Frame, Source
-from isomer.media.labels import Labels, object_numbers
+from isomer.media.labels import object_numbers
 from isomer.media.polygons import mask_to_polygons
 from isomer.media.rle import encode_rle
-from isomer.media.writer import FileWriter
 
 _CATEGORIES = [{"id": 1, "name": "object", "supercategory": "object"}]
 
 
-class _JSONWriter(FileWriter):
+class _Annotations(Container):
     """Frames' objects go to a spool file line by line; the document is made of it at the end, as a stream."""
 
     suffixes = (".json",)
 
-    def _open(self, temporary: Path, source: Source, resources: ExitStack) -> None:
+    def _open(self, source: Source, stage: Stage, resources: ExitStack) -> None:
         self._source = source
-        spool = tempfile.TemporaryFile("w+", encoding="utf-8", dir=temporary.parent)  # noqa: SIM115
+        hidden = stage.file(self.path)
+        spool = tempfile.TemporaryFile("w+", encoding="utf-8", dir=hidden.parent)  # noqa: SIM115
         self._spool = resources.enter_context(spool)
-        self._document = resources.enter_context(temporary.open("w", encoding="utf-8"))
+        self._document = resources.enter_context(hidden.open("w", encoding="utf-8"))
         resources.push(self._finish)
         self._objects: set[int] = set()
         self._count = 0
-
-    def _picture(
-        self, image: NDArray[np.uint8], probability: NDArray[np.float32], labels: Labels | None
-    ) -> NDArray[np.uint8]:
-        return self._labels(probability, labels)
 
     def _put(self, frame: Frame, picture: NDArray[np.uint8]) -> None:
         numbers = object_numbers(picture)
         self._objects.update(numbers)
         self._count += 1
         objects = {number: self._object(np.asarray(picture == number, np.uint8)) for number in numbers}
-        self._spool.write(json.dumps({"name": frame.name, "objects": objects}) + "\n")
+        self._spool.write(json.dumps({"name": as_text(frame.name), "objects": objects}) + "\n")
 
     def _object(self, mask: NDArray[np.uint8]) -> dict[str, Any]:
         return {
@@ -65,22 +61,24 @@ class _JSONWriter(FileWriter):
 
     def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
+            information = {"description": as_text(self._source.path.name)}  # without, pycocotools loads no results
+            self._document.write(f'{{"info": {json.dumps(information)},\n"licenses": [],\n')
             for part in self._parts():
                 self._document.write(part)
 
     @abstractmethod
     def _parts(self) -> Iterator[str]:
-        """Yield the document."""
+        """Yield the rest of the document."""
 
 
-class COCOWriter(_JSONWriter):
+class COCO(_Annotations):
     """COCO: one image a frame, one annotation an object and frame, with compressed run lengths.
 
     `track_id` is the object's number, the same over time.
     """
 
     def _parts(self) -> Iterator[str]:
-        yield '{"images": '
+        yield '"images": '
         yield from _array(self._images())
         yield ',\n"annotations": '
         yield from _array(self._annotations())
@@ -100,20 +98,20 @@ class COCOWriter(_JSONWriter):
                 yield {**identity, **found, "iscrowd": 0}
 
 
-class PolygonWriter(COCOWriter):
+class Polygons(COCO):
     """COCO with polygons, which annotation tools can edit; outlines are within a pixel of the mask's."""
 
     def _segmentation(self, mask: NDArray[np.uint8]) -> Any:
         return [polygon.ravel().tolist() for polygon in mask_to_polygons(mask)]
 
 
-class YouTubeVISWriter(_JSONWriter):
+class YouTubeVIS(_Annotations):
     """YouTube-VIS: one annotation an object, with compressed run lengths, or null, for each frame."""
 
     def _parts(self) -> Iterator[str]:
         width, height = self._source.size
         size = {"width": width, "height": height}
-        yield '{"videos": [' + json.dumps({"id": 1, **size, "length": self._count})[:-1] + ', "file_names": '
+        yield '"videos": [' + json.dumps({"id": 1, **size, "length": self._count})[:-1] + ', "file_names": '
         yield from _array(f"{frame['name']}.png" for frame in self._frames())
         yield '}],\n"annotations": '
         separator = "["

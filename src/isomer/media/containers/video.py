@@ -1,0 +1,210 @@
+"""Videos, through FFmpeg (PyAV)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.codec.context import Flags
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from isomer.errors import InputError
+from isomer.files import Stage
+from isomer.media.containers.container import Container
+from isomer.media.frame import Frame, Source, display_size, pixel_aspect
+
+# The index first, so that browsers play before all is loaded; no random identifiers, no version of FFmpeg.
+_MUXER_OPTIONS = {"movflags": "+faststart", "fflags": "+bitexact"}
+# Of an encoder: the number changes its bytes, so it must not be that of the machine's cores.
+_THREADS = 4
+_LIMITED = np.linspace(16, 235, 256).round().astype(np.uint8)  # luma of limited range, from black to white
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How FFmpeg makes a video.
+
+    Attributes:
+        codec: FFmpeg's name of the encoder.
+        pixel_format: what it takes.
+        options: of the encoder.
+        suffixes: of the files it may go into.
+        time_base: unit of time, in seconds.
+        tells_pixel_aspect: whether FFmpeg can write down in these files that pixels are not square.
+        muxer_options: besides those of all videos.
+    """
+
+    codec: str
+    pixel_format: str
+    options: dict[str, str]
+    suffixes: tuple[str, ...]
+    time_base: Fraction = Fraction(1, 90_000)
+    tells_pixel_aspect: bool = True
+    muxer_options: dict[str, str] = field(default_factory=dict)
+
+
+_H264 = Encoding(
+    "libx264",
+    "yuv420p",
+    # x264's macroblock tree was seen to give other bytes from run to run on a busy machine with AVX-512.
+    {"preset": "superfast", "crf": "21", "x264-params": "mbtree=0"},
+    (".mp4", ".mov", ".mkv"),
+)
+_VP9 = Encoding(
+    "libvpx-vp9",
+    "yuva420p",
+    # libvpx cannot encode alpha together with alternate reference frames.
+    {"deadline": "realtime", "cpu-used": "6", "row-mt": "1", "crf": "24", "b": "0", "auto-alt-ref": "0"},
+    (".webm",),
+    time_base=Fraction(1, 1000),
+    tells_pixel_aspect=False,
+)
+_PRORES = Encoding("prores_ks", "yuva444p10le", {"profile": "4444", "vendor": "apl0", "alpha_bits": "16"}, (".mov",))
+
+
+def h264(path: Path, source: Source, stage: Stage, **options: str) -> VideoFile:
+    """H.264 in MP4, QuickTime or Matroska, which browsers play; `options` of libx264 go before ours."""
+    return VideoFile(path, source, stage, replace(_H264, options=_H264.options | options))
+
+
+def vp9(path: Path, source: Source, stage: Stage) -> VideoFile:
+    """VP9 with alpha in WebM, which browsers play."""
+    return VideoFile(path, source, stage, _VP9)
+
+
+def prores(path: Path, source: Source, stage: Stage) -> VideoFile:
+    """ProRes 4444 with straight alpha in QuickTime, for editing."""
+    return VideoFile(path, source, stage, _PRORES)
+
+
+class VideoFile(Container):
+    """A video with the time stamps of the source, whose last picture stays as long as there.
+
+    Where the codec stores colour at half the resolution, an odd width or height is made even by repeating the
+    last column or row. Colours are BT.709 of limited range, and tagged so. Pixels that are not square are tagged
+    so too or, where FFmpeg cannot, made square by stretching the picture.
+    """
+
+    def __init__(self, path: Path, source: Source, stage: Stage, encoding: Encoding) -> None:
+        self._encoding = encoding
+        self.suffixes = encoding.suffixes
+        super().__init__(path, source, stage)
+
+    def _open(self, source: Source, stage: Stage, resources: ExitStack) -> None:
+        options = _MUXER_OPTIONS | self._encoding.muxer_options
+        self._container = av.open(str(stage.file(self.path)), "w", container_options=options)
+        resources.push(self._finish)
+        self._size = self._picture_size(source)
+        self._stream = self._add_stream(source)
+        try:
+            self._container.start_encoding()
+        except (av.error.ExternalError, av.error.ArgumentError) as error:
+            pictures = f"{self._stream.width}x{self._stream.height}"
+            raise InputError(
+                f"{self.path}: {self._encoding.codec} takes no pictures of {pictures}; choose another output"
+            ) from error
+        self._reformatter = VideoReformatter()
+        self._interval = float(1 / source.fps)
+        self._waiting: VideoFrame | None = None  # until it is known when it ends
+        self._next = 0  # the earliest time stamp that the next picture may have
+        self._end = 0.0  # of the frames so far, in seconds
+
+    def write(self, frame: Frame, draw: Callable[[], NDArray[np.uint8]]) -> None:
+        """Add a frame; see `Container.write`."""
+        super().write(frame, draw)
+        self._extend(frame)
+
+    def _extend(self, frame: Frame) -> None:
+        """Have the video last until the end of a frame."""
+        self._end = frame.time + (frame.duration or self._interval)
+
+    def _put(self, frame: Frame, picture: NDArray[np.uint8]) -> None:
+        picture = _resized(picture, self._size)
+        bottom, right = self._stream.height - picture.shape[0], self._stream.width - picture.shape[1]
+        if bottom or right:
+            border = ((0, bottom), (0, right), (0, 0))[: picture.ndim]
+            picture = np.pad(picture, border, mode="edge")
+        video_frame = self._video_frame(picture)
+        video_frame.time_base = self._encoding.time_base
+        video_frame.pts = max(self._next, self._ticks(frame.time))
+        self._encode_waiting(video_frame.pts)
+        self._waiting, self._next = video_frame, video_frame.pts + 1
+
+    def _ticks(self, seconds: float) -> int:
+        return round(seconds / self._encoding.time_base)
+
+    def _encode_waiting(self, end: int) -> None:
+        """Encode the last picture, which ends at this time stamp."""
+        if self._waiting is not None:
+            self._waiting.duration = max(1, end - (self._waiting.pts or 0))
+            self._encode(self._waiting)
+
+    def _video_frame(self, picture: NDArray[np.uint8]) -> VideoFrame:
+        """Convert a picture, gray [H, W], RGB [H, W, 3] or RGBA [H, W, 4], to what is encoded."""
+        if picture.ndim == 2 and self._encoding.pixel_format == "yuv420p":
+            height, width = picture.shape
+            planes = np.full((height * 3 // 2, width), 128, np.uint8)  # luma, then both chromas without colour
+            cv2.LUT(picture, _LIMITED, planes[:height])
+            return VideoFrame.from_ndarray(planes, "yuv420p")
+        pixel_format = "gray" if picture.ndim == 2 else {3: "rgb24", 4: "rgba"}[picture.shape[2]]
+        return self._reformatter.reformat(
+            VideoFrame.from_ndarray(picture, pixel_format),
+            format=self._encoding.pixel_format,
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,  # the result of swscale's own threads is not the same every time
+        )
+
+    def _encode(self, video_frame: VideoFrame) -> None:
+        self._container.mux(self._stream.encode(video_frame))
+
+    def _picture_size(self, source: Source) -> tuple[int, int]:
+        """Return the (width, height) of what is shown."""
+        return source.size if self._encoding.tells_pixel_aspect else display_size(source)
+
+    def _add_stream(self, source: Source) -> VideoStream:
+        encoding = self._encoding
+        stream = self._container.add_stream(encoding.codec, rate=source.fps, options=dict(encoding.options))
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height = (side + side % 2 for side in self._size)
+        stream.pix_fmt = encoding.pixel_format
+        context = stream.codec_context
+        context.time_base = encoding.time_base
+        context.sample_aspect_ratio = pixel_aspect(source) if encoding.tells_pixel_aspect else Fraction(1)
+        context.thread_type, context.thread_count = "AUTO", _THREADS
+        context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
+        context.color_range = ColorRange.MPEG
+        context.flags |= Flags.frame_duration
+        return stream
+
+    def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            with suppress(OSError, av.error.FFmpegError):
+                self._container.close()
+            return
+        try:
+            self._encode_waiting(self._ticks(self._end))
+            self._flush()
+        finally:
+            self._container.close()
+
+    def _flush(self) -> None:
+        self._container.mux(self._stream.encode(None))
+
+
+def _resized(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    height, width = picture.shape[:2]
+    if (width, height) == size:
+        return picture
+    enlarged = size[0] >= width and size[1] >= height
+    resized = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR if enlarged else cv2.INTER_AREA)
+    return np.asarray(resized, np.uint8)
