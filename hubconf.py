@@ -20,6 +20,16 @@ def isomer_mobilenet_v2(pretrained: bool = True) -> Isomer:
     return _model("isomer_mobilenet_v2", pretrained)
 
 
+def isomer_efficientnet_lite0(pretrained: bool = True) -> Isomer:
+    """Isomer with two EfficientNet-Lite0 encoders."""
+    return _model("isomer_efficientnet_lite0", pretrained)
+
+
+def isomer_efficientnet_lite2(pretrained: bool = True) -> Isomer:
+    """Isomer with two EfficientNet-Lite2 encoders."""
+    return _model("isomer_efficientnet_lite2", pretrained)
+
+
 def isomer_mit_b0(pretrained: bool = True) -> Isomer:
     """Isomer with two MiT-B0 encoders."""
     return _model("isomer_mit_b0", pretrained)

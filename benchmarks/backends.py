@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from isomer.data.drawing import draw_scene
 from isomer.flow import DISFlow, flow_to_image
+from isomer.media.resize import network_size, resize_image
 from isomer.runtime import create_backend
-from isomer.segment.segmenter import network_size, resize_image
 
 Image = NDArray[np.uint8]
 Run = Callable[[Image, Image], NDArray[np.float32]]

@@ -31,11 +31,11 @@ from isomer.flow import DISFlow, Flow, flow_to_image, frames_with_flow
 from isomer.media import Frame, open_frames
 from isomer.media.image import read_gray, read_image, write_image
 from isomer.media.overlay import overlay
+from isomer.media.resize import network_size
 from isomer.model.cst import ContextSharing
 from isomer.model.network import Isomer
 from isomer.model.sgst import SGST
 from isomer.runtime.uint8_network import Uint8Network
-from isomer.segment.segmenter import network_size
 
 _CLIP = Path(__file__).parents[1] / "examples" / "clip.mp4"
 _IMAGES = Path(__file__).parent / "images"

@@ -148,6 +148,7 @@ BAD = {
     "threshold": (["clip.mp4", "--threshold", "2"], "--threshold"),
     "size": (["clip.mp4", "--size", "1"], "--size"),
     "device": (["clip.mp4", "--device", "abacus"], "--device abacus"),
+    "flow": (["clip.mp4", "--flow", "farneback"], "--flow farneback: unknown; choose from dis, raft"),
 }
 
 
@@ -158,6 +159,7 @@ BAD = {
         (["mixed", "-o", "maps"], "mixed: no sequences found"),
         (["dataset", "-o", "made"], "made: holds maps made with other settings"),
         (["dataset", "-o", "file"], "file: is a file, not a folder"),
+        (["dataset", "-o", "maps", "--flow", "farneback"], "--flow farneback: unknown"),
     ],
 )
 def test_predict_refuses_bad_input_before_it_loads_the_model(

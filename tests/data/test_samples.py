@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from isomer.data import samples as samples_module
 from isomer.data.clip import SceneFrames, write_sequence
+from isomer.data.kitti import write_kitti_flow
+from isomer.data.motion import Motion, similarity
 from isomer.data.samples import SampleOptions, TrainingSamples, collate
 from isomer.data.sequences import find_sequences
 from isomer.data.synthetic import SceneSampler
 from isomer.errors import InputError
 from isomer.flow import flow_to_image
+from isomer.media.image import write_image
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +110,89 @@ def test_stored_vectors_are_used_and_transformed(stills: Path, videos: Path, tmp
         assert min(distances) < 75  # the crop turns by some degrees, and the camera moves
         directions.append(int(np.argmin(distances)))
     assert set(directions) == {0, 1}
+
+
+def store_vector(folder: Path, frames: Path, x: int) -> None:
+    """Store a flow of (x, 0) from every frame, as `isomer prepare` would."""
+    for path in frames.iterdir():
+        write_kitti_flow(folder / f"{path.stem}.png", np.full((72, 96, 2), (x, 0), np.float32))
+
+
+def shows(image: np.ndarray, x: int) -> bool:
+    """Tell whether a flow image is that of (x, 0) or, mirrored, (-x, 0), but for the turns of crop and camera."""
+    colour = np.median(image.reshape(-1, 3), axis=0)
+    wanted = [flow_to_image(np.full((8, 8, 2), (sign * x, 0), np.float32))[0, 0].astype(int) for sign in (1, -1)]
+    return min(np.abs(colour - each).max() for each in wanted) < 75
+
+
+def test_each_step_has_its_own_stored_flow_and_the_rest_is_estimated(
+    stills: Path, videos: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(videos / "0", tmp_path / "0")
+    shutil.rmtree(tmp_path / "0/flow")
+    for step in (1, 2):
+        store_vector(tmp_path / f"0/flow{'_2' if step == 2 else ''}", tmp_path / "0/frames", 20)
+    (tmp_path / "0/flow_2/00000.png").unlink()  # a pair may lack it
+    options = {"real": 1.0, "drop_motion": 0.0, "motion_from_frame": 0.0, "max_step": 3}
+    stored, estimated = stream(stills, tmp_path, **options), stream(stills, tmp_path, stored_flow=0.0, **options)
+    half = stream(stills, tmp_path, stored_flow=0.5, **options)
+    found = set()
+    for i in range(60):
+        pair = tuple(int(Path(name).stem) for name in stored[i].sources)
+        has_flow = pair[1] - pair[0] < 3 and pair != (0, 2)
+        assert shows(stored[i].flow, 20) == has_flow
+        found.add(pair)
+        assert not shows(estimated[i].flow, 20)
+    assert found == {(0, 1), (1, 2), (2, 3), (0, 2), (1, 3), (0, 3)}
+    share = np.mean([shows(half[i].flow, 20) for i in range(100)])
+    assert 0.12 < share < 0.38  # half of those that have some
+
+
+def test_stored_flow_is_warped_as_the_frames_are(
+    stills: Path, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pixel by pixel, with nearest neighbours: a point and where its vector leads are moved as the pictures are."""
+    shutil.copytree(videos / "0", tmp_path / "0")
+    rng = np.random.default_rng(4)
+    field = cv2.resize(rng.normal(0, 6, (3, 4, 2)).astype(np.float32), (96, 72), interpolation=cv2.INTER_CUBIC)
+    for path in (tmp_path / "0/frames").iterdir():
+        write_kitti_flow(tmp_path / "0/flow_2" / f"{path.stem}.png", field)
+    crop = similarity(0.05, 1.3, (48, 36), (31.5, 31.5), mirror=True)
+    camera = similarity(0.02, 1.01, (32, 32), (33.0, 31.0))
+    monkeypatch.setattr(samples_module, "random_crop", lambda *_: crop)
+    monkeypatch.setattr(Motion, "matrix", lambda *_: camera)
+    seen = []
+    monkeypatch.setattr(samples_module, "flow_to_image", lambda flow: seen.append(flow) or flow_to_image(flow))
+    stored = stream(stills, tmp_path, real=1.0, max_step=2)
+    steps = []
+    for i in range(12):
+        first, second = (int(Path(name).stem) for name in stored[i].sources)
+        steps.append(second - first)
+    vectors = seen[steps.index(2)]
+    inverse = np.linalg.inv(crop)
+    for v in range(4, 60, 7):
+        for u in range(4, 60, 7):
+            x, y, _ = inverse @ (u, v, 1)
+            p = np.array([x, y, 1]) + np.append(field[round(y), round(x)], 0)
+            expected = (camera @ crop @ p)[:2] - (u, v)
+            np.testing.assert_allclose(vectors[v, u], expected, atol=0.8)  # between pixels the field changes
+
+
+def test_sizes_of_the_finish_begin_at_its_step(stills: Path) -> None:
+    samples = stream(stills, real=0.0, sizes=(48, 64), finish_sizes=(80,), finish=3)
+    sizes = [samples[4 * step].frame.shape[0] for step in range(8)]
+    before = stream(stills, real=0.0, sizes=(48, 64))
+    assert sizes[:3] == [before[4 * step].frame.shape[0] for step in range(3)]
+    assert sizes[3:] == [80] * 5
+
+
+def test_a_frame_without_an_object_makes_a_sample(stills: Path, videos: Path, tmp_path: Path) -> None:
+    shutil.copytree(videos / "0", tmp_path / "0")
+    for path in (tmp_path / "0/masks").iterdir():
+        write_image(path, np.zeros((72, 96), np.uint8))
+    sample = stream(stills, tmp_path, real=1.0)[0]
+    assert not sample.mask.any()
+    assert sample.skipped == ()
 
 
 def test_an_unreadable_image_is_left_out_by_name_or_stops(stills: Path, tmp_path: Path) -> None:

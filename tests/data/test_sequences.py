@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -8,7 +9,7 @@ import pytest
 
 from isomer.cli.main import main
 from isomer.data.kitti import read_kitti_flow
-from isomer.data.sequences import LAYOUTS, Levels, find_sequences
+from isomer.data.sequences import LAYOUTS, Levels, find_sequences, select_sequences
 from isomer.errors import InputError
 from isomer.flow import DISFlow
 from isomer.media.image import read_gray, read_image, write_image, write_palette
@@ -46,8 +47,9 @@ def test_every_layout_is_recognised_and_prepared(layout: str, tmp_path: Path) ->
     for index, path in enumerate(sequence.frames):
         np.testing.assert_array_equal(sequence.mask(path), pictures(index)[1])
         assert np.abs(read_image(path).astype(int) - pictures(index)[0]).mean() < 6  # JPEG
-    assert sequence.flow is not None
-    assert len(list(sequence.flow.iterdir())) == 3
+    assert list(sequence.flow) == [1]
+    stored = [sequence.stored_flow(path, 1) for path in sequence.frames]
+    assert [flow is None for flow in stored] == [False, False, False, True]
 
 
 def test_prepared_flow_is_that_of_the_estimator(tmp_path: Path) -> None:
@@ -149,6 +151,72 @@ def test_prepare_goes_on_with_what_is_missing(tmp_path: Path, capsys: pytest.Cap
     assert "1 written, 1 there before, 0 left out: 4 frames, 4 masks, 3 flows" in capsys.readouterr().out
     assert (tmp_path / "out/goose/flow/goose_00000.png").stat().st_mtime_ns == first
     assert (tmp_path / "out/swan/masks/swan_00003.png").exists()
+
+
+def test_flow_of_more_steps_is_added_pair_by_pair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lay_out(tmp_path / "in", "davis", image=".png")
+    out = tmp_path / "out"
+    assert main(["prepare", str(tmp_path / "in"), str(out)]) == 0
+    first = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
+    assert main(["prepare", str(out), str(out), "--steps", "2", "1", "3"]) == 0
+    assert "0 written, 1 there before, 0 left out: 0 frames, 0 masks, 3 flows" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in first} == first
+    sequence = find_sequences(out)[0]
+    assert list(sequence.flow) == [1, 2, 3]
+    for step in (1, 2, 3):
+        for index, path in enumerate(sequence.frames):
+            stored = sequence.stored_flow(path, step)
+            if index + step > 3:
+                assert stored is None
+                continue
+            expected = DISFlow().between(pictures(index)[0], pictures(index + step)[0])
+            assert stored is not None
+            np.testing.assert_allclose(stored, expected, atol=1 / 127)
+    assert all(sequence.stored_flow(path, 4) is None for path in sequence.frames)
+
+    (out / "goose/flow_2/goose_00001.png").unlink()  # as if it had been interrupted
+    assert main(["prepare", str(tmp_path / "in"), str(out), "--steps", "1", "2", "3"]) == 0
+    assert "0 masks, 1 flows" in capsys.readouterr().out
+
+
+def test_flow_of_two_estimators_does_not_mix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lay_out(tmp_path / "in", "davis")
+    command = ["prepare", str(tmp_path / "in"), str(tmp_path / "out")]
+    assert main(command) == 0
+    note = tmp_path / "out/goose/flow/estimator.txt"
+    note.write_text("another\n")
+    assert main(command) == 1
+    assert (
+        f"left out goose: {note.parent}: holds flow that is not known to be by dis; remove" in capsys.readouterr().out
+    )
+    note.unlink()
+    assert main(command) == 1
+    shutil.rmtree(note.parent)
+    assert main(command) == 0
+
+
+def test_steps_are_one_or_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", str(tmp_path), str(tmp_path / "out"), "--steps", "1", "0"]) == 2
+    assert capsys.readouterr().err.startswith("isomer: --steps: ")
+
+
+def test_sequences_are_selected_by_name(tmp_path: Path) -> None:
+    for name in ("goose", "swan", "heron"):
+        lay_out(tmp_path, "davis", name)
+    every = find_sequences(tmp_path)
+
+    def names(only: tuple[str, ...], exclude: tuple[str, ...]) -> list[str]:
+        return [sequence.name for sequence in select_sequences(every, only, exclude)]
+
+    assert names((), ()) == ["goose", "heron", "swan"]
+    assert names(("swan", "goose"), ()) == ["goose", "swan"]
+    assert names((), ("heron",)) == ["goose", "swan"]
+    assert names(("swan", "goose"), ("goose",)) == ["swan"]
+    for only, exclude in ((("gander",), ()), ((), ("gander",))):
+        with pytest.raises(InputError, match="gander: there is no sequence"):
+            names(only, exclude)
+    with pytest.raises(InputError, match="goose"):
+        names(("goose",), ("goose",))
 
 
 def test_prepare_notices_sizes_and_odd_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from isomer.errors import InputError
 from isomer.flow import DISFlow, flow_to_image, frames_with_flow, moving_frames
 from isomer.media import Frame
+from isomer.media.resize import network_size, resize_image
 from isomer.model.network import Isomer
 from isomer.runtime.pytorch import TorchBackend
 from isomer.segment import Segmenter
-from isomer.segment.segmenter import network_size, resize_image
 
 Image = NDArray[np.uint8]
 

@@ -16,8 +16,18 @@ def test_the_recipes_are_valid(path: Path) -> None:
     assert load_config(path).optimizer.steps > 0
 
 
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_no_recipe_validates_on_what_it_trains_on(path: Path) -> None:
+    config = load_config(path)
+    if config.validation is not None:
+        for videos in config.data.videos:
+            if videos.path == config.validation.path:
+                assert config.validation.sequences
+                assert set(config.validation.sequences) <= set(videos.exclude)
+
+
 def test_there_are_recipes() -> None:
-    assert {"isomer_mobilenet_v2_stage1", "isomer_swin_tiny_stage1", "isomer_mit_b0_stage2"} <= {
+    assert {"finetune", "isomer_efficientnet_lite0", "isomer_swin_tiny_stage1", "isomer_mit_b0_stage2"} <= {
         path.stem for path in CONFIGS
     }
 
@@ -31,7 +41,7 @@ def test_overrides_reach_every_depth(recipe: Path) -> None:
     assert config.data.cutouts[0].weight == 2
     assert config.loss.boundary == 5
     assert config.data.sizes == (32, 64)
-    assert config.model.init == Path("some/where.safetensors")
+    assert config.model.init == "some/where.safetensors"
 
 
 @pytest.mark.parametrize(
@@ -51,6 +61,10 @@ def test_overrides_reach_every_depth(recipe: Path) -> None:
         ("model.encoder=resnet", "model.encoder: .*mobilenet_v2"),
         ("hardware.precision=half", "hardware.precision: "),
         ("hardware.devices=many", "recipe.yaml: hardware.devices: "),
+        ("optimizer.schedule=trapezoid", "optimizer: .*trapezoid"),
+        ("optimizer.decay=2", "optimizer: .*trapezoid"),
+        ("optimizer={steps: 4, schedule: trapezoid, decay: 5}", "optimizer: .*decay is more than steps"),
+        ("data.finish_sizes=[64]", "finish_sizes"),
         ("seed", "no override"),
         ("seed=[", "no valid YAML"),
     ],

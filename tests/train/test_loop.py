@@ -30,7 +30,7 @@ from isomer.train import loop
 from isomer.train.batch_norm import SharedBatchNorm2d
 from isomer.train.build import MicroBatches, build_model, build_optimizer, build_samples
 from isomer.train.checkpoint import Checkpoint
-from isomer.train.config import OptimizerConfig, load_config
+from isomer.train.config import OptimizerConfig, TrainConfig, load_config
 from isomer.train.ema import MovingAverage
 from isomer.train.log import Log
 from isomer.train.loop import train
@@ -47,7 +47,7 @@ def weights(output: Path) -> bytes:
     return (output / "last.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("encoder", ["mobilenet_v2", "mit_b0", "swin_tiny"])
+@pytest.mark.parametrize("encoder", ["mobilenet_v2", "efficientnet_lite0", "mit_b0", "swin_tiny"])
 def test_every_weight_receives_a_gradient(recipe: Path, encoder: str) -> None:
     torch.manual_seed(0)
     config = load_config(recipe, [f"model.encoder={encoder}"])
@@ -89,14 +89,8 @@ class Killed(BaseException):
     """Stands for a process that dies: nothing in the loop may catch it."""
 
 
-@pytest.mark.parametrize("step", [1, 3])
-def test_a_killed_run_resumes_exactly(recipe: Path, step: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """MiT-B0 has drop path, so random numbers count too; workers and the saved step are not in step."""
-    recipe_options = ["model.encoder=mit_b0", "save_every=2", "optimizer.steps=5", "data.workers=0"]
-    whole = load_config(recipe, [*recipe_options, f"output={tmp_path / 'whole'}"])
-    assert train(whole)
-
-    config = load_config(recipe, recipe_options)
+def train_until_killed(config: TrainConfig, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin a run that dies in a step, before the step is saved."""
     note = Log.step
 
     def die(self: Log, now: int, *arguments: object) -> None:
@@ -108,11 +102,55 @@ def test_a_killed_run_resumes_exactly(recipe: Path, step: int, monkeypatch: pyte
         patch.setattr(Log, "step", die)
         with pytest.raises(Killed):
             train(config)
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_a_killed_run_resumes_exactly(recipe: Path, step: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """MiT-B0 has drop path, so random numbers count too; workers and the saved step are not in step."""
+    recipe_options = ["model.encoder=mit_b0", "save_every=2", "optimizer.steps=5", "data.workers=0"]
+    whole = load_config(recipe, [*recipe_options, f"output={tmp_path / 'whole'}"])
+    assert train(whole)
+
+    config = load_config(recipe, recipe_options)
+    train_until_killed(config, step, monkeypatch)
     resumable = (config.output / "last.pt").exists()
     assert resumable == (step > 1)
     assert train(config, resume=resumable)
     assert weights(config.output) == weights(whole.output)
     assert curve(config.output) == curve(whole.output)
+
+
+TRAPEZOID = ["save_every=1", "optimizer.schedule=trapezoid", "optimizer.decay=2", "data.finish_sizes=[96]"]
+
+
+@pytest.mark.parametrize(("saved", "steps"), [(3, 6), (2, 4), (1, 3)])
+def test_a_run_before_its_decay_can_be_given_more_or_fewer_steps(
+    recipe: Path, saved: int, steps: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It becomes, bit for bit, the run that had so many from the start; the finish at another size comes along."""
+    whole = load_config(recipe, [*TRAPEZOID, f"optimizer.steps={steps}", f"output={tmp_path / 'whole'}"])
+    assert train(whole)
+    first = load_config(recipe, [*TRAPEZOID, "optimizer.steps=5"])
+    train_until_killed(first, saved, monkeypatch)
+    assert train(load_config(recipe, [*TRAPEZOID, f"optimizer.steps={steps}"]), resume=True)
+    assert weights(first.output) == weights(whole.output)
+    assert curve(first.output) == curve(whole.output)
+
+
+def test_a_run_that_decayed_keeps_its_number_of_steps(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["save_every=1", "optimizer.steps=3"]
+    for schedule in (TRAPEZOID, ["optimizer.schedule=cosine"], ["optimizer.schedule=constant"]):
+        output = recipe.parent / str(len(schedule)) / schedule[0]
+        command = [str(recipe), *options, *schedule, f"output={output}"]
+        assert main(["train", *command]) == 0
+        code = main(["train", "--resume", *command, "optimizer.steps=4"])
+        if "optimizer.schedule=constant" in schedule:
+            assert code == 0
+            continue
+        assert code == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert "last.pt: optimizer.steps was 3 when the run began, and its 3 steps depend on it; set it back" in error
 
 
 def test_ctrl_c_writes_a_checkpoint_and_resumes_exactly(
@@ -251,6 +289,37 @@ def test_an_output_that_cannot_be_is_refused_first(recipe: Path, tmp_path: Path)
         train(config)
 
 
+def test_validation_with_stored_flow_too_is_the_mean_of_both(recipe: Path, data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data / "videos", tmp_path / "val")
+    options = ["validation.path=val", "validation.stride=1", "validation.size=[64, 64]"]
+    config = load_config(recipe, [*options, "validation.sequences=['1', '4']"])
+    assert config.validation is not None
+    torch.manual_seed(0)
+    model = build_model(config.model).eval()
+    both = Validator(config.validation, tmp_path)
+    assert list(both.sequences) == ["1", "4"]
+    scores = both(model)
+    assert scores["J&F"] == pytest.approx((scores["J&F DIS"] + scores["J&F stored"]) / 2)
+    assert scores["J&F"] == pytest.approx((scores["J"] + scores["F"]) / 2)
+    assert scores["J"] == pytest.approx((scores["J/1"] + scores["J/4"]) / 2)
+    assert scores["J&F DIS"] != scores["J&F stored"]
+
+    (tmp_path / "val/4/flow/00001.png").unlink()
+    alone = Validator(config.validation, tmp_path)(model)
+    assert alone["J&F"] == scores["J&F DIS"]
+    assert not any("stored" in name for name in alone)
+    without = load_config(recipe, [*options, "validation.exclude=['0', '2']"]).validation
+    assert without is not None
+    assert list(Validator(without, tmp_path).sequences) == ["1", "3", "4", "5"]
+
+
+def test_sequences_to_train_on_are_chosen_by_name(recipe: Path, data: Path) -> None:
+    videos = build_samples(load_config(recipe, ["data.videos=[{path: videos, exclude: ['0', '3']}]"])).videos
+    assert [video.name for video in videos] == ["1", "2", "4", "5"]
+    with pytest.raises(InputError, match=rf"^{data / 'videos'}: goose: there is no sequence"):
+        build_samples(load_config(recipe, ["data.videos=[{path: videos, sequences: [goose]}]"]))
+
+
 def test_validation_images_of_unequal_size_are_refused(recipe: Path, data: Path, tmp_path: Path) -> None:
     shutil.copytree(data / "videos" / "0", tmp_path / "val" / "0")
     mask = sorted((tmp_path / "val/0/masks").iterdir())[1]
@@ -350,6 +419,7 @@ def test_a_stage_starts_from_the_one_before(recipe: Path, tmp_path: Path) -> Non
     built = build_model(load_config(recipe, [f"model.init={tmp_path / 'start.safetensors'}"]).model)
     for name, value in built.state_dict().items():
         assert torch.equal(value, start.state_dict()[name])
+    assert build_model(load_config(recipe, ["model.init=isomer_mobilenet_v2", "model.head_width=64"]).model).training
     with pytest.raises(InputError, match="head_width"):
         build_model(load_config(recipe, [f"model.init={tmp_path / 'start.safetensors'}", "model.head_width=8"]).model)
 

@@ -19,28 +19,30 @@ def batch(seed: int = 0, size: int = 12) -> tuple[torch.Tensor, torch.Tensor, to
     return logits, target, known
 
 
-def by_hand(logits: torch.Tensor, target: torch.Tensor, known: torch.Tensor, iou: float) -> float:
+def by_hand(
+    logits: torch.Tensor, target: torch.Tensor, known: torch.Tensor, iou: float, boundary: float = 0.0
+) -> float:
     total = 0.0
     for image in range(len(logits)):
         entropy = both = either = count = 0.0
-        pixels = zip(*(x[image].flatten().tolist() for x in (logits, target, known)), strict=True)
-        for z, t, k in pixels:
-            if not k:
-                continue
-            p = 1 / (1 + math.exp(-z))
-            entropy -= math.log(p if t else 1 - p)
-            both += p * t
-            either += p + t - p * t
-            count += 1
+        z, t, k = (x[image, 0] for x in (logits, target, known))
+        for y, x in k.nonzero().tolist():
+            window = t[max(y - 15, 0) : y + 16, max(x - 15, 0) : x + 16]
+            weight = 1 + boundary * abs(float(window.mean() - t[y, x]))
+            p, inside = 1 / (1 + math.exp(-z[y, x])), float(t[y, x])
+            entropy -= weight * math.log(p if inside else 1 - p)
+            both += weight * p * inside
+            either += weight * (p + inside - p * inside)
+            count += weight
         total += entropy / count + iou * (1 - (both + 1) / (either + 1))
     return total / len(logits)
 
 
-@pytest.mark.parametrize("iou", [0.0, 1.0, 2.5])
-def test_segmentation_loss_is_its_definition(iou: float) -> None:
-    logits, target, known = batch()
-    loss = segmentation_loss(logits, target, known, iou).item()
-    assert loss == pytest.approx(by_hand(logits, target, known, iou), rel=1e-5)
+@pytest.mark.parametrize(("iou", "boundary", "size"), [(0.0, 0.0, 12), (2.5, 0.0, 12), (1.0, 0.0, 12), (1.0, 3.0, 40)])
+def test_segmentation_loss_is_its_definition(iou: float, boundary: float, size: int) -> None:
+    logits, target, known = batch(size=size)
+    loss = segmentation_loss(logits, target, known, iou, boundary).item()
+    assert loss == pytest.approx(by_hand(logits, target, known, iou, boundary), rel=1e-5)
 
 
 def test_unknown_pixels_have_no_gradient() -> None:
@@ -99,6 +101,18 @@ def test_the_schedule_rises_linearly_and_falls_as_a_cosine() -> None:
     assert learning_rate_factor(config, 1000) == pytest.approx(0.1)
     constant = OptimizerConfig(steps=1000, warmup=10, schedule="constant")
     assert learning_rate_factor(constant, 999) == 1
+
+
+def test_a_trapezoid_stays_at_the_peak_and_falls_by_the_square_root() -> None:
+    config = OptimizerConfig(steps=1000, warmup=10, final=0.1, schedule="trapezoid", decay=400)
+    longer = config.model_copy(update={"steps": 1500})
+    assert learning_rate_factor(config, 4) == pytest.approx(0.5)
+    assert [learning_rate_factor(config, step) for step in (9, 300, 599)] == [1, 1, 1]
+    for step, expected in ((699, 0.1 + 0.9 / 2), (824, 0.1 + 0.9 / 4), (999, 0.1)):
+        assert learning_rate_factor(config, step) == pytest.approx(expected)
+        assert learning_rate_factor(longer, step + 500) == pytest.approx(expected)
+    assert config.settled == 600
+    assert all(learning_rate_factor(config, step) == learning_rate_factor(longer, step) for step in range(600))
 
 
 def test_the_average_is_the_closed_form() -> None:

@@ -24,12 +24,13 @@ from isomer.benchmark.parts import part_timer
 from isomer.errors import InputError
 from isomer.flow import DISFlow, flow_to_image, moving_frames
 from isomer.media import OUTPUTS, Frame, Segmented, open_frames, open_output
+from isomer.media.resize import network_size, resize_image
 from isomer.model.weights import find_checkpoint
 from isomer.model.zoo import create_model
 from isomer.runtime import create_backend
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
-from isomer.segment.segmenter import Segmenter, network_size, resize_image
+from isomer.segment.segmenter import Segmenter
 from isomer.segment.smoothing import smooth
 from isomer.segment.video import segment_video
 from isomer.segment.warp import resize_map

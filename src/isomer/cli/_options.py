@@ -18,6 +18,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
 
 
+def add_flow_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare --flow."""
+    parser.add_argument(
+        "--flow", default="dis", help="what estimates the motion: dis, or raft, slower (default: %(default)s)"
+    )
+
+
 def add_key_interval_argument(parser: argparse.ArgumentParser) -> None:
     """Declare --key-interval."""
     parser.add_argument(

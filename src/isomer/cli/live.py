@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_model_arguments
+from isomer.cli._options import add_flow_argument, add_model_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="stop after S seconds (default: at the end)",
     )
     add_model_arguments(parser)
+    add_flow_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -33,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from isomer.errors import InputError
+    from isomer.flow import create_flow
     from isomer.media import OUTPUTS, Segmented, open_output
     from isomer.media.live import OverlayWindow, open_live
     from isomer.segment import Segmenter
@@ -44,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         size=arguments.size,
         backend=arguments.backend,
         device=arguments.device,
+        flow=create_flow(arguments.flow),
         max_step=1,
         key_interval=1,
         smoothing=0,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_model_arguments, add_quality_arguments
+from isomer.cli._options import add_flow_argument, add_model_arguments, add_quality_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder to write")
     add_model_arguments(parser)
+    add_flow_argument(parser)
     add_quality_arguments(parser)
 
 
@@ -24,10 +25,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict sequence by sequence, a line each."""
     import hashlib
 
+    from isomer.flow import create_flow
     from isomer.model.weights import find_checkpoint
     from isomer.segment import Segmenter
     from isomer.segment.dataset import check_dataset, predict_dataset
 
+    flow = create_flow(arguments.flow)
     weights = find_checkpoint(arguments.model)
     settings = {
         "model": arguments.model,
@@ -35,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         "size": arguments.size,
         "backend": arguments.backend,
         "device": arguments.device,
+        "flow": arguments.flow,
         "key_interval": arguments.key_interval,
         "views": arguments.views,
         "smoothing": arguments.smoothing,
@@ -45,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         size=arguments.size,
         backend=arguments.backend,
         device=arguments.device,
+        flow=flow,
         key_interval=arguments.key_interval,
         views=arguments.views,
         smoothing=arguments.smoothing,

@@ -1,8 +1,8 @@
 """Turn a dataset as downloaded into the layout that training reads, with optical flow.
 
-Videos become OUT/<sequence>/{frames,masks,flow}; with --stills, images become OUT/{images,masks}. What
-is complete is left alone, so an interrupted run goes on where it stopped. Unreadable sequences are named
-and left out (exit code 1).
+Videos become OUT/<sequence>/{frames,masks,flow}; with --stills, images become OUT/{images,masks}. What is there
+is left alone, so an interrupted run goes on where it stopped, and OUT may be IN to add flow to sequences of this
+layout. Unreadable sequences are named and left out (exit code 1).
 """
 
 from __future__ import annotations
@@ -43,7 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mask levels not to judge (default: 128)",
     )
     parser.add_argument(
-        "--flow", choices=("dis", "none"), default="dis", help="how optical flow is estimated (default: dis)"
+        "--flow", choices=("dis", "raft", "none"), default="dis", help="how optical flow is estimated (default: dis)"
+    )
+    parser.add_argument(
+        "--steps",
+        type=int,
+        nargs="+",
+        default=[1],
+        metavar="N",
+        help="flow from each frame to those N frames on, in flow, flow_2, flow_3, ... (default: 1)",
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
 
@@ -55,10 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
     from isomer.data.prepare import prepare_sequences, prepare_stills, read_split
     from isomer.data.sequences import Levels, find_sequences
     from isomer.errors import InputError
-    from isomer.flow import DISFlow
 
     if arguments.jobs < 1 or not all(0 <= level <= 255 for level in arguments.background + arguments.unknown):
         raise InputError("--jobs must be 1 or more, and levels 0 to 255")
+    if min(arguments.steps) < 1:
+        raise InputError("--steps: must be 1 or more")
     if arguments.stills:
         images, colon, masks = arguments.stills.partition(":")
         if not colon:
@@ -76,18 +85,16 @@ def run(arguments: argparse.Namespace) -> int:
                     f"{arguments.split}: names {min(missing)}, which {arguments.input} has not; complete it"
                 )
             sequences = [sequence for sequence in sequences if sequence.name in wanted]
-        estimator = DISFlow if arguments.flow == "dis" else None
-        results, total = (
-            prepare_sequences(sequences, arguments.output, estimator, arguments.jobs),
-            len(sequences),
-        )
+        flow = None if arguments.flow == "none" else arguments.flow
+        results = prepare_sequences(sequences, arguments.output, flow, sorted(set(arguments.steps)), arguments.jobs)
+        total = len(sequences)
 
     done = list(tqdm(results, total=total, unit="item"))
     bad = [item for item in done if item.error]
     new = [item for item in done if item.frames]
     for item in bad:
         print(f"left out {item.name}: {item.error}")
-    frames, masks, flows, odd = (sum(getattr(i, n) for i in new) for n in ("frames", "masks", "flows", "odd_masks"))
+    frames, masks, flows, odd = (sum(getattr(i, n) for i in done) for n in ("frames", "masks", "flows", "odd_masks"))
     there = len(done) - len(new) - len(bad)
     print(f"{len(new)} written, {there} there before, {len(bad)} left out", end=": ")
     print(f"{frames} frames, {masks} masks, {flows} flows")

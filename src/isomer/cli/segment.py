@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_mask_arguments, add_model_arguments, add_quality_arguments
+from isomer.cli._options import add_flow_argument, add_mask_arguments, add_model_arguments, add_quality_arguments
 
 _OUTPUTS = (
     "overlay",
@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"one or several of {', '.join(_OUTPUTS)} (default: overlay)",
     )
     add_model_arguments(parser)
+    add_flow_argument(parser)
     add_mask_arguments(parser)
     add_quality_arguments(parser)
     parser.add_argument(
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Segment the video and say what was written."""
+    from isomer.flow import create_flow
     from isomer.segment import segment_video
 
     summary = segment_video(
@@ -65,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         size=arguments.size,
         backend=arguments.backend,
         device=arguments.device,
+        flow=create_flow(arguments.flow),
         threshold=arguments.threshold,
         stride=arguments.stride,
         key_interval=arguments.key_interval,

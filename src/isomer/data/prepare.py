@@ -1,7 +1,8 @@
 """Datasets as downloaded become one layout: frames, binary masks and optical flow, checked, folder by folder.
 
 A sequence becomes `<output>/<name>/{frames,masks,flow}`, a set of still images `<output>/{images,masks}`. A
-sequence appears under its name when it is complete, so what was interrupted goes on with what is missing.
+sequence appears under its name with all its frames and masks, then gets its flow pair by pair: what was interrupted
+goes on with what is missing, and a sequence that is there already, such as a rendered one, can get flow of more steps.
 """
 
 from __future__ import annotations
@@ -11,24 +12,27 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from isomer.data.kitti import write_kitti_flow
-from isomer.data.sequences import VideoSequence, is_palette
+from isomer.data.sequences import VideoSequence, flow_folder, is_palette
 from isomer.data.stills import image_files
 from isomer.errors import InputError
 from isomer.files import atomic_path
-from isomer.flow import FlowEstimator
+from isomer.flow import create_flow
 from isomer.media import Frame
 from isomer.media.image import IMAGE_SUFFIXES, read_gray, read_image, write_image
 from isomer.processes import process_pool
 
 Item = VideoSequence | tuple[Path, Path]
 """A sequence, or a still image and its mask."""
+
+_NOTE = "estimator.txt"  # beside the flow, the name of what estimated it: two must not mix
+_estimator = cache(create_flow)  # one a process: to load it may take longer than a pair does
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Prepared:
 
     Args:
         name: of it.
-        frames, masks, flows: how many were written; all 0 where it was there before.
+        frames, masks, flows: how many were written; 0 where they were there before.
         object_share: of the pixels in its masks.
         odd_masks: how many masks of a sequence have levels that are neither 0 nor 255 nor declared.
         error: why it was left out.
@@ -55,19 +59,21 @@ class Prepared:
 def prepare_sequences(
     sequences: Sequence[VideoSequence],
     output: Path,
-    estimator: Callable[[], FlowEstimator] | None,
+    flow: str | None,
+    steps: Sequence[int] = (1,),
     jobs: int = 1,
 ) -> Iterator[Prepared]:
-    """Write sequences that are not there yet, several at a time, and yield each as it is done.
+    """Write what is not there yet of some sequences, several at a time, and yield each as it is done.
 
     Args:
         sequences: what to write.
-        output: the folder they go to.
-        estimator: makes one that estimates the flow from each frame with a mask to the next; with None there
-            is no flow. It has to be picklable.
+        output: the folder they go to; it may be where they are.
+        flow: the name of what estimates the flow (see `isomer.flow.create_flow`) from each frame with a mask to
+            those `steps` on; with None there is no flow.
+        steps: in frames.
         jobs: number of processes.
     """
-    work = partial(_caught, partial(_prepare_sequence, output=output, estimator=estimator))
+    work = partial(_caught, partial(_prepare_sequence, output=output, flow=flow, steps=steps))
     yield from _spread(work, sequences, jobs)
 
 
@@ -121,15 +127,22 @@ def _caught(work: Callable[[Item], Prepared], item: Item) -> Prepared:
         return Prepared(name, error=str(error))
 
 
-def _prepare_sequence(sequence: VideoSequence, output: Path, estimator: Callable[[], FlowEstimator] | None) -> Prepared:
+def _prepare_sequence(sequence: VideoSequence, output: Path, flow: str | None, steps: Sequence[int]) -> Prepared:
     target = output / sequence.name
-    if target.exists():
-        return Prepared(sequence.name)
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{sequence.name}-", dir=output))
+        prepared = Prepared(sequence.name) if target.exists() else _write_sequence(sequence, target)
+        flows = 0 if flow is None else sum(_write_flows(sequence, target, flow, step) for step in steps)
     except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror}); choose another output") from error
+        raise InputError(
+            f"{target}: cannot be written ({error.strerror}); make room or choose another output"
+        ) from error
+    return replace(prepared, flows=flows)
+
+
+def _write_sequence(sequence: VideoSequence, target: Path) -> Prepared:
+    """Write the frames and masks, all or none."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{sequence.name}-", dir=target.parent))
     try:
         size = read_image(sequence.frames[0]).shape[:2]
         for path in sequence.frames:
@@ -144,14 +157,11 @@ def _prepare_sequence(sequence: VideoSequence, output: Path, estimator: Callable
             write_image(temporary / "masks" / f"{path.stem}.png", mask)
             shares.append(float((mask == 255).mean()))
             odd += any(_is_odd(file, sequence) for file in sequence.masks[path.stem])
-        flows = _write_flows(sequence, temporary / "flow", estimator()) if estimator else 0
         temporary.chmod(0o777 & ~_umask())
         temporary.rename(target)
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror}); make room") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return Prepared(sequence.name, len(sequence.frames), len(shares), flows, float(np.mean(shares)), odd)
+    return Prepared(sequence.name, len(sequence.frames), len(shares), 0, float(np.mean(shares)), odd)
 
 
 def _copy_image(path: Path, folder: Path, size: tuple[int, ...]) -> None:
@@ -173,15 +183,35 @@ def _is_odd(path: Path, sequence: VideoSequence) -> bool:
     return not set(np.unique(read_gray(path)).tolist()) <= known
 
 
-def _write_flows(sequence: VideoSequence, folder: Path, estimator: FlowEstimator) -> int:
-    pairs = sequence.pairs(1)
-    for index, (first, second) in enumerate(pairs):
-        source, target = (
-            Frame(index + offset, read_image(path), float(index + offset), path.stem)
-            for offset, path in enumerate((first, second))
+def _write_flows(sequence: VideoSequence, target: Path, name: str, step: int) -> int:
+    """Write the flow that is missing of a step, and return of how many pairs."""
+    folder, pairs = flow_folder(target, step), sequence.pairs(step)
+    if not pairs:
+        return 0
+    _claim(folder, name)
+    missing = [pair for pair in pairs if not (folder / f"{pair[0].stem}.png").exists()]
+    estimator = _estimator(name)
+    for first, second in missing:
+        source, ahead = (
+            Frame(index, read_image(path), float(index), path.stem) for index, path in ((0, first), (step, second))
         )
-        write_kitti_flow(folder / f"{first.stem}.png", estimator(source, target))
-    return len(pairs)
+        write_kitti_flow(folder / f"{first.stem}.png", estimator(source, ahead))
+    return len(missing)
+
+
+def _claim(folder: Path, name: str) -> None:
+    """Note in a folder what estimates its flow.
+
+    Raises:
+        InputError: it holds flow of another or unknown origin.
+    """
+    note = folder / _NOTE
+    if note.is_file() and note.read_text(encoding="utf-8").strip() == name:
+        return
+    if folder.is_dir():
+        raise InputError(f"{folder}: holds flow that is not known to be by {name}; remove it or choose another output")
+    with atomic_path(note) as temporary:
+        temporary.write_text(f"{name}\n", encoding="utf-8")
 
 
 def _prepare_still(pair: tuple[Path, Path], output: Path) -> Prepared:

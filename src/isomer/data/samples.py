@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from isomer.data.augment import degrade, random_crop, warp_flow, warp_image
-from isomer.data.kitti import read_kitti_flow
 from isomer.data.motion import Motion
 from isomer.data.scene import Image
 from isomer.data.sequences import VideoSequence
@@ -32,21 +31,27 @@ class SampleOptions:
 
     Args:
         sizes: sides of the square samples, in pixels; one is drawn for every step.
+        finish_sizes: the same, from step `finish` on.
+        finish: the first step of training at those sizes; None for never.
         real: share of samples that come from real videos.
         max_step: real frames are paired 1 to `max_step` frames apart.
         drop_motion: share whose flow image shows no motion.
         motion_from_frame: share whose flow image is the frame itself, so that the flow stream learns shapes.
         drop_appearance: share whose frame is plain gray.
+        stored_flow: share of the samples whose video has the pair's flow stored that take it.
         exact_flow: of rendered scenes, take the true flow instead of an estimate.
         strict: stop at an unreadable image instead of drawing another sample.
     """
 
     sizes: Sequence[int] = (224,)
+    finish_sizes: Sequence[int] = ()
+    finish: int | None = None
     real: float = 0.15
     max_step: int = 1
     drop_motion: float = 0.06
     motion_from_frame: float = 0.06
     drop_appearance: float = 0.0
+    stored_flow: float = 1.0
     exact_flow: bool = False
     strict: bool = False
 
@@ -88,8 +93,8 @@ class TrainingSamples(Dataset[_Sample]):
     """Pairs of frames, rendered or real, with the flow between them, an endless stream by index.
 
     Sample i is a function of (seed, i) alone: it does not depend on the order, the worker, or the process.
-    Flow is what DIS estimates on the degraded pair, except where a real sequence has its vectors stored, or
-    where `options.exact_flow` asks for the true one of a scene.
+    Flow is what DIS estimates on the degraded pair, except where a real sequence has its vectors stored and
+    `options.stored_flow` lets them be taken, or where `options.exact_flow` asks for the true one of a scene.
 
     Args:
         scenes: draws synthetic scenes; not needed where `options.real` is 1.
@@ -124,8 +129,9 @@ class TrainingSamples(Dataset[_Sample]):
         Raises:
             InputError: `options.strict` and an image cannot be read, or too many cannot.
         """
-        sizes = self.options.sizes
-        size = sizes[int(np.random.default_rng((self.seed, 1, index // self.batch)).integers(len(sizes)))]
+        step, options = index // self.batch, self.options
+        sizes = options.sizes if options.finish is None or step < options.finish else options.finish_sizes
+        size = sizes[int(np.random.default_rng((self.seed, 1, step)).integers(len(sizes)))]
         skipped: list[str] = []
         while True:
             rng = np.random.default_rng((self.seed, 0, index, len(skipped)))
@@ -134,7 +140,7 @@ class TrainingSamples(Dataset[_Sample]):
                 return _Sample(frame, flow, mask, sources, tuple(skipped))
             except InputError as error:
                 skipped.append(str(error))
-                if self.options.strict or len(skipped) == _ATTEMPTS:
+                if options.strict or len(skipped) == _ATTEMPTS:
                     raise
 
     def _draw(self, rng: np.random.Generator, size: int) -> tuple[Image, Image, NDArray[np.uint8], tuple[str, ...]]:
@@ -181,10 +187,8 @@ class TrainingSamples(Dataset[_Sample]):
             shift = (float(rng.normal(0, 0.015 * size)), float(rng.normal(0, 0.008 * size)))
             camera = Motion((size / 2, size / 2), shift, rng.normal(0, 0.005), rng.normal(0, 0.008))
         moved = camera.matrix(1)
-        vectors = None
-        if video.flow is not None and step == 1:
-            stored = read_kitti_flow(video.flow / f"{first_path.stem}.png")
-            vectors = warp_flow(stored, (width, height), crop, size, moved)
+        stored = video.stored_flow(first_path, step) if rng.random() < self.options.stored_flow else None
+        vectors = None if stored is None else warp_flow(stored, (width, height), crop, size, moved)
         return (
             warp_image(first, crop, size),
             warp_image(second, moved @ crop, size),

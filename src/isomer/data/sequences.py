@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isomer.data.kitti import read_kitti_flow
 from isomer.errors import InputError
+from isomer.flow import Flow
 from isomer.media.image import IMAGE_SUFFIXES, read_gray, read_palette
 
 UNKNOWN = 128
@@ -74,19 +76,29 @@ class VideoSequence:
         name: of the sequence.
         frames: in order.
         masks: files of a frame's mask, by the frame's stem; not every frame has one.
-        flow: folder with the flow from a frame to the next, `<stem>.png` (see `isomer.data.kitti`).
+        flow: by the step, folders with the flow from a frame to the one so many steps on, `<stem>.png` (see
+            `isomer.data.kitti`); a pair may lack it.
         levels: of the masks.
     """
 
     name: str
     frames: tuple[Path, ...]
     masks: dict[str, tuple[Path, ...]]
-    flow: Path | None = None
+    flow: Mapping[int, Path] = field(default_factory=dict)
     levels: Levels = Levels()
 
     def mask(self, frame: Path) -> NDArray[np.uint8]:
         """Read the mask of a frame that has one, uint8 [H, W]: 255 object, 0 background, 128 unknown."""
         return self.levels.read(self.masks[frame.stem])
+
+    def stored_flow(self, frame: Path, step: int) -> Flow | None:
+        """Read the flow from a frame to the one `step` steps on, float32 [h, w, 2]; None where none is stored.
+
+        Raises:
+            InputError: the file is no 16-bit PNG of three channels.
+        """
+        path = self.flow[step] / f"{frame.stem}.png" if step in self.flow else None
+        return read_kitti_flow(path) if path is not None and path.is_file() else None
 
     def pairs(self, step: int) -> list[tuple[Path, Path]]:
         """List the pairs of frames `step` apart whose first one has a mask.
@@ -102,6 +114,24 @@ class VideoSequence:
             for number in numbers
             if number + step * unit in by_number and by_number[number].stem in self.masks
         ]
+
+
+def select_sequences(
+    sequences: Sequence[VideoSequence], only: Sequence[str], exclude: Sequence[str]
+) -> list[VideoSequence]:
+    """Return the sequences of the names in `only`, or all if there are none, without those in `exclude`.
+
+    Raises:
+        InputError: there is no sequence of a name, or none is left.
+    """
+    known = {sequence.name for sequence in sequences}
+    for name in (*only, *exclude):
+        if name not in known:
+            raise InputError(f"{name}: there is no sequence of this name; correct it")
+    wanted = set(only or known) - set(exclude)
+    if not wanted:
+        raise InputError(f"{', '.join(exclude)}: there is no other sequence; leave one in")
+    return [sequence for sequence in sequences if sequence.name in wanted]
 
 
 def frame_number(stem: str) -> int:
@@ -173,10 +203,19 @@ def _sequence(name: str, frame_folder: Path, mask_folder: Path, levels: Levels) 
         if stem is None:
             raise InputError(f"{path}: a mask without a frame in {frame_folder}; add the frame or remove the mask")
         masks[stem] = (*masks.get(stem, ()), path)
-    flow = frame_folder.parent / "flow" if frame_folder.name == "frames" else None
-    if flow is not None and not flow.is_dir():
-        flow = None
-    return VideoSequence(name, tuple(frames), masks, flow, levels)
+    return VideoSequence(name, tuple(frames), masks, _flow_folders(frame_folder), levels)
+
+
+def flow_folder(sequence: Path, step: int) -> Path:
+    """Return where the flow of a step is stored in a sequence of the layout `isomer`: `flow`, `flow_2`, `flow_3`."""
+    return sequence / ("flow" if step == 1 else f"flow_{step}")
+
+
+def _flow_folders(frames: Path) -> dict[int, Path]:
+    if frames.name != "frames":
+        return {}
+    steps = [1] + [int(p.name[5:]) for p in frames.parent.glob("flow_*") if p.name[5:].isdecimal()]
+    return {step: folder for step in sorted(steps) if (folder := flow_folder(frames.parent, step)).is_dir()}
 
 
 def _images(folder: Path) -> list[Path]:

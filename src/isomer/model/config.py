@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-EncoderName = Literal["mobilenet_v2", "mit_b0", "swin_tiny"]
+EncoderName = Literal["mobilenet_v2", "efficientnet_lite0", "efficientnet_lite2", "mit_b0", "swin_tiny"]
 FusionName = Literal["isomer", "vanilla", "cst", "sgst", "published"]
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _MODELS: dict[str, IsomerConfig] = {
     "isomer_mobilenet_v2": IsomerConfig("mobilenet_v2"),
+    "isomer_efficientnet_lite0": IsomerConfig("efficientnet_lite0"),
+    "isomer_efficientnet_lite2": IsomerConfig("efficientnet_lite2"),
     "isomer_mit_b0": IsomerConfig("mit_b0", head_width=64),
     "isomer_swin_tiny": IsomerConfig("swin_tiny", head_width=192),
 }

@@ -100,7 +100,7 @@ def to_exported_program(graph: Graph, *, any_batch: bool) -> ExportedProgram:
 
 def to_onnx(graph: Graph) -> ONNXProgram:
     """Convert to ONNX, through `to_exported_program`."""
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             to_exported_program(graph, any_batch=True),
             input_names=INPUTS,
@@ -126,8 +126,7 @@ def stored_in_half(model: onnx.ModelProto) -> None:
         for entry in node.metadata_props:
             if entry.key == "pkg.torch.onnx.name_scopes":
                 node.name = f"{ast.literal_eval(entry.value)[-2]}/{node.name}"
-        node.ClearField("metadata_props")
-        node.ClearField("doc_string")
+    without_origins(graph)
     casts = []
     for tensor in graph.initializer:
         values = numpy_helper.to_array(tensor)
@@ -136,12 +135,24 @@ def stored_in_half(model: onnx.ModelProto) -> None:
             tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
             casts.append(helper.make_node("Cast", [tensor.name], [name], name, to=TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
-    del graph.node[:], graph.value_info[:]
+    del graph.node[:]
     graph.node.extend(nodes)
 
 
+def without_origins(graph: onnx.GraphProto) -> None:
+    """Drop what the exporter says about where values come from, and the shapes that it saw on the way."""
+    for part in (graph, *graph.input, *graph.output, *graph.initializer, *graph.node):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                without_origins(attribute.g)
+    del graph.value_info[:]
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence what the exporter says about packages it could use and constants it does not fold."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]

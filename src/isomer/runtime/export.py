@@ -164,7 +164,7 @@ def _write_openvino(graph: Graph, path: Path) -> None:
 
 
 def _load_openvino(path: Path) -> _Runner:
-    from isomer.runtime.openvino import core
+    from isomer.openvino_core import core
 
     compiled = core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda frames, flows: np.asarray(compiled([frames, flows])[0])

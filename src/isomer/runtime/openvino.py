@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.model.weights import find_checkpoint, find_graph
+from isomer.openvino_core import core
 from isomer.runtime.cache import folder_of, kept_or_made
 
 if TYPE_CHECKING:
@@ -24,16 +25,6 @@ _MOST_WORKERS = 4  # each holds the memory of a whole pass
 _STRIDE = (["isomer", "stride"], ["framework", "stride"])  # of `to_openvino`, and where OpenVINO puts ONNX's metadata
 
 _log = logging.getLogger(__name__)
-
-
-@cache
-def core() -> ov.Core:
-    """Return the process's one OpenVINO.
-
-    Where two are ended, the thread that compiled in both keeps a signal stack that is no longer there, and the next
-    Ctrl-C is a segmentation fault (OpenVINO 2026.4).
-    """
-    return ov.Core()
 
 
 class OpenVINOBackend:

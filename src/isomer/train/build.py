@@ -6,6 +6,7 @@ import math
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,13 +15,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from isomer.data.samples import Batch, SampleOptions, TrainingSamples, collate
-from isomer.data.sequences import Levels, VideoSequence, find_sequences
+from isomer.data.sequences import Levels, VideoSequence, find_sequences, select_sequences
 from isomer.data.synthetic import SceneSampler
 from isomer.errors import InputError
-from isomer.model.checkpoint import load_checkpoint, load_encoder
+from isomer.model.checkpoint import load_encoder
 from isomer.model.config import IsomerConfig
 from isomer.model.network import Isomer
-from isomer.train.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from isomer.model.zoo import create_model
+from isomer.train.config import DataConfig, ModelConfig, OptimizerConfig, SequencesConfig, TrainConfig
 
 
 def build_model(config: ModelConfig) -> Isomer:
@@ -35,7 +37,7 @@ def build_model(config: ModelConfig) -> Isomer:
         for encoder in (model.backbone_x, model.backbone_y):
             load_encoder(encoder, config.encoder_weights)
     if config.init is not None:
-        model = load_checkpoint(config.init).train()
+        model = create_model(config.init).train()
         start = replace(model.config, hidden={})  # pruned weights stay pruned
         if start != architecture:
             raise InputError(f"{config.init}: is a {start}, not a {architecture}; correct one of them")
@@ -83,10 +85,11 @@ def _decays(name: str, parameter: Tensor) -> bool:
 def learning_rate_factor(config: OptimizerConfig, step: int) -> float:
     """Return the share of the peak learning rate at a step, counted from 0."""
     warm = min(1.0, (step + 1) / max(config.warmup, 1))
-    if config.schedule == "constant":
-        return warm
-    cosine = (1 + math.cos(math.pi * step / config.steps)) / 2
-    return warm * (config.final + (1 - config.final) * cosine)
+    if config.schedule == "cosine":
+        left = (1 + math.cos(math.pi * step / config.steps)) / 2
+    else:
+        left = 1 - math.sqrt(max(step + 1 - config.settled, 0) / max(config.decay, 1))
+    return warm * (config.final + (1 - config.final) * left)
 
 
 def build_samples(config: TrainConfig) -> TrainingSamples:
@@ -106,11 +109,14 @@ def build_samples(config: TrainConfig) -> TrainingSamples:
     videos, weights = _videos(data) if data.real > 0 else ([], [])
     options = SampleOptions(
         sizes=data.sizes,
+        finish_sizes=data.finish_sizes,
+        finish=config.optimizer.settled if data.finish_sizes else None,
         real=data.real,
         max_step=data.max_step,
         drop_motion=data.drop_motion,
         motion_from_frame=data.motion_from_frame,
         drop_appearance=data.drop_appearance,
+        stored_flow=data.stored_flow,
         exact_flow=data.exact_flow,
         strict=data.strict,
     )
@@ -120,11 +126,24 @@ def build_samples(config: TrainConfig) -> TrainingSamples:
 def _videos(data: DataConfig) -> tuple[list[VideoSequence], list[float]]:
     videos, weights = [], []
     for entry in data.videos:
-        levels = Levels(entry.background, entry.unknown)
-        found = find_sequences(data.root / entry.path, entry.layout, levels)
+        found = chosen_sequences(entry, data.root)
         videos += found
         weights += [entry.weight] * len(found)
     return videos, weights
+
+
+def chosen_sequences(config: SequencesConfig, root: Path) -> list[VideoSequence]:
+    """Find the sequences that are asked for.
+
+    Raises:
+        InputError: there are none, or none of a name.
+    """
+    folder = root / config.path
+    found = find_sequences(folder, config.layout, Levels(config.background, config.unknown))
+    try:
+        return select_sequences(found, config.sequences, config.exclude)
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from None
 
 
 class MicroBatches:

@@ -13,7 +13,7 @@ from torch import nn
 from isomer.errors import InputError
 from isomer.files import atomic_path
 from isomer.model.network import Isomer
-from isomer.train.config import TrainConfig
+from isomer.train.config import OptimizerConfig, TrainConfig
 from isomer.train.ema import MovingAverage
 
 # What may change between a run's start and its end without changing its weights.
@@ -23,6 +23,7 @@ _FREE: dict[str, Any] = {
     "save_every": True,
     "data": {"root", "workers"},
     "validation": True,
+    "optimizer": {"steps"},  # checked by itself
     "hardware": {"accelerator", "devices", "nodes", "threads"},
 }
 
@@ -102,6 +103,7 @@ class Checkpoint:
             step, best = int(state["step"]), float(state["best"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise InputError(unusable) from error
+        self._check_steps(before.optimizer, step)
         return step, best if before.validation == self.config.validation else -1.0
 
     def _check(self, config: TrainConfig) -> None:
@@ -115,3 +117,14 @@ class Checkpoint:
             raise InputError(
                 f"{self.path}: {changed} was different when the run began; set it back, or start a new run"
             )
+
+    def _check_steps(self, before: OptimizerConfig, step: int) -> None:
+        """Refuse another number of steps than before where those done are not the first ones of such a run."""
+        now = self.config.optimizer
+        settled = min(before.settled, now.settled)
+        if now.steps == before.steps or step <= settled:
+            return
+        raise InputError(
+            f"{self.path}: optimizer.steps was {before.steps} when the run began, and its {step} steps depend on it; "
+            "set it back, or start a new run"
+        )

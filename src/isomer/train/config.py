@@ -18,6 +18,7 @@ from isomer.model.config import EncoderName, FusionName
 Share = Annotated[float, Field(ge=0, le=1)]
 Level = Annotated[int, Field(ge=0, le=255)]
 Positive = Annotated[int, Field(gt=0)]
+Side = Annotated[int, Field(ge=32)]
 
 
 class _Section(BaseModel):
@@ -30,7 +31,8 @@ class ModelConfig(_Section):
     Args:
         encoder, fusion, head_width: see `isomer.model.network.IsomerConfig`.
         encoder_weights: ImageNet weights of both encoders.
-        init: a checkpoint of the whole network, of the same architecture, such as the stage before.
+        init: weights of the whole network, of the same architecture: a checkpoint, such as the stage before, or the
+            name of a model whose weights come with the package.
         freeze: parts of both encoders that stay as they are, by the names of their modules.
     """
 
@@ -38,7 +40,7 @@ class ModelConfig(_Section):
     fusion: FusionName = "isomer"
     head_width: Positive = 64
     encoder_weights: Path | None = None
-    init: Path | None = None
+    init: str | None = None
     freeze: tuple[str, ...] = ()
 
 
@@ -49,21 +51,33 @@ class CutoutsConfig(_Section):
     weight: Annotated[float, Field(gt=0)] = 1.0
 
 
-class VideosConfig(_Section):
+class SequencesConfig(_Section):
     """A folder of sequences with masks.
 
     Args:
         path: the folder; a single sequence's is fine too.
-        weight: how often each of its sequences is drawn, relatively to those of other folders.
         layout: see `isomer.data.sequences.find_sequences`; recognised by default.
         background, unknown: levels of the masks with that meaning; all others are object.
+        sequences: the names of those to take; by default all.
+        exclude: the names of those to leave out.
     """
 
     path: Path
-    weight: Annotated[float, Field(gt=0)] = 1.0
     layout: str | None = None
     background: tuple[Level, ...] = (0,)
     unknown: tuple[Level, ...] = (128,)
+    sequences: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+class VideosConfig(SequencesConfig):
+    """Sequences to train on.
+
+    Args:
+        weight: how often each of them is drawn, relatively to those of other folders.
+    """
+
+    weight: Annotated[float, Field(gt=0)] = 1.0
 
 
 class DataConfig(_Section):
@@ -74,10 +88,12 @@ class DataConfig(_Section):
         cutouts, backgrounds: of the synthetic scenes.
         videos: real sequences.
         sizes: sides of the samples; one is drawn for every step.
+        finish_sizes: the same while a trapezoid's learning rate decays; `sizes` by default.
         real: share of samples from real videos.
         max_step: real frames are paired up to so many frames apart.
         drop_motion, motion_from_frame: shares of samples without motion, or with the frame in its place.
         drop_appearance: share of samples whose frame is plain gray.
+        stored_flow: share of the pairs with stored flow that take it; the others' is what DIS estimates.
         exact_flow: the true flow of synthetic scenes instead of what DIS estimates.
         strict: stop at an unreadable image instead of leaving it out.
         workers: processes that make samples; 0 makes them in the loop.
@@ -87,12 +103,14 @@ class DataConfig(_Section):
     cutouts: tuple[CutoutsConfig, ...] = ()
     backgrounds: tuple[Path, ...] = ()
     videos: tuple[VideosConfig, ...] = ()
-    sizes: Annotated[tuple[Annotated[int, Field(ge=32)], ...], Field(min_length=1)] = (224,)
+    sizes: Annotated[tuple[Side, ...], Field(min_length=1)] = (224,)
+    finish_sizes: tuple[Side, ...] = ()
     real: Share = 0.15
     max_step: Positive = 1
     drop_motion: Share = 0.06
     motion_from_frame: Share = 0.06
     drop_appearance: Share = 0.0
+    stored_flow: Share = 1.0
     exact_flow: bool = False
     strict: bool = False
     workers: Annotated[int, Field(ge=0)] = 1
@@ -122,8 +140,10 @@ class OptimizerConfig(_Section):
         learning_rate, encoder_learning_rate: peaks.
         weight_decay: of kernels and matrices; biases and norms have none.
         warmup: steps of linear growth.
-        schedule: after it.
-        final: share of the peak at which the cosine ends.
+        schedule: after it. A trapezoid stays at the peak, so that the run can be prolonged, and then decays with
+            1 - sqrt(share of the decay done) (Hägele et al., NeurIPS 2024).
+        decay: the last steps of a trapezoid.
+        final: share of the peak at which the cosine or the decay ends.
         clip: largest norm of the gradient.
         ema: decay of the average of the weights that is validated and kept; lower in the first steps.
     """
@@ -135,10 +155,24 @@ class OptimizerConfig(_Section):
     encoder_learning_rate: Annotated[float, Field(gt=0)] = 1.2e-4
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     warmup: Annotated[int, Field(ge=0)] = 150
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "trapezoid"] = "cosine"
+    decay: Annotated[int, Field(ge=0)] = 0
     final: Share = 0.02
     clip: Annotated[float, Field(gt=0)] = 2.0
     ema: Share = 0.998
+
+    @model_validator(mode="after")
+    def _decays(self) -> OptimizerConfig:
+        if (self.decay > 0) != (self.schedule == "trapezoid"):
+            raise ValueError("decay goes with schedule: trapezoid, and that with a decay")
+        if self.decay > self.steps:
+            raise ValueError("decay is more than steps")
+        return self
+
+    @property
+    def settled(self) -> int:
+        """The number of steps that would be the same in a longer run."""
+        return {"cosine": 0, "constant": self.steps, "trapezoid": self.steps - self.decay}[self.schedule]
 
 
 class LossConfig(_Section):
@@ -155,22 +189,17 @@ class LossConfig(_Section):
     heat_map: Annotated[float, Field(ge=0)] = 0.4
 
 
-class ValidationConfig(_Section):
-    """Sequences to validate on, every n-th frame of each.
+class ValidationConfig(SequencesConfig):
+    """Sequences to validate on, every n-th frame of each; unknown pixels count as background.
 
     Args:
-        path: the folder, relative to the data's root.
-        layout, background, unknown: as for training videos; unknown pixels count as background.
+        path: relative to the data's root.
         every: steps between validations.
         stride: n.
         size: (width, height) that the network sees.
         images: number of samples to show in TensorBoard.
     """
 
-    path: Path
-    layout: str | None = None
-    background: tuple[Level, ...] = (0,)
-    unknown: tuple[Level, ...] = (128,)
     every: Positive = 200
     stride: Positive = 5
     size: tuple[Positive, Positive] = (448, 256)
@@ -215,6 +244,12 @@ class TrainConfig(_Section):
     loss: LossConfig = LossConfig()
     validation: ValidationConfig | None = None
     hardware: HardwareConfig = HardwareConfig()
+
+    @model_validator(mode="after")
+    def _finish(self) -> TrainConfig:
+        if self.data.finish_sizes and self.optimizer.schedule != "trapezoid":
+            raise ValueError("data.finish_sizes go with optimizer.schedule: trapezoid")
+        return self
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:

@@ -48,7 +48,7 @@ def _memory(config: TrainConfig, counts: list[int]) -> float:
     """Estimate bytes: what one sample's forward pass keeps, times the batch, and the weights' copies."""
     model = build_model(config.model).train()
     batch = collate([build_samples(config)[0]])
-    side = max(config.data.sizes)
+    side = max(config.data.sizes + config.data.finish_sizes)
     frame, flow = (
         torch.nn.functional.interpolate(normalize(x, model), (side, side)) for x in (batch.frame, batch.flow)
     )

@@ -23,7 +23,7 @@ def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor, iou: float 
     """
     weight = known
     if boundary:
-        near = F.avg_pool2d(target, _REACH, 1, _REACH // 2, count_include_pad=False)
+        near = _local_mean(target)
         weight = known * (1 + boundary * (near - target).abs())
     cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     cross_entropy = (cross_entropy * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1)
@@ -44,3 +44,10 @@ def heat_map_loss(heat_maps: Sequence[Tensor], target: Tensor, known: Tensor) ->
         # By sample, so that the mean over a batch is the same however processes share it.
         losses.append(((loss * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1)).mean())
     return sum(losses, start=target.new_zeros(())) / max(len(losses), 1)
+
+
+def _local_mean(image: Tensor) -> Tensor:
+    """Average each pixel's window, as far as it lies in the image: along rows, then columns, which is far faster."""
+    for size in ((1, _REACH), (_REACH, 1)):
+        image = F.avg_pool2d(image, size, 1, (size[0] // 2, size[1] // 2), count_include_pad=False)
+    return image

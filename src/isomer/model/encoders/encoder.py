@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
+
+# What an ImageNet classifier has after the last stage.
+_CLASSIFIER = ("head.", "norm.", "classifier.")
 
 
 class Encoder(nn.Module):
@@ -20,3 +24,10 @@ class Encoder(nn.Module):
     stride: ClassVar[int] = 32
     mean: ClassVar[tuple[float, float, float]]
     std: ClassVar[tuple[float, float, float]]
+
+    def imagenet_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Turn the tensors of an ImageNet classifier, as its authors name them, into those of this encoder.
+
+        What the file lacks is missing in the result, and what is not understood stays in it under its name.
+        """
+        return {name: tensor for name, tensor in state.items() if not name.startswith(_CLASSIFIER)}

@@ -1,0 +1,24 @@
+"""Flow estimators by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from isomer.errors import InputError
+from isomer.flow.dis import DISFlow
+from isomer.flow.estimator import FlowEstimator
+from isomer.flow.raft import RAFTFlow
+
+_ESTIMATORS: dict[str, Callable[[], FlowEstimator]] = {"dis": DISFlow, "raft": RAFTFlow}
+
+
+def create_flow(name: str) -> FlowEstimator:
+    """Return the estimator of a name, with its default settings.
+
+    Raises:
+        InputError: there is none.
+        MissingPackageError: what runs it is not installed.
+    """
+    if name not in _ESTIMATORS:
+        raise InputError(f"--flow {name}: unknown; choose from {', '.join(_ESTIMATORS)}")
+    return _ESTIMATORS[name]()

@@ -1,0 +1,72 @@
+"""The network in the package: what runtimes read is what PyTorch reads, and nothing of the main job needs PyTorch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isomer.data.clip import SceneFrames
+from isomer.data.drawing import draw_scene
+from isomer.metrics import RegionSimilarity
+from isomer.model.weights import EMBEDDED
+from isomer.model.zoo import list_models
+from isomer.segment import Segmenter
+
+SHIPPED = [name for name in list_models() if (EMBEDDED / f"{name}.safetensors").is_file()]
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_graph_and_checkpoint_are_one_network(model: str) -> None:
+    pytest.importorskip("torch")
+    frames = SceneFrames(draw_scene(np.random.default_rng(3), (428, 240)), 8)
+    expected = dict(Segmenter(model, backend="torch", device="cpu", size=320, key_interval=1)(frames))
+    for backend in ("openvino", "onnx"):
+        pytest.importorskip({"openvino": "openvino", "onnx": "onnxruntime"}[backend])
+        similarity = RegionSimilarity()
+        for index, probability in Segmenter(model, backend=backend, size=320, key_interval=1)(frames):
+            assert np.abs(probability - expected[index]).max() < 1e-3
+            similarity.step(*(np.where(p >= 0.5, 255, 0).astype(np.uint8) for p in (probability, expected[index])))
+        assert similarity.result().mean > 0.9999
+
+
+@pytest.mark.parametrize("model", SHIPPED)
+def test_the_graph_is_half_the_size_of_float32(model: str) -> None:
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.load(EMBEDDED / f"{model}.onnx").graph
+    kernels = [tensor for tensor in graph.initializer if len(tensor.dims) > 1]
+    assert {tensor.data_type for tensor in kernels} == {onnx.TensorProto.FLOAT16}
+
+
+def test_segmenting_imports_no_pytorch(tmp_path: Path) -> None:
+    """In a process of its own, in which PyTorch cannot be imported at all."""
+    pytest.importorskip("openvino")
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['safetensors'] = None;"
+        "from isomer.cli.main import main;"
+        "sys.exit(main(['segment', sys.argv[1], '-o', sys.argv[2], '--output', 'masks', '--stride', '24', '-q']))"
+    )
+    clip = Path(__file__).resolve().parents[2] / "examples" / "clip.mp4"
+    done = subprocess.run([sys.executable, "-c", code, clip, tmp_path / "masks"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "masks").iterdir())) == 3
+
+
+def test_a_checkpoint_of_ones_own_asks_for_pytorch(tmp_path: Path) -> None:
+    (tmp_path / "own.safetensors").write_bytes(b"weights")
+    code = (
+        "import sys; import importlib.util as util; found = util.find_spec;"
+        "util.find_spec = lambda name, *rest: None if name == 'torch' else found(name, *rest);"
+        "from isomer.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    clip = Path(__file__).resolve().parents[2] / "examples" / "clip.mp4"
+    words = ["segment", clip, "--model", tmp_path / "own.safetensors", "-o", tmp_path / "out.mp4"]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        'isomer: own.safetensors: needs torch; in Isomer\'s folder, run: pip install ".[torch]"'
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own.safetensors"]
