@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from isomer.model.zoo import create_model, list_models
     from isomer.segment import Segmenter, segment_video
 
+__version__ = "0.2.0"
+
 __all__ = [
     "FlowEstimator",
     "Segmented",
     "Segmenter",
+    "__version__",
     "create_model",
     "evaluate_vsod",
     "evaluate_zvos",

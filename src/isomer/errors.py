@@ -1,4 +1,4 @@
-"""What a user's bad input, or a package that is not installed, raises."""
+"""What a user's bad input, or a package that is not installed, raises, and how it quotes others."""
 
 from __future__ import annotations
 
@@ -29,9 +29,16 @@ def require(what: str, extra: str, *packages: str) -> None:
     """
     for package in packages:
         if find_spec(package) is None:
-            raise MissingPackageError(f"{what}: needs {package}; in Isomer's folder, run: {install_command(extra)}")
+            raise MissingPackageError(f"{what}: needs {package}; {how_to_install(extra)}")
 
 
-def install_command(extra: str) -> str:
-    """Return the command that installs an extra of this distribution, in the folder that holds its pyproject.toml."""
-    return f'pip install ".[{extra}]"'
+def how_to_install(extra: str = "") -> str:
+    """Say the command that installs Isomer, or an extra of it, in the folder that holds its pyproject.toml."""
+    what = f'".[{extra}]"' if extra else "."
+    return f"in Isomer's folder, run: pip install {what}"
+
+
+def brief(said: object) -> str:
+    """What came from elsewhere, such as another exception, as part of such a line."""
+    text = " ".join(str(said).split())
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -1,7 +1,8 @@
-"""Writing files so that a crash or a full disk never leaves half of one, nor one of several."""
+"""Writing so that a crash or a full disk never leaves half a file, nor one of several, and nobody writes meanwhile."""
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import shutil
@@ -33,6 +34,63 @@ def made_folder(folder: Path) -> Iterator[None]:
             for new in missing:
                 new.rmdir()
         raise
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Make a folder and hold it, by a file `lock` in it, for what is done inside; a dead process holds nothing.
+
+    Raises:
+        InputError: another process holds it, or it cannot be made or written to.
+    """
+    lock = folder / "lock"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(made_folder(folder))
+            file = _locked(lock)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another output") from error
+        if file is None:
+            raise InputError(f"{folder}: another process writes to it; wait for it, or choose another output")
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                lock.unlink()
+            os.close(file)
+
+
+def _locked(path: Path) -> int | None:
+    """Open a file and take its lock; None where another process has it."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        if not take_lock(file):
+            os.close(file)
+            return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file), path.stat()):
+                return file
+        os.close(file)  # whoever had it has removed it meanwhile
+
+
+def take_lock(file: int) -> bool:
+    """Take the lock of an open file, which ends with the process, however it ends.
+
+    Returns:
+        Whether it was free; always so where the file system has no locks.
+    """
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+    return True
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from isomer.cli import evaluate as verb
 from isomer.errors import InputError
 from isomer.evaluate import PROTOCOLS, Protocol, evaluate_vsod, evaluate_zvos, plots
 from isomer.evaluate.layout import find_sequences, select_sequences
-from isomer.evaluate.maps import read_annotation, read_prediction
+from isomer.evaluate.maps import Annotations, Predictions
 from isomer.evaluate.tables import format_table, save
 from isomer.media.image import write_palette
 from isomer.metrics import MAE, FMeasure, RegionSimilarity, TemporalStability
@@ -266,9 +266,9 @@ def test_layout_errors(tmp_path):
 
 
 def test_frames_are_in_natural_order(tmp_path):
-    for index in (10, 9, 1):
-        _write(tmp_path / "a" / f"frame{index}.png", _disk(3))
-    assert list(find_sequences(tmp_path)["a"]) == ["frame1", "frame9", "frame10"]
+    for name in ("frame10", "frame9", "frame1", "frame9²1"):  # no decimal digit, the last but one
+        _write(tmp_path / "a" / f"{name}.png", _disk(3))
+    assert list(find_sequences(tmp_path)["a"]) == ["frame1", "frame9", "frame9²1", "frame10"]
 
 
 def test_sequences_are_selected_by_name_and_by_list(dataset, tmp_path):
@@ -322,14 +322,161 @@ def test_measures_are_checked(dataset):
         evaluate_zvos(*dataset, measures=[])
 
 
+def _annotation(path: Path) -> np.ndarray:
+    return Annotations([path]).read(path).levels
+
+
 def test_readers(tmp_path):
-    write_palette(tmp_path / "a.png", np.array([[0, 1], [254, 255]], np.uint8))
-    assert read_annotation(tmp_path / "a.png").levels.tolist() == [[0, 255], [255, 255]]
+    write_palette(tmp_path / "a.png", np.array([[0, 1], [254, 253]], np.uint8))
+    assert _annotation(tmp_path / "a.png").tolist() == [[0, 255], [255, 255]]
     _write(tmp_path / "b.jpg", np.full((8, 8), 200, np.uint8))
-    assert read_prediction(tmp_path / "b.jpg").shape == (8, 8)
+    assert Predictions().read(tmp_path / "b.jpg").shape == (8, 8)
     _write(tmp_path / "c.png", np.zeros((2, 2), np.uint16))
     with pytest.raises(InputError, match="uint16"):
-        read_annotation(tmp_path / "c.png")
+        _annotation(tmp_path / "c.png")
+    _write(tmp_path / "d.tif", np.zeros((2, 2, 3), np.float32))
+    with pytest.raises(InputError, match="float32"):
+        _annotation(tmp_path / "d.tif")
+
+
+def _rewritten(folder: Path, name: str, change, write=_write, suffix: str = ".png") -> Path:
+    """A copy of a folder of maps, each changed and written in another way."""
+    for file in folder.glob("*/*.png"):
+        target = folder.parent / name / file.parent.name / f"{file.stem}{suffix}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write(target, change(cv2.imread(str(file), -1)))
+    return folder.parent / name
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (lambda p: p // 255, "without a level above 128, so that all is background; the highest is 1,"),
+        (lambda p: (p > 128).astype(np.uint8) * 128, "the highest is 128,"),
+        (lambda p: (p * (100 / 255)).astype(np.uint8), "the highest is 100,"),
+        (lambda p: np.where(p > 128, 85 * (1 + np.arange(W) // 35), 0).astype(np.uint8), "levels than 0, 85, 170:"),
+    ],
+)
+def test_predictions_of_levels_that_cannot_be_meant_are_noted(dataset, change, note):
+    ours, gt = dataset
+    (bear, car) = evaluate_zvos(_rewritten(ours, "odd", change), gt).notes
+    assert bear.startswith("odd/bear: 4 predictions ")
+    assert car.startswith("odd/car: 6 predictions ")
+    assert note in bear
+
+
+def test_one_prediction_of_0_and_1_among_others_is_noted(dataset):
+    ours, gt = dataset
+    binary = _rewritten(ours, "binary", lambda p: (p > 128).astype(np.uint8) * 255)
+    assert evaluate_zvos(binary, gt).notes == ()
+    _write(binary / "bear" / "00002.png", _disk(20) // 255)
+    assert evaluate_zvos(binary, gt).notes == (
+        "binary/bear: 4 predictions of no other levels than 0, 1, 255: foreground is above 128",
+    )
+
+
+def test_levels_do_not_matter_where_each_map_is_stretched(dataset):
+    ours, gt = dataset
+    ones = _rewritten(ours, "ones", lambda p: (p > 128).astype(np.uint8))
+    masks = _rewritten(ours, "masks", lambda p: (p > 128).astype(np.uint8) * 255)
+    result = evaluate_vsod([ones, masks], gt)
+    assert result.notes == ()
+    assert result.methods["ones"].mean == result.methods["masks"].mean
+    assert "the highest is 1" in evaluate_vsod(ones, gt, "isomer").notes[0]
+
+
+def _ring(mask: np.ndarray) -> np.ndarray:
+    return (cv2.dilate(mask, np.ones((5, 5))) > 0) & (mask == 0)
+
+
+def test_void_of_palettes_is_left_out(dataset):
+    """Index 255 beside objects; the frame whose object has left still has void, and no object to tell it by."""
+    ours, gt = dataset
+    _write(gt / "bear" / "00001.png", np.zeros((H, W), np.uint8))
+    strip = np.arange(H)[:, None] + np.zeros((1, W), int) < 6
+
+    def change(mask: np.ndarray) -> np.ndarray:
+        open_ = _ring(mask) | strip
+        return np.where(open_, 255, mask // 255 * 3).astype(np.uint8)
+
+    with_void = _rewritten(gt, "void", change, write_palette)
+    result = evaluate_zvos(ours, with_void, measures=["J", "T"])
+    assert "bear: 4 annotations with void, palette index 255" in result.notes[0]
+    values = result.methods["ours"].sequences["bear"].values
+    for index, value in zip(range(1, 5), values["J"], strict=True):
+        prediction = cv2.imread(str(ours / "bear" / f"{index:05d}.png"), -1) > 128
+        mask = cv2.imread(str(gt / "bear" / f"{index:05d}.png"), -1)
+        known = ~(_ring(mask) | strip)
+        union = ((prediction | (mask > 0)) & known).sum()
+        assert value == pytest.approx((prediction & (mask > 0) & known).sum() / union)
+    plain = evaluate_zvos(ours, gt, measures=["T"]).methods["ours"].sequences["bear"].values["T"]
+    assert values["T"] == pytest.approx(plain, nan_ok=True)  # of the prediction alone
+
+
+def test_index_255_alone_is_the_object(dataset):
+    ours, gt = dataset
+    expected = evaluate_zvos(ours, gt)
+    result = evaluate_zvos(ours, _rewritten(gt, "255", lambda mask: mask, write_palette))
+    assert result.methods["ours"].mean == expected.methods["ours"].mean
+    assert result.notes == ()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
+def test_annotations_in_alpha_are_understood_and_noted(dataset, suffix):
+    """On white, on a picture, and where it holds nothing or everything."""
+    ours, gt = dataset
+    _write(gt / "bear" / "00001.png", np.zeros((H, W), np.uint8))
+    _write(gt / "bear" / "00002.png", np.full((H, W), 255, np.uint8))
+    expected = evaluate_zvos(ours, gt).methods["ours"].mean
+    noise = np.random.default_rng(0).integers(0, 256, (H, W, 3), np.uint8)
+
+    for name, colours in (("white", np.full_like(noise, 255)), ("picture", noise)):
+        alpha = _rewritten(gt, name, lambda mask, colours=colours: np.dstack([colours, mask]), suffix=suffix)
+        result = evaluate_zvos(ours, alpha)
+        assert result.methods["ours"].mean == expected
+        assert result.notes[0] == "bear: 4 annotations taken from the alpha, which is not the same everywhere"
+
+
+@pytest.mark.parametrize("opacity", [0, 128, 255])
+def test_opacity_that_is_the_same_everywhere_is_no_mask(dataset, opacity):
+    ours, gt = dataset
+    coloured = _rewritten(gt, "colours", lambda mask: np.dstack([mask, 0 * mask, 0 * mask, 0 * mask + opacity]))
+    result = evaluate_zvos(ours, coloured)
+    assert result.methods["ours"].mean == evaluate_zvos(ours, gt).methods["ours"].mean
+    assert result.notes == ()
+
+
+def test_maps_compressed_with_loss_are_noted(dataset):
+    ours, gt = dataset
+
+    def write(path: Path, image: np.ndarray) -> None:
+        assert cv2.imwrite(str(path), image, [cv2.IMWRITE_WEBP_QUALITY, 80])
+
+    red = _rewritten(gt, "red", lambda mask: np.dstack([0 * mask, 0 * mask, mask]), write, ".webp")
+    notes = evaluate_zvos(_rewritten(ours, "soft", lambda p: p, suffix=".jpg"), red, sequences=["bear"]).notes
+    assert "soft/bear: 4 predictions compressed with loss, so that levels are not exact; save PNGs" in notes
+    assert "bear: 4 annotations compressed with loss, so that levels are not exact; save PNGs" in notes
+
+
+def test_annotations_that_are_no_objects_are_noted(dataset):
+    ours, gt = dataset
+    noise = np.random.default_rng(0).integers(0, 256, (H, W, 3), np.uint8)
+    (note, _) = evaluate_zvos(ours, _rewritten(gt, "photos", lambda _: noise)).notes
+    assert note.startswith("bear: 4 annotations of more than 256 colours")
+    (note, _) = evaluate_zvos(ours, _rewritten(gt, "gray", lambda mask: np.dstack([_soft(mask)] * 3))).notes
+    assert "bear: 4 annotations with levels other than 0 and 255 (1, " in note
+
+
+def test_a_palette_in_another_order_is_noted(dataset):
+    ours, gt = dataset
+    white_first = np.zeros((256, 3), np.uint8)
+    white_first[0] = 255
+
+    def write(path: Path, mask: np.ndarray) -> None:
+        write_palette(path, (mask == 0).astype(np.uint8), white_first)
+
+    (note, _) = evaluate_zvos(ours, _rewritten(gt, "reordered", lambda mask: mask, write)).notes
+    assert note == "bear: 4 annotations whose palette does not begin with black: index 0 is background"
 
 
 @pytest.fixture

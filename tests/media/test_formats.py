@@ -137,6 +137,18 @@ def test_coco(tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]) -> 
         assert not (wrong & ~outline).any() if kind == "polygons" else not wrong.any()
 
 
+@pytest.mark.parametrize("kind", ["coco", "polygons", "youtube-vis"])
+def test_json_has_the_parts_that_tools_copy(tmp_path: Path, kind: str) -> None:
+    """To load results, pycocotools before 2.0.11 copies `info`."""
+    path = written(tmp_path, kind)
+    document = json.loads(path.read_text())
+    assert document["info"] == {"description": "clip.mkv"}
+    assert document["licenses"] == []
+    if kind != "youtube-vis":
+        found = [{"score": 1.0, **annotation} for annotation in document["annotations"]]
+        assert len(COCO(str(path)).loadRes(found).anns) == len(found)
+
+
 def test_youtube_vis(tmp_path: Path) -> None:
     document = json.loads(written(tmp_path, "youtube-vis").read_text())
     (video,) = document["videos"]

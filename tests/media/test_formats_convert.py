@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +15,10 @@ import cv2
 import numpy as np
 import pytest
 from encoded_videos import encode, moving
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from isomer.cli.main import main
 from isomer.errors import InputError
@@ -35,6 +40,11 @@ def scene(index: int) -> NDArray[np.uint8]:
     if index < 3:
         labels[5:25, 70 : 90 - index] = 2
     return labels
+
+
+def binary() -> list[NDArray[np.uint8]]:
+    """The masks of all frames, 0 and 255."""
+    return [np.asarray(255 * (scene(index) != 0), np.uint8) for index in range(COUNT)]
 
 
 @pytest.fixture
@@ -109,6 +119,100 @@ def test_with_the_video_masks_become_overlays_with_its_time(palette: Path, tmp_p
     assert np.array_equal(alpha, 255 * (scene(2) != 0))
 
 
+KINDS_IN_ALPHA = {"cutouts": "cut", "cutout": "cut.webm", "prores": "cut.mov"}
+
+
+@pytest.mark.parametrize("kind", KINDS_IN_ALPHA)
+def test_masks_are_taken_back_from_cut_outs(tmp_path: Path, kind: str) -> None:
+    """The first frame holds nothing, the second everything; what is shown is bright outside and dark inside."""
+    masks = [np.zeros((64, 96), np.uint8), np.full((64, 96), 255, np.uint8), *binary()[:2]]
+    (tmp_path / "masks").mkdir()
+    for index, mask in enumerate(masks):
+        write_image(tmp_path / "masks" / f"{index:05d}.png", mask)
+    pictures = [np.where(scene(0)[..., None] != 0, np.uint8(20), np.uint8(230)) * np.ones(3, np.uint8)] * 4
+    clip = encode(tmp_path / "clip.mkv", pictures, codec="ffv1", pixel_format="bgr0", options={})
+    convert_masks(tmp_path / "masks", tmp_path / KINDS_IN_ALPHA[kind], kind, video=clip)
+    convert_masks(tmp_path / KINDS_IN_ALPHA[kind], tmp_path / "back")
+    for index, mask in enumerate(masks):
+        found = read_gray(tmp_path / "back" / f"{index:05d}.png")
+        assert (found != mask).mean() < (0.005 if kind == "cutout" else 1e-9)
+
+
+def written_as(kind: str, mask: NDArray[np.uint8]) -> bytes:
+    """The file of a mask that is in the alpha of a white image."""
+    white = np.full_like(mask, 255)
+    file = io.BytesIO()
+    if kind == "16 bits":
+        data: bytes = cv2.imencode(".png", np.dstack([white, white, white, mask]).astype(np.uint16) * 257)[1].tobytes()
+        return data
+    if kind == "palette":  # as what makes PNGs smaller writes them: its entries are colours
+        image = Image.frombytes("P", mask.shape[::-1], (mask // 255 + 1).tobytes())
+        image.putpalette([255] * 768)
+        image.save(file, "PNG", transparency=bytes([9, 0, 255]))
+    else:
+        image = Image.merge(kind, [Image.fromarray(white)] * (len(kind) - 1) + [Image.fromarray(mask)])
+        image.save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["LA", "RGBA", "16 bits", "palette"])
+def test_images_with_the_mask_in_alpha(tmp_path: Path, kind: str) -> None:
+    masks = binary()
+    path = zip_of(tmp_path / "in.zip", {f"{i}.png": written_as(kind, mask) for i, mask in enumerate(masks)})
+    for mask, (_, probability, labels) in zip(masks, open_masks(path), strict=True):
+        assert np.array_equal(probability, mask / 255)
+        assert labels is None
+
+
+@pytest.mark.parametrize("opacity", [0, 128, 255])
+def test_opacity_that_is_the_same_everywhere_is_no_mask(tmp_path: Path, opacity: int) -> None:
+    masks = binary()
+    files = {f"{i}.png": encode_image(np.dstack([m, m, m, 0 * m + opacity])) for i, m in enumerate(masks)}
+    path = zip_of(tmp_path / "in.zip", files)
+    for mask, (_, probability, _) in zip(masks, open_masks(path), strict=True):
+        assert np.array_equal(probability, mask / 255)
+
+
+def test_an_opaque_video_with_alpha_is_read_by_its_brightness(tmp_path: Path) -> None:
+    masks = binary()
+    gray = [np.dstack([mask] * 3) for mask in masks]
+    path = encode(tmp_path / "mask.mov", gray, codec="prores_ks", pixel_format="yuva444p10le", options={})
+    for mask, (_, probability, _) in zip(masks, open_masks(path), strict=True):
+        assert ((probability > 0.5) != (mask > 0)).mean() < 0.002
+
+
+def test_palettes_that_may_mean_something_else_are_said(tmp_path: Path) -> None:
+    (tmp_path / "void").mkdir()
+    labels = scene(0)
+    write_palette(tmp_path / "void" / "0.png", np.where(labels == 2, 255, labels).astype(np.uint8))
+    with pytest.warns(UserWarning, match="index 255 of the palette, often void, is taken for an object"):
+        convert_masks(tmp_path / "void", tmp_path / "out")
+    (tmp_path / "white").mkdir()
+    write_palette(tmp_path / "white" / "0.png", labels, np.full((256, 3), 255, np.uint8))
+    with pytest.warns(UserWarning, match="1 palettes do not begin with black"):
+        convert_masks(tmp_path / "white", tmp_path / "out")
+
+
+@pytest.mark.parametrize(("width", "height"), [(95, 63), (96, 63), (95, 64)])
+@pytest.mark.parametrize("kind", ["mask", "palette"])
+def test_the_mask_video_of_odd_sides_goes_with_its_video(tmp_path: Path, kind: str, width: int, height: int) -> None:
+    """Its sides are even; so are those of what was made of it."""
+    pictures = [picture[:height, :width] for picture in moving(COUNT)]
+    clip = encode(tmp_path / "odd.mkv", pictures, codec="ffv1", pixel_format="bgr0", options={})
+    (tmp_path / "masks").mkdir()
+    for index in range(COUNT):
+        write_image(
+            tmp_path / "masks" / f"{index:05d}.png", 255 * (scene(index) != 0)[:height, :width].astype(np.uint8)
+        )
+    convert_masks(tmp_path / "masks", tmp_path / "mask.mp4")
+    convert_masks(tmp_path / "mask.mp4", tmp_path / "even", kind="masks" if kind == "mask" else kind)
+    convert_masks(tmp_path / "even", tmp_path / "cut", "cutouts", video=clip)
+    for index in range(COUNT):
+        alpha = cv2.imread(str(tmp_path / "cut" / f"{index:05d}.png"), cv2.IMREAD_UNCHANGED)[..., 3]
+        assert alpha.shape == (height, width)
+        assert ((alpha > 127) != (scene(index)[:height, :width] != 0)).mean() < 0.002
+
+
 def test_soft_maps_are_cut_at_the_threshold(tmp_path: Path) -> None:
     ramp = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
     (tmp_path / "soft").mkdir()
@@ -176,6 +280,18 @@ HUGE = {"size": [4, 6], "counts": [2**62]}
         coco(annotations=[{"image_id": 9, "segmentation": {"size": [9, 6], "counts": "o0"}}]),
         coco(annotations=[{"image_id": 9, "segmentation": [[1, 2, 3]]}]),
         coco(annotations=[{"image_id": 9, "segmentation": [[1, 2, 1e999, 3, 4, 5]]}]),
+        coco(annotations=[{"image_id": 9, "segmentation": [[1, 1, 1.7e308, 1, 3, 3]]}]),
+        coco(annotations=[{"image_id": 9, "segmentation": [[1, -1.7e308, 2, 1.7e308, 3, 3]]}]),
+        coco(annotations=[{"image_id": 9, "segmentation": [["7" * 9999]]}]),
+        coco(annotations=[{"image_id": 9, "segmentation": [], "track_id": 1e999}]),
+        coco(images=[{"id": 1, "file_name": "a.png", "width": 1e999, "height": 4}], annotations=[]),
+        coco(images=[{"id": 1, "file_name": "a.png", "width": float("nan"), "height": 4}], annotations=[]),
+        coco(images=[{"id": 1, "file_name": "a.png", "width": 10**4000, "height": 4}], annotations=[]),
+        coco(images=[{"id": 1, "file_name": "a.png", "width": 9000, "height": 9000}], annotations=[]),
+        *(
+            coco(images=[{"id": 1, "file_name": name, "width": 6, "height": 4}], annotations=[])
+            for name in ("9" * 5000, "é" * 126, "a\nb.png", "a\ud800.png", "a\0.png")
+        ),
         coco(annotations=[{"image_id": 9, "segmentation": None}]),
         coco(annotations=[{"image_id": 9, "segmentation": [], "track_id": i} for i in range(256)]),
         {"videos": [], "annotations": []},
@@ -191,6 +307,7 @@ def test_bad_json_is_said_in_one_line(tmp_path: Path, document: object) -> None:
         convert_masks(path, tmp_path / "out")
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < len(str(path)) + 300
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -228,6 +345,8 @@ def test_zips_are_read_in_natural_order_and_never_unpacked(tmp_path: Path) -> No
             "0.png": encode_image(np.zeros((4, 6), np.uint8)),
             "1.png": encode_image(np.zeros((5, 6), np.uint8)),
         },
+        {f"{'9' * 5000}.png": encode_image(np.zeros((4, 6), np.uint8))},
+        {"a\nb.png": encode_image(np.zeros((4, 6), np.uint8))},
         {"bomb.png": encode_image(np.zeros((4, 6), np.uint8))[:16] + b"\x00\x01\x86\xa0" * 2 + bytes(99)},
     ],
 )
@@ -236,7 +355,26 @@ def test_bad_zips_are_said_in_one_line(tmp_path: Path, files: dict[str, bytes]) 
     with pytest.raises(InputError) as error:
         convert_masks(path, tmp_path / "out")
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < len(str(path)) + 300
     assert list(tmp_path.iterdir()) == [path]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.integers(0, 999), st.integers(0, 255)), min_size=1, max_size=3))
+def test_a_damaged_zip_raises_nothing_but_a_refusal(tmp_path: Path, changes: list[tuple[int, int]]) -> None:
+    path = zip_of(tmp_path / "in.zip", {f"é{i}.png": encode_image(np.zeros((4, 6), np.uint8)) for i in range(2)})
+    content = bytearray(path.read_bytes())
+    for place, byte in changes:
+        content[place % len(content)] = byte
+    path.write_bytes(content)
+    with suppress(InputError):
+        list(open_masks(path))
+
+
+def test_folders_in_a_zip_may_have_numbers_of_any_length(tmp_path: Path) -> None:
+    mask = encode_image(np.zeros((4, 6), np.uint8))
+    long = "9" * 5000
+    assert list(labels_of(zip_of(tmp_path / "in.zip", {f"{long}9/2.png": mask, f"{long}/1.png": mask}))) == ["1", "2"]
 
 
 @pytest.mark.parametrize(

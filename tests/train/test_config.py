@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
 from isomer.cli.main import main
 from isomer.errors import InputError
@@ -67,11 +69,80 @@ def test_overrides_reach_every_depth(recipe: Path) -> None:
         ("data.finish_sizes=[64]", "finish_sizes"),
         ("seed", "no override"),
         ("seed=[", "no valid YAML"),
+        ("seed=2026-13-45", "no valid YAML"),
+        ("seed=" + "9" * 5000, "no valid YAML"),
+        ("data.cutouts.0.weight=.inf", "data.cutouts.0.weight: "),
+        ("model.encoder=" + "x" * 5000, "model.encoder: "),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(recipe: Path, override: str, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         load_config(recipe, [override])
+
+
+LAUGHS = "\n".join(f"{name}: &{name} [{', '.join(10 * [f'*{before}'])}]" for before, name in pairwise("zabcdef"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "output: &a [*a]",
+        "output: &a {b: *a}",
+        "&a ? *a : 1",
+        "output: " + "[" * 100_000,
+        "output: 2026-13-45",
+        "2026-01-02: a date for a key",
+        "seed: " + "9" * 5000,
+        "seed: 0x" + "f" * 5000,
+        "seed: 0b" + "1" * 64,
+        "seed: !!bool maybe",
+        "seed: !!timestamp today",
+        "seed: !!int many",
+        'output: "run\\0"',
+        'output: "\\ud800"',
+        "? [a, b]\n: c",
+        "#" * (1 << 19),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_yaml_that_is_no_recipe_is_refused_in_a_line(recipe: Path, text: str) -> None:
+    recipe.write_text(f"{recipe.read_text()}\n{text}\n")  # of two entries of a key the later one counts
+    with pytest.raises(InputError) as error:
+        load_config(recipe)
+    assert str(error.value).startswith(f"{recipe}: ")
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < len(str(recipe)) + 300
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "z: &z lol\n" + LAUGHS,
+        "z: &z {lol: 1}\n" + LAUGHS.replace("[", "{<<: [").replace("]", "]}"),
+        f"z: &z {'lol' * 9999}\nb: [{', '.join(1000 * ['*z'])}]",
+    ],
+    ids=["lists", "merges", "texts"],
+)
+def test_aliases_that_multiply_are_not_written_out(recipe: Path, text: str) -> None:
+    recipe.write_text(text)
+    with pytest.raises(InputError, match="it is too large, or contains itself"):
+        load_config(recipe)
+
+
+def test_what_is_no_text_is_refused(recipe: Path) -> None:
+    recipe.write_bytes(b"\xff\xfe\x00" * 99)
+    with pytest.raises(InputError, match=r"recipe\.yaml: no valid YAML"):
+        load_config(recipe)
+    with pytest.raises(InputError, match="no valid YAML"):
+        load_config(Path("/dev/zero"))
+
+
+def test_aliases_are_written_out(recipe: Path) -> None:
+    sections = yaml.safe_load(recipe.read_text())
+    sections["data"]["cutouts"].append(sections["data"]["cutouts"][0])
+    recipe.write_text(yaml.safe_dump(sections))
+    assert "*id001" in recipe.read_text()
+    assert load_config(recipe).data.cutouts[0] == load_config(recipe).data.cutouts[1]
 
 
 def test_missing_keys_and_files_are_named(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

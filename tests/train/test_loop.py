@@ -282,6 +282,29 @@ def test_another_validation_starts_the_best_score_anew(recipe: Path, tmp_path: P
     assert Checkpoint(path, other).restore(fabric, model, average, optimizer) == (3, -1.0)
 
 
+def test_two_runs_do_not_share_a_folder(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lock").touch()  # left by a process that was killed
+    note, codes = Log.step, []
+
+    def step(self: Log, now: int, *arguments: object) -> None:
+        note(self, now, *arguments)  # type: ignore[arg-type]
+        if now < 2 and len(codes) == now:  # before and after the first checkpoint
+            codes.append(-1)
+            codes[now] = main(["train", str(recipe), *now * ["--resume"]])
+
+    monkeypatch.setattr(Log, "step", step)
+    assert main(["train", str(recipe)]) == 0
+    assert codes == [2, 2]
+    assert (
+        capsys.readouterr().err
+        == 2 * f"isomer: {tmp_path / 'run'}: another process writes to it; wait for it, or choose another output\n"
+    )
+    assert not (tmp_path / "run" / "lock").exists()
+
+
 def test_an_output_that_cannot_be_is_refused_first(recipe: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     config = load_config(recipe, [f"output={tmp_path / 'file/run'}", "data.root=nowhere"])

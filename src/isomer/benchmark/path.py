@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from isomer.benchmark.parts import part_timer
 from isomer.errors import InputError
 from isomer.flow import DISFlow, flow_to_image, moving_frames
+from isomer.machine import processor
 from isomer.media import OUTPUTS, Frame, Segmented, open_frames, open_output
 from isomer.media.resize import network_size, resize_image
 from isomer.model.weights import find_checkpoint
@@ -154,7 +155,7 @@ def benchmark(
 def machine() -> dict[str, Any]:
     """Describe what the figures were measured on."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "gpu": _gpu(),
         "system": platform.platform(),
@@ -287,9 +288,3 @@ def _gpu() -> str | None:
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    names = [line for line in info.read_text().splitlines() if "model name" in line] if info.is_file() else []
-    return names[0].partition(":")[2].strip() if names else platform.processor()

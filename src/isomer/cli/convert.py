@@ -1,8 +1,9 @@
 """Convert finished masks from one format to another.
 
-INPUT is a folder or zip of PNGs (gray or palette), a mask video, or COCO or YouTube-VIS JSON. The suffix of
-OUTPUT names its format: .mp4 or .mkv a mask video, .zip binary PNGs, .json YouTube-VIS, none a folder of
-binary PNGs; --to names any other. Overlays, cut-outs and previews need the video as well.
+INPUT is a folder or zip of images (gray, palette or cut-outs), a video of masks or cut-outs, or COCO or
+YouTube-VIS JSON. The suffix of OUTPUT names its format: .mp4 or .mkv a mask video, .zip binary PNGs, .json
+YouTube-VIS, none a folder of binary PNGs; --to names any other. Overlays, cut-outs and previews need the video as
+well.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="isomer",
         description="Zero-shot video object segmentation: the primary object's mask in every frame.",
     )
-    parser.add_argument("--version", action=_Version)
+    parser.add_argument("--version", action="version", version=f"isomer {isomer.__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for module in pkgutil.iter_modules(isomer.cli.__path__):
         if module.name == "main" or module.name.startswith("_"):
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         verb.add_arguments(verb_parser)
-        verb_parser.set_defaults(run=verb.run)
+        verb_parser.set_defaults(run=verb.run, verb=module.name)
     return parser
 
 
@@ -48,11 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("isomer").setLevel(logging.INFO)
     arguments = build_parser().parse_args(argv)
     try:
+        if arguments.verb != "doctor":  # which says more
+            _hint()
         code = int(arguments.run(arguments))
         print(end="", flush=True)
         return code
     except InputError as error:
         print(f"isomer: {error}", file=sys.stderr)
+        return 2
+    except ImportError as error:
+        print(f"isomer: {error}; isomer doctor says what is wrong here", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("isomer: interrupted", file=sys.stderr)
@@ -72,17 +77,12 @@ def console() -> NoReturn:
     os._exit(code)
 
 
-class _Version(argparse.Action):
-    """Look the version up only when it is asked for: that takes longer than all verbs' arguments."""
+def _hint() -> None:
+    """Say where OpenCV smells: what it then does or raises tells nobody why."""
+    from isomer.doctor.installation import check_opencv
 
-    def __init__(self, option_strings: Sequence[str], dest: str):
-        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help="show the version and leave")
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib import metadata
-
-        print(f"isomer {metadata.version('isomer-vos')}")
-        parser.exit()
+    if smell := check_opencv():
+        warnings.warn(f"{smell}; isomer doctor says more", stacklevel=1)
 
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.evaluate.layout import Sequences, find_sequences, select_sequences
-from isomer.evaluate.maps import read_annotation, read_prediction
+from isomer.evaluate.maps import Annotations, Predictions
 from isomer.evaluate.protocols import Protocol, get_protocol
 from isomer.evaluate.results import Curves, Evaluation, MethodResult, SequenceResult, summarize_method
 from isomer.metrics import (
@@ -50,6 +50,7 @@ MEASURES: dict[str, Callable[[Protocol], Measure[Any]]] = {
 ZVOS_MEASURES = ("J", "F")
 VSOD_MEASURES = ("MAE", "S", "Fbeta", "E")
 
+_THRESHOLDED = frozenset({"J", "F", "T"})  # measures of masks, not of levels
 _NAMED = 5  # so many frames are named in a message
 
 
@@ -234,14 +235,11 @@ def _score(job: _Job) -> tuple[SequenceResult, list[str]]:
     """Score one method on one sequence, and note what is out of the ordinary."""
     scale = stretched_scale if job.protocol.stretch else published_scale
     measures = {name: MEASURES[name](job.protocol) for name in job.measures}
-    unexpected: set[int] = set()
-    odd = resized = 0
+    predictions, annotations = Predictions(), Annotations([frame.annotation for frame in job.frames])
+    resized = 0
     for frame in job.frames:
-        annotation = read_annotation(frame.annotation)
-        odd += bool(annotation.unexpected)
-        unexpected.update(annotation.unexpected)
-        levels = annotation.levels
-        prediction = np.zeros_like(levels) if frame.prediction is None else read_prediction(frame.prediction)
+        levels, void = annotations.read(frame.annotation)
+        prediction = np.zeros_like(levels) if frame.prediction is None else predictions.read(frame.prediction)
         if prediction.shape != levels.shape:
             if not job.protocol.resize:
                 raise InputError(
@@ -251,19 +249,20 @@ def _score(job: _Job) -> tuple[SequenceResult, list[str]]:
             resized += 1
             size = levels.shape[1], levels.shape[0]
             prediction = np.asarray(cv2.resize(prediction, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-        pair = FramePair(prediction, levels, scale)
-        for measure in measures.values():
-            measure.step_pair(pair)
+        whole = judged = FramePair(prediction, levels, scale)
+        if void is not None:
+            judged = FramePair(np.where(void, np.uint8(0), prediction), levels, scale)
+        for name, measure in measures.items():
+            measure.step_pair(whole if name == "T" else judged)  # T is of the prediction alone
     notes = []
     where = f"{job.method}/{job.sequence}"
     if resized:
         notes.append(f"{where}: {_count(resized, 'prediction')} resized to the annotation")
-    if odd:
-        listed = ", ".join(str(level) for level in sorted(unexpected)[:8])
-        notes.append(
-            f"{job.sequence}: {_count(odd, 'annotation')} with levels other than 0 and 255 ({listed}): "
-            "foreground above 0 for J, F, T, above 128 for saliency"
-        )
+    thresholded = not job.protocol.stretch or not _THRESHOLDED.isdisjoint(measures)
+    for what, number in predictions.notes(thresholded).items():
+        notes.append(f"{where}: {_count(number, 'prediction')} {what}")
+    for what, number in annotations.notes().items():
+        notes.append(f"{job.sequence}: {_count(number, 'annotation')} {what}")
     for name, measure in measures.items():
         # T is between two frames, so the first has none.
         values = measure.values[1:] if name == "T" else measure.values
@@ -289,7 +288,7 @@ def _figures(measures: dict[str, Measure[Any]], in_trend: list[bool]) -> tuple[d
     if "J" in measures and "F" in measures:
         scores["J&F"] = (statistics.mean(measures["J"].values) + statistics.mean(measures["F"].values)) / 2
     for name, measure in measures.items():
-        if name in ("J", "F", "T"):
+        if name in _THRESHOLDED:
             trend = np.asarray(measure.values)[in_trend]
             scores[f"{name}-mean"] = statistics.mean(measure.values)
             scores[f"{name}-recall"] = statistics.recall(trend)

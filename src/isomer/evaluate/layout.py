@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from isomer.errors import InputError
 from isomer.evaluate.protocols import DAVIS16_VAL
+from isomer.media.folder import natural_order
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -43,7 +43,7 @@ def find_sequences(folder: str | Path) -> Sequences:
         raise InputError(f"{folder}: no such folder; give a folder of sequences")
     root = next((folder / name for name in _ROOTS if (folder / name).is_dir()), folder)
     sequences = {}
-    for child in sorted(filter(Path.is_dir, root.iterdir()), key=lambda path: _natural(path.name)):
+    for child in sorted(filter(Path.is_dir, root.iterdir()), key=lambda path: natural_order(path.name)):
         inner = next((child / name for name in _ANNOTATION_FOLDERS if (child / name).is_dir()), child)
         if frames := _frames(inner):
             sequences[child.name] = frames
@@ -94,7 +94,7 @@ def _listed(path: Path) -> list[str]:
 def _frames(folder: Path) -> dict[str, Path]:
     frames: dict[str, Path] = {}
     files = (file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
-    for file in sorted(files, key=lambda path: _natural(path.name)):
+    for file in sorted(files, key=lambda path: natural_order(path.name)):
         name = file.stem
         for ending in _ANNOTATION_ENDINGS:
             name = name.removesuffix(ending)
@@ -102,8 +102,3 @@ def _frames(folder: Path) -> dict[str, Path]:
             raise InputError(f"{file}: the same frame as {frames[name].name}; keep one of them")
         frames[name] = file
     return frames
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key that puts frame2 before frame10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

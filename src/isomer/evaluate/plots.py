@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isomer.errors import require
-from isomer.evaluate.maps import read_annotation, read_prediction
+from isomer.evaluate.maps import Annotation, Annotations, Predictions
 from isomer.evaluate.results import Evaluation
 from isomer.files import atomic_path
 
@@ -158,7 +158,8 @@ def _worst(plt: Any, evaluation: Evaluation, measure: str, method: str) -> Any:
         axes.axis("off")
     for axes, (_, sequence, index) in zip(all_axes.flat, ranked, strict=False):
         one = evaluation.methods[method].sequences[sequence]
-        axes.imshow(_errors(*one.files[index]))
+        annotations = Annotations([annotation for _, annotation in one.files])
+        axes.imshow(_errors(one.files[index][0], annotations.read(one.files[index][1])))
         axes.set_title(f"{sequence} {one.frames[index]}   {measure} {one.values[measure][index]:.3f}", fontsize=9)
     figure.suptitle(
         f"{method}: worst frames by {measure}; blue found, red missed, orange falsely found. {_caption(evaluation)}",
@@ -167,14 +168,16 @@ def _worst(plt: Any, evaluation: Evaluation, measure: str, method: str) -> Any:
     return figure
 
 
-def _errors(prediction_file: Path | None, annotation_file: Path) -> NDArray[np.uint8]:
+def _errors(prediction_file: Path | None, annotation: Annotation) -> NDArray[np.uint8]:
     """Prediction against annotation in colour: uint8 RGB, at most 320 px wide."""
-    annotated = read_annotation(annotation_file).levels > 0
+    annotated = annotation.levels > 0
     predicted = np.zeros_like(annotated)
     if prediction_file is not None:
-        prediction = read_prediction(prediction_file)
+        prediction = Predictions().read(prediction_file)
         height, width = annotated.shape
         predicted = cv2.resize(prediction, (width, height), interpolation=cv2.INTER_LINEAR) > 128
+    if annotation.void is not None:
+        predicted &= ~annotation.void
     image = np.full((*annotated.shape, 3), 32, np.uint8)
     image[predicted & annotated] = _RIGHT
     image[~predicted & annotated] = _MISSED

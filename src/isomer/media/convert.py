@@ -88,12 +88,13 @@ def convert_masks(
 
 
 def _with_pictures(masks: MaskSource, video: FrameSource) -> Iterator[Segmented]:
-    if video.size != masks.size:
+    width, height = video.size
+    if masks.size not in (video.size, (width + width % 2, height + height % 2)):  # mask videos have even sides
         of_masks, of_frames = (f"{width}x{height}" for width, height in (masks.size, video.size))
         raise InputError(f"{masks.path}: {of_masks} but the video is {of_frames}; give masks of its size")
     try:
         for frame, (_, probability, labels) in zip(video, masks, strict=True):
-            yield frame, probability, labels
+            yield frame, probability[:height, :width], None if labels is None else labels[:height, :width]
     except ValueError as error:
         if isinstance(error, InputError):
             raise

@@ -71,6 +71,7 @@ def _is_image(file: Path) -> bool:
     return file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
-def natural_order(name: str) -> list[str | int]:
-    """Sort key of file names that puts frame2 before frame10."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name)]
+def natural_order(name: str) -> list[str | tuple[int, str]]:
+    """Sort key of names, of files or of any length, that puts frame2 before frame10."""
+    numbers_after_text = enumerate(re.split(r"([0-9]+)", name))
+    return [(len(part.lstrip("0")), part.lstrip("0")) if index % 2 else part for index, part in numbers_after_text]

@@ -1,10 +1,13 @@
-"""Reading finished masks: folders and zips of PNGs, mask videos, COCO and YouTube-VIS JSON."""
+"""Reading finished masks: folders and zips of images, videos, COCO and YouTube-VIS JSON."""
 
 from __future__ import annotations
 
 import json
+import math
+import re
+import reprlib
+import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -14,18 +17,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.errors import InputError
-from isomer.media import png
+from isomer.errors import InputError, brief
 from isomer.media.folder import DEFAULT_FPS, FolderSource, natural_order
 from isomer.media.frame import Frame, Source
-from isomer.media.image import IMAGE_SUFFIXES, decode_gray, decode_palette, read_bytes
-from isomer.media.labels import Labels
+from isomer.media.image import IMAGE_SUFFIXES, read_bytes
+from isomer.media.labels import Labels, object_numbers
+from isomer.media.mask_image import VOID, MaskImage, alpha_is_mask, decode_mask
 from isomer.media.polygons import polygons_to_mask
 from isomer.media.rle import decode_rle
 from isomer.media.video import VideoSource
 
-_MOST_PIXELS = 1 << 28  # of a frame
-_MOST_BYTES = 1 << 30  # of an image in a zip
+_MOST_PIXELS = 1 << 26  # of a frame in JSON, whose file is small all the same
+_MOST_BYTES = 1 << 28  # of an image in a zip
+_FARTHEST = 1e100  # a corner of a polygon, in pixels: what is computed of it stays finite
+_LONGEST_NAME = 250  # bytes: a file's is at most 255, and it gets a suffix
+_UNFIT = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff]")  # in a name: control characters, and what is no text
 
 Segmented = tuple[Frame, NDArray[np.float32], Labels | None]
 """A frame, its probability map, and its objects where the format numbers them."""
@@ -40,7 +46,8 @@ class MaskSource(Source, Protocol):
 def open_masks(path: str | Path, fps: Fraction = DEFAULT_FPS) -> MaskSource:
     """Open masks of any of the formats; what the file is decides, not its name, but for `.json` and `.zip`.
 
-    Palette images are maps of objects, the levels of all others probabilities.
+    Palette images are maps of objects. Of all others the opacity is the probability, if it is not the same
+    everywhere, else the brightness.
 
     Args:
         path: a folder of images, a zip of images, COCO or YouTube-VIS JSON, or a video.
@@ -64,17 +71,18 @@ def open_masks(path: str | Path, fps: Fraction = DEFAULT_FPS) -> MaskSource:
 
 
 class _VideoMasks:
-    """White on black; the levels are probabilities."""
+    """White on black, or opaque on transparent; the levels are probabilities."""
 
     def __init__(self, path: Path) -> None:
-        self._video = VideoSource(path)
+        self._video = VideoSource(path, alpha=True)
         self.path = path
         self.size, self.fps, self.count = self._video.size, self._video.fps, self._video.count
         self.pixel_aspect = self._video.pixel_aspect
+        self._in_alpha = self._video.has_alpha and alpha_is_mask(frame.image[..., 3] for frame in self._video)
 
     def __iter__(self) -> Iterator[Segmented]:
         for frame in self._video:
-            levels = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
+            levels = frame.image[..., 3] if self._in_alpha else cv2.cvtColor(frame.image, cv2.COLOR_RGBA2GRAY)
             yield _frame(frame.index, frame.name, frame.time, self.size), _probability(levels), None
 
 
@@ -87,27 +95,44 @@ class _ImageMasks:
         self.count: int | None = len(names)
         self._names = names
         self._read = read
-        _, first, _ = next(iter(self._frames()))
-        self.size = (first.shape[1], first.shape[0])
+        _, first = next(self._images())
+        self.size = (first.levels.shape[1], first.levels.shape[0])
+        self._in_alpha = first.alpha is not None and alpha_is_mask(image.alpha for _, image in self._images())
 
     def __iter__(self) -> Iterator[Segmented]:
-        for index, (name, probability, labels) in enumerate(self._frames()):
-            size = (probability.shape[1], probability.shape[0])
+        """Yield the masks, then warn of palettes that may mean something else."""
+        objects: set[int] = set()
+        not_black = 0
+        for index, (name, image) in enumerate(self._images()):
+            size = (image.levels.shape[1], image.levels.shape[0])
             if size != self.size:
                 other, first = (f"{width}x{height}" for width, height in (size, self.size))
                 raise InputError(f"{self.path}: {name} is {other}, the first {first}; give masks of one size")
+            labels = None
+            if image.palette is not None:
+                labels = image.levels
+                probability = (labels != 0).astype(np.float32)
+                objects.update(object_numbers(labels))
+                not_black += not image.begins_with_black
+            elif self._in_alpha and image.alpha is not None:
+                probability = _probability(image.alpha)
+            else:
+                levels = image.levels
+                probability = _probability(levels if levels.ndim == 2 else cv2.cvtColor(levels, cv2.COLOR_BGR2GRAY))
             yield _frame(index, name, float(index / self.fps), size), probability, labels
+        if VOID in objects and len(objects) > 1:
+            warnings.warn(f"{self.path}: index {VOID} of the palette, often void, is taken for an object", stacklevel=2)
+        if not_black:
+            warnings.warn(
+                f"{self.path}: {not_black} palettes do not begin with black; index 0 is taken for background",
+                stacklevel=2,
+            )
 
-    def _frames(self) -> Iterator[tuple[str, NDArray[np.float32], Labels | None]]:
+    def _images(self) -> Iterator[tuple[str, MaskImage]]:
         for name in self._names:
-            data, place = self._read(name), f"{self.path}: {name}"
-            kind = png.peek_kind(data)
+            place = f"{self.path}: {name}"
             try:
-                if kind is not None and kind.colour_type == png.PALETTE:
-                    labels = decode_palette(data, place)
-                    yield name, (labels != 0).astype(np.float32), labels
-                else:
-                    yield name, _probability(decode_gray(data, place)), None
+                yield name, decode_mask(self._read(name), place)
             except cv2.error as error:  # more pixels than OpenCV allows
                 raise InputError(f"{place}: cannot be decoded; make it smaller") from error
 
@@ -115,27 +140,29 @@ class _ImageMasks:
 def _open_zip(path: Path, fps: Fraction) -> MaskSource:
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not a zip that can be read ({error}); give a whole one") from error
+    except Exception as error:  # a damaged zip may raise anything
+        raise InputError(f"{path}: not a zip that can be read ({brief(error)}); give a whole one") from error
     entries: dict[str, zipfile.ZipInfo] = {}
-    for entry in sorted(archive.infolist(), key=lambda entry: natural_order(entry.filename)):
-        place = PurePosixPath(entry.filename)
-        if place.suffix.lower() not in IMAGE_SUFFIXES or place.name.startswith("."):  # as macOS adds
-            continue
-        if place.stem in entries:
-            raise InputError(f"{path}: two images are named {place.stem}; give one sequence")
-        entries[place.stem] = entry
+    try:
+        images = [entry for entry in archive.infolist() if _is_image(entry.filename)]
+        for entry in sorted(images, key=lambda entry: natural_order(entry.filename)):
+            name = _stem(entry.filename)
+            if name in entries:
+                raise ValueError(f"two images named {name}")
+            entries[name] = entry
+    except ValueError as error:
+        raise InputError(f"{path}: holds {error}; give one sequence of short names") from error
     if not entries:
         raise InputError(f"{path}: no images in this zip; give one of masks")
 
     def read(name: str) -> bytes:
         entry = entries[name]
         if entry.file_size > _MOST_BYTES:
-            raise InputError(f"{path}: {entry.filename} is larger than {_MOST_BYTES >> 30} GiB; leave it out")
+            raise InputError(f"{path}: {name} is larger than {_MOST_BYTES >> 20} MiB; leave it out")
         try:
             return archive.read(entry)
-        except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-            raise InputError(f"{path}: {entry.filename} cannot be read ({error}); zip it again") from error
+        except Exception as error:  # a damaged zip may raise anything
+            raise InputError(f"{path}: {name} cannot be read ({brief(error)}); zip it again") from error
 
     return _ImageMasks(path, list(entries), read, fps)
 
@@ -172,7 +199,9 @@ class _JSONMasks:
                 try:
                     mask = _decode(segmentation, (height, width))
                 except (KeyError, OverflowError, TypeError, ValueError) as error:
-                    raise InputError(f"{self.path}: object {number} of {name}: {error}; export it again") from error
+                    raise InputError(
+                        f"{self.path}: object {number} of {name}: {brief(error)}; export it again"
+                    ) from error
                 labels[mask != 0] = number
             probability = (labels != 0).astype(np.float32)
             yield _frame(index, name, float(index / self.fps), self.size), probability, labels
@@ -180,16 +209,16 @@ class _JSONMasks:
 
 def _open_json(path: Path, fps: Fraction) -> MaskSource:
     try:
-        document = json.loads(read_bytes(path))
+        document = json.loads(read_bytes(path), parse_float=_finite, parse_constant=_finite)
         size, names, objects = _youtube_vis(document) if "videos" in document else _coco(document)
         if min(size) < 1 or size[0] * size[1] > _MOST_PIXELS:
             raise ValueError(f"frames of {size[0]}x{size[1]} pixels")
         if not names or len(set(names)) < len(names):
             raise ValueError("no frames, or two of one name")
     except KeyError as error:
-        raise InputError(f"{path}: not COCO or YouTube-VIS ({error} is missing); export it again") from error
+        raise InputError(f"{path}: not COCO or YouTube-VIS ({brief(error)} is missing); export it again") from error
     except (AttributeError, IndexError, TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not COCO or YouTube-VIS JSON ({error}); export it again") from error
+        raise InputError(f"{path}: not COCO or YouTube-VIS JSON ({brief(error)}); export it again") from error
     return _JSONMasks(path, size, names, objects, fps)
 
 
@@ -246,15 +275,28 @@ def _decode(segmentation: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
             raise ValueError(f"a mask of {segmentation['size']}, not {list(size)}")
         return decode_rle(size, segmentation["counts"])
     polygons = [np.asarray(polygon, np.float64).reshape(-1, 2) for polygon in segmentation]
-    if not all(np.isfinite(polygon).all() for polygon in polygons):
+    if not all((abs(polygon) < _FARTHEST).all() for polygon in polygons):
         raise ValueError("a polygon with a corner at infinity")
     return polygons_to_mask(polygons, size)
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number")
+    return number
+
+
+def _is_image(name: str) -> bool:
+    place = PurePosixPath(name)
+    return place.suffix.lower() in IMAGE_SUFFIXES and not place.name.startswith(".")  # as macOS adds
+
+
 def _stem(name: str) -> str:
+    """The name of a frame, which a file of its own can have."""
     stem = PurePosixPath(name.replace("\\", "/")).stem
-    if not stem or stem in (".", "..") or "\0" in stem:
-        raise ValueError(f"an image named {name!r}")
+    if stem in ("", ".", "..") or _UNFIT.search(stem) or len(stem.encode()) > _LONGEST_NAME:
+        raise ValueError(f"an image named {reprlib.repr(name)}")
     return stem
 
 
@@ -264,4 +306,4 @@ def _frame(index: int, name: str, time: float, size: tuple[int, int]) -> Frame:
 
 
 def _probability(levels: NDArray[Any]) -> NDArray[np.float32]:
-    return np.asarray(levels / np.float32(255), np.float32)
+    return np.asarray(levels / np.float32(np.iinfo(levels.dtype).max), np.float32)

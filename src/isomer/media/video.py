@@ -11,9 +11,11 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.codec import CodecContext
 from av.container import InputContainer
 from av.sidedata.sidedata import SideData
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -25,6 +27,8 @@ from isomer.media.frame import Frame
 
 _LONGEST_PIXEL = 4
 """A pixel that is stated to be longer is a mistake, or a trap that makes outputs huge: it is taken for square."""
+# FFmpeg's own decoders of these leave the opacity out.
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 class DamagedVideoWarning(UserWarning):
@@ -34,15 +38,17 @@ class DamagedVideoWarning(UserWarning):
 class VideoSource:
     """The frames of a video file's main video stream; see `FrameSource`.
 
-    Rotation and mirroring that the file asks players for are applied; audio, subtitles, cover art and alpha
-    are ignored; interlaced material is not deinterlaced. A picture that changes its size midway is scaled to
+    Rotation and mirroring that the file asks players for are applied; audio, subtitles and cover art are
+    ignored; interlaced material is not deinterlaced. A picture that changes its size midway is scaled to
     the first. Damage is not fatal: what decodes is yielded, then a `DamagedVideoWarning` is issued.
 
     Args:
         path: of the file.
         max_pixels: the most that a picture may have; decoders do not even make room for many more.
+        alpha: make the images RGBA, uint8 [H, W, 4]; else opacity is ignored.
 
     Attributes:
+        has_alpha: whether the pictures are decoded with their opacity; where not, all are opaque.
         pixel_aspect: width of the pixels over their height, after rotation.
 
     Raises:
@@ -50,15 +56,17 @@ class VideoSource:
             iterating, a picture has more than `max_pixels`.
     """
 
-    def __init__(self, path: str | Path, max_pixels: int | None = None) -> None:
+    def __init__(self, path: str | Path, max_pixels: int | None = None, *, alpha: bool = False) -> None:
         self.path = Path(path)
         self._max_pixels = max_pixels
+        self._alpha = alpha
         with _open(self.path, self._max_pixels) as (container, stream):
-            pictures = _decode(container, stream, self._check_pixels)
+            pictures = _decode(container, stream, _decoder(stream, alpha), self._check_pixels)
             picture = next((picture for picture in pictures if picture is not None), None)
             if picture is None:
                 raise InputError(f"{self.path}: no frame can be decoded; the file is damaged")
             self._coded_size = (picture.width, picture.height)
+            self.has_alpha = any(component.is_alpha for component in picture.format.components)
             turned = _Orientation(picture).transposed
             self.size = (picture.height, picture.width) if turned else (picture.width, picture.height)
             aspect = Fraction(stream.sample_aspect_ratio or 1)
@@ -71,11 +79,12 @@ class VideoSource:
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames that decode, then warn (DamagedVideoWarning) if some did not."""
         width, height = self._coded_size
+        pixel_format = "rgba" if self._alpha else "rgb24"
         reformatter = VideoReformatter()
         index, start, time = 0, 0.0, 0.0
         damaged_at: int | None = None
         with _open(self.path, self._max_pixels) as (container, stream):
-            for picture in _decode(container, stream, self._check_pixels):
+            for picture in _decode(container, stream, _decoder(stream, self._alpha), self._check_pixels):
                 if picture is None:
                     damaged_at = index if damaged_at is None else damaged_at
                     continue
@@ -84,8 +93,8 @@ class VideoSource:
                     start = stamp
                 else:  # damaged and raw streams have stamps that are missing or go back
                     time = stamp - start if stamp - start > time else time + float(1 / self.fps)
-                rgb = reformatter.reformat(picture, width, height, "rgb24", threads=1).to_ndarray()
-                image = _Orientation(picture).upright(np.asarray(rgb, np.uint8))
+                pixels = reformatter.reformat(picture, width, height, pixel_format, threads=1).to_ndarray()
+                image = _Orientation(picture).upright(np.asarray(pixels, np.uint8))
                 yield Frame(index, image, time, f"{index:05d}")
                 index += 1
         if damaged_at is not None:
@@ -114,8 +123,19 @@ def _open(path: Path, max_pixels: int | None) -> Iterator[tuple[InputContainer, 
         yield container, stream
 
 
+def _decoder(stream: VideoStream, alpha: bool) -> VideoCodecContext:
+    """Return the stream's decoder, or one that also gives the opacity where that one does not."""
+    name = _ALPHA_DECODERS.get(stream.codec_context.name) if stream.metadata.get("alpha_mode") == "1" else None
+    if name is None or not alpha:
+        return stream.codec_context
+    decoder = CodecContext.create(name, "r")
+    assert isinstance(decoder, VideoCodecContext)
+    decoder.options = stream.codec_context.options
+    return decoder
+
+
 def _decode(
-    container: InputContainer, stream: VideoStream, check: Callable[[int, int], None]
+    container: InputContainer, stream: VideoStream, decoder: VideoCodecContext, check: Callable[[int, int], None]
 ) -> Iterator[VideoFrame | None]:
     """Yield every picture that decodes, and None for a gap: amid them or, if the file is cut, at the end.
 
@@ -131,14 +151,14 @@ def _decode(
                 break
             if packet.pts is not None and packet.time_base is not None:
                 reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if packet.stream_index != stream.index:
+            if packet.stream is not stream:
                 continue
             if packet.is_corrupt:  # cut short: would decode to a picture that is part gray
                 gap = True
                 continue
-            pictures = packet.decode()
+            pictures = decoder.decode(packet)
         except av.error.FFmpegError:
-            check(stream.codec_context.width, stream.codec_context.height)  # 0 where the decoder forgets them
+            check(decoder.width, decoder.height)  # 0 where the decoder forgets them
             gap = True
             continue
         if gap and pictures and packet.size:  # the last packet is empty: it asks for what the decoder still holds

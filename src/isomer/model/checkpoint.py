@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from isomer.errors import InputError
+from isomer.errors import InputError, brief
 from isomer.files import atomic_path
 from isomer.model.config import EncoderName, IsomerConfig
 from isomer.model.encoders import Encoder
@@ -151,6 +152,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], str | None]:
 
 def _read_pickle(path: Path, remedy: str) -> dict[str, Any]:
     try:
+        _check_zip(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about foreign pickles, which are refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -160,11 +162,22 @@ def _read_pickle(path: Path, remedy: str) -> dict[str, Any]:
         raise InputError(
             f"{path}: holds Python objects, whose loading can run code, beside its tensors; save its state dict alone"
         ) from error
+    except InputError:
+        raise
     except Exception as error:  # a damaged pickle may raise anything
         raise InputError(f"{path}: not readable by PyTorch; {_DAMAGED}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no dict of tensors but one {type(content).__name__}; {remedy}")
     return content
+
+
+def _check_zip(path: Path) -> None:
+    """Refuse PyTorch's zip if its parts take more than the file: they are neither compressed nor shared."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            stated = sum(entry.file_size for entry in archive.infolist())
+        if stated > path.stat().st_size:
+            raise InputError(f"{path}: is compressed, or states more than it holds; save it with torch.save")
 
 
 def _tensors(content: object, path: Path, remedy: str) -> dict[str, Tensor]:
@@ -176,9 +189,19 @@ def _tensors(content: object, path: Path, remedy: str) -> dict[str, Tensor]:
         name = str(key).removeprefix("module.")
         if not isinstance(value, Tensor):
             raise InputError(f"{path}: entry '{name}' is no tensor; {remedy}")
-        if not name.endswith(_COMPUTED):
-            state[name] = value
+        if name.endswith(_COMPUTED):
+            continue
+        if not _is_plain(value):
+            raise InputError(f"{path}: the file does not hold all numbers of tensor '{name}' one by one; {remedy}")
+        state[name] = value
     return state
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Tell whether a tensor is plain numbers that its file holds one by one, as an expanded or sparse one's are not."""
+    if tensor.layout is not torch.strided or tensor.is_nested or tensor.is_quantized or tensor.is_complex():
+        return False
+    return tensor.device.type == "cpu" and tensor.untyped_storage().nbytes() >= tensor.nbytes
 
 
 def _published_state(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
@@ -215,8 +238,8 @@ def _own_network(header: str, state: dict[str, Tensor], path: Path) -> Isomer:
     head_width = _head_width(state, path)
     try:
         return Isomer(IsomerConfig(**json.loads(header)["config"] | {"head_width": head_width}))
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path}: its configuration is not understood ({error}); update Isomer") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise InputError(f"{path}: its configuration is not understood ({brief(error)}); update Isomer") from error
 
 
 def _check(state: Mapping[str, Tensor], module: nn.Module, path: Path, remedy: str) -> None:

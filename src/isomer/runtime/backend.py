@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the names of the back ends are wanted where NumPy may be broken
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Backend(Protocol):

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isomer.errors import InputError, install_command, require
+from isomer.errors import InputError, how_to_install, require
 from isomer.runtime.backend import Backend
 
 if TYPE_CHECKING:
@@ -83,13 +83,18 @@ def _is_ir(model: object) -> bool:
     return isinstance(model, (str, Path)) and str(model).endswith(".xml")
 
 
+def has_gpu_driver() -> bool:
+    """Tell whether the driver of a GPU that PyTorch may use is here; Macs come with one."""
+    return sys.platform == "darwin" or any(map(find_library, ("cuda", "nvcuda", "amdhip64")))
+
+
 def _gpu_is_usable() -> bool:
     """Ask PyTorch only where there is a GPU driver: importing it takes seconds."""
-    if sys.platform != "darwin" and not any(map(find_library, ("cuda", "nvcuda", "amdhip64"))):
+    if not has_gpu_driver():
         return False
     if find_spec("torch") is None:
         if sys.platform != "darwin":
-            _log.info("a GPU is here, but not PyTorch, which would use it: %s", install_command("torch"))
+            _log.info("a GPU is here, but not PyTorch, which would use it; %s", how_to_install("torch"))
         return False
     from isomer.runtime.pytorch import best_device
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.flow import DISFlow, Flow, FlowEstimator, MovingFrame, flow_to_image, moving_frames
+from isomer.machine import usable_cores
 from isomer.media import Frame
 from isomer.media.resize import network_size, resize_image
 from isomer.runtime import create_backend
@@ -88,7 +87,7 @@ class Segmenter:
         check_options(size=size, key_interval=key_interval, views=views, smoothing=smoothing)
         if batch < 1:
             raise InputError(f"batch {batch}: not positive; 1 is the default")
-        self._backend = create_backend(model, backend, device, workers=_cores() if ahead else 1)
+        self._backend = create_backend(model, backend, device, workers=usable_cores() if ahead else 1)
         self._size = size
         self._flow = flow or DISFlow()
         self._max_step = max_step
@@ -211,11 +210,6 @@ def check_options(*, size: int, views: int, smoothing: float, key_interval: int 
 def mirrored(flow: Flow) -> Flow:
     """Return the flow of the mirrored frames."""
     return np.ascontiguousarray(flow[:, ::-1] * np.array([-1, 1], np.float32))
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _as_frames(frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Frame]:

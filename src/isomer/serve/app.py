@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from enum import Enum
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -21,6 +20,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+import isomer
 from isomer.errors import InputError
 from isomer.media import OUTPUTS
 from isomer.serve.jobs import Job, State
@@ -94,7 +94,7 @@ def create_app(
     app = FastAPI(
         title="Isomer",
         description="Zero-shot video object segmentation: submit a video, get the primary object's mask.",
-        version=metadata.version("isomer-vos"),
+        version=isomer.__version__,
         lifespan=lifespan,
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere
         redoc_url=None,

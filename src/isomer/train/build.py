@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import math
+import multiprocessing
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,7 @@ from isomer.model.checkpoint import load_encoder
 from isomer.model.config import IsomerConfig
 from isomer.model.network import Isomer
 from isomer.model.zoo import create_model
+from isomer.processes import end_with
 from isomer.train.config import DataConfig, ModelConfig, OptimizerConfig, SequencesConfig, TrainConfig
 
 
@@ -171,13 +176,15 @@ class MicroBatches:
 
 def build_loader(samples: TrainingSamples, indices: MicroBatches, workers: int, *, pin: bool) -> DataLoader[Batch]:
     """Load batches in worker processes, four ahead of the loop each."""
+    theirs, ours = multiprocessing.Pipe(duplex=False)
+    atexit.register(ours.close)  # before multiprocessing sends SIGTERM, which they do not heed, and waits for ever
     loader: DataLoader[Any] = DataLoader(
         samples,
         batch_sampler=indices,
         num_workers=workers,
         collate_fn=collate,
         pin_memory=pin,
-        worker_init_fn=_start_worker,
+        worker_init_fn=partial(_start_worker, theirs),
         prefetch_factor=4 if workers else None,
         # Threads of OpenCV and CUDA do not survive a fork.
         multiprocessing_context="spawn" if workers else None,
@@ -185,7 +192,8 @@ def build_loader(samples: TrainingSamples, indices: MicroBatches, workers: int, 
     return loader
 
 
-def _start_worker(number: int) -> None:
+def _start_worker(parent: Connection, number: int) -> None:
+    end_with(parent)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     for number in (signal.SIGINT, signal.SIGTERM):  # a terminal and SLURM send them to all processes

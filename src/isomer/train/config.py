@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from isomer.errors import InputError
+from isomer.errors import InputError, brief
+from isomer.media.image import read_bytes
 from isomer.model.config import EncoderName, FusionName
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -21,8 +22,11 @@ Positive = Annotated[int, Field(gt=0)]
 Side = Annotated[int, Field(ge=32)]
 
 
+_LARGEST = 1 << 18  # characters and values of a recipe, aliases written out
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class ModelConfig(_Section):
@@ -258,12 +262,13 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
     Raises:
         InputError: the file is missing or no YAML; a key is unknown or missing, or a value of a wrong type.
     """
+    data = read_bytes(path, _LARGEST + 1)
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); name a recipe in YAML") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: no valid YAML ({' '.join(str(error).split())}); correct it") from error
+        if len(data) > _LARGEST:
+            raise ValueError("it is too large")
+        content = _parse(data.decode())
+    except ValueError as error:
+        raise InputError(f"{path}: no valid YAML ({brief(error)}); correct it") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no configuration; start from a file of configs/")
     for override in overrides:
@@ -273,12 +278,50 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
         return TrainConfig.model_validate_json(json.dumps(content, default=str))
     except ValidationError as error:
         raise InputError(f"{path}: {_first(error)}") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: {brief(error)}; keep to numbers, texts and lists of them") from error
+
+
+def _parse(text: str) -> Any:
+    """Read YAML.
+
+    Raises:
+        ValueError: it is none, or larger than a recipe can be.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except Exception as error:  # its constructors raise anything, for 2026-13-45, `!!bool maybe` and so on
+        raise ValueError(brief(error)) from error
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML whose floats need no point: 6e-4 is a number, as everyone expects."""
+    """YAML whose floats need no point, 6e-4 being a number as everyone expects, and whose size is limited."""
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        """Make the values of a document, unless aliases make it endless or much larger than its text."""
+        waiting, size = [node], 0
+        while waiting:
+            place = waiting.pop()
+            if isinstance(place, yaml.MappingNode):
+                waiting += [part for pair in place.value for part in pair]
+            elif isinstance(place, yaml.SequenceNode):
+                waiting += place.value
+            elif b"\0" in place.value.encode():
+                raise yaml.YAMLError("a text with a null character")
+            size += len(place.value) + 1
+            if size > _LARGEST:
+                raise yaml.YAMLError("it is too large, or contains itself")
+        return super().construct_document(node)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Make a whole number of a usual size."""
+        number: int = super().construct_yaml_int(node)
+        if abs(number) >= 2**63:
+            raise yaml.YAMLError(f"a number of {number.bit_length()} bits")
+        return number
 
 
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
@@ -288,16 +331,18 @@ def _apply(content: dict[str, Any], override: str) -> None:
     name, equals, value = override.partition("=")
     if not equals:
         raise InputError(f"{override}: no override; write KEY=VALUE, for instance optimizer.steps=200")
+    try:
+        parsed = _parse(value)
+    except ValueError:
+        raise InputError(f"{override}: the value is no valid YAML; quote it") from None
     *parents, last = name.split(".")
     place: Any = content
     try:
         for key in parents:
             place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
-        place[int(last) if isinstance(place, list) else last] = yaml.load(value, _Loader)
+        place[int(last) if isinstance(place, list) else last] = parsed
     except (ValueError, IndexError, TypeError, AttributeError):
         raise InputError(f"{override}: there is no {name} in the configuration; check the key") from None
-    except yaml.YAMLError:
-        raise InputError(f"{override}: the value is no valid YAML; quote it") from None
 
 
 def _first(error: ValidationError) -> str:
@@ -312,7 +357,7 @@ def _first(error: ValidationError) -> str:
         return f"{name}: unknown key; " + (f"did you mean {close[0]}?" if close else "remove it")
     if problem["type"] == "missing":
         return f"{name}: missing; add it"
-    return f"{name}: {problem['msg']}, not {json.dumps(problem['input'], default=str)}; correct it"
+    return f"{name}: {problem['msg']}, not {brief(json.dumps(problem['input'], default=str))}; correct it"
 
 
 def _keys(section: type[BaseModel]) -> set[str]:

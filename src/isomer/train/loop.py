@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from isomer.data.samples import Batch
 from isomer.data.sequences import UNKNOWN
 from isomer.errors import InputError
-from isomer.files import atomic_path
+from isomer.files import atomic_path, sole_writer
 from isomer.model.checkpoint import save_model
 from isomer.model.network import Isomer
 from isomer.train.batch_norm import share_batch_norm
@@ -53,15 +53,20 @@ def train(config: TrainConfig, *, resume: bool = False) -> bool:
         Whether the run is complete; it is not after Ctrl-C or SIGTERM, when a checkpoint has been written.
 
     Raises:
-        InputError: data or weights are missing, the folder holds another run or cannot be written to, the loss
-            is not finite, or a checkpoint cannot be written.
+        InputError: data or weights are missing, the folder holds another run, is in use or cannot be written to,
+            the loss is not finite, or a checkpoint cannot be written.
     """
-    _check_output(config.output)
+    fabric = _fabric(config.hardware)
+    with sole_writer(config.output) if fabric.is_global_zero else nullcontext():
+        return _train(config, fabric, resume)
+
+
+def _train(config: TrainConfig, fabric: Fabric, resume: bool) -> bool:
     checkpoint = Checkpoint(config.output / "last.pt", config)
     if checkpoint.path.exists() and not resume:
         raise InputError(f"{checkpoint.path}: a run is there already; give --resume, or another output")
 
-    fabric = _start_processes(config.hardware)
+    fabric.launch()
     torch.manual_seed(config.seed)
     network = build_model(config.model)
     average = MovingAverage(network, config.optimizer.ema)
@@ -125,26 +130,16 @@ def train(config: TrainConfig, *, resume: bool = False) -> bool:
     return done
 
 
-def _check_output(folder: Path) -> None:
-    """Refuse a folder that cannot be made or written to, without making it."""
-    path = folder.absolute()
-    existing = next(place for place in (path, *path.parents) if os.access(place, os.F_OK))
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"{folder}: cannot be written to; choose another output")
-
-
-def _start_processes(config: HardwareConfig) -> Fabric:
-    """Join the processes of a distributed run, or be the only one."""
+def _fabric(config: HardwareConfig) -> Fabric:
+    """Return what joins the processes of a distributed run, or stands for the only one."""
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    fabric = Fabric(
+    return Fabric(
         accelerator=config.accelerator,
         devices=config.devices,
         num_nodes=config.nodes,
         precision=config.precision,
     )
-    fabric.launch()
-    return fabric
 
 
 def _step_seed(seed: int, step: int, rank: int) -> int:
