@@ -19,7 +19,7 @@ from PIL import Image
 from pycocotools import mask as coco_masks
 from pycocotools.coco import COCO
 
-from isomer.media import create_writer, open_frames
+from isomer.media import OUTPUTS, Segmented, open_frames, open_output
 from isomer.media.image import DAVIS_PALETTE
 from isomer.media.polygons import mask_to_polygons, polygons_to_mask
 from isomer.media.rle import compress_counts, decode_rle, decompress_counts, encode_rle
@@ -40,10 +40,10 @@ def scene(index: int) -> NDArray[np.uint8]:
 
 def written(folder: Path, kind: str, fps: int = 25) -> Path:
     source = open_frames(encode(folder / "clip.mkv", moving(COUNT, WIDTH, HEIGHT), codec="ffv1", options={}, fps=fps))
-    with create_writer(kind, None, source) as writer:
+    with open_output(OUTPUTS[kind], OUTPUTS[kind].default_path(source), source) as writer:
         for frame in source:
             labels = scene(frame.index)
-            writer.write(frame, (labels != 0).astype(np.float32), labels)
+            writer.write(Segmented.of(frame, (labels != 0).astype(np.float32), labels))
     return writer.path
 
 
@@ -170,9 +170,9 @@ def test_youtube_vis(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["coco", "polygons", "youtube-vis"])
 def test_json_of_nothing_is_valid(tmp_path: Path, kind: str) -> None:
     source = open_frames(encode(tmp_path / "clip.mp4", moving(2)))
-    with create_writer(kind, None, source) as writer:
+    with open_output(OUTPUTS[kind], OUTPUTS[kind].default_path(source), source) as writer:
         for frame in source:
-            writer.write(frame, np.zeros((64, 96), np.float32))
+            writer.write(Segmented.of(frame, np.zeros((64, 96), np.float32)))
     document = json.loads(writer.path.read_text())
     assert document["annotations"] == []
     assert len(document.get("images") or document["videos"][0]["file_names"]) == 2
@@ -212,9 +212,9 @@ def test_previews_are_small_and_show_the_overlay(tmp_path: Path, kind: str) -> N
     source = open_frames(encode(tmp_path / "clip.mp4", moving(2, 1280, 720)))
     disc = np.zeros((720, 1280), np.float32)
     disc[:, :640] = 1
-    with create_writer(kind, None, source) as writer:
+    with open_output(OUTPUTS[kind], OUTPUTS[kind].default_path(source), source) as writer:
         for frame in source:
-            writer.write(frame, disc)
+            writer.write(Segmented.of(frame, disc))
     with Image.open(writer.path) as image:
         shown = np.asarray(image.convert("RGB")).astype(int)
     assert shown.shape == (270, 480, 3)

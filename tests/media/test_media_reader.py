@@ -354,13 +354,14 @@ def test_bad_folders_are_refused(tmp_path: Path) -> None:
 
 PEAK = """
 import resource, sys, numpy as np
-from isomer.media import create_writer, open_frames
+from isomer.media import OUTPUTS, Segmented, open_frames, open_outputs
 source = open_frames(sys.argv[1])
-with create_writer("overlay", None, source) as overlay, create_writer("masks", None, source) as masks:
+outputs = [OUTPUTS["overlay"], OUTPUTS["masks"]]
+with open_outputs([(output, output.default_path(source)) for output in outputs], source) as writers:
     for frame in source:
         probability = np.full(frame.image.shape[:2], frame.index % 2, np.float32)
-        overlay.write(frame, probability)
-        masks.write(frame, probability)
+        for writer in writers:
+            writer.write(Segmented.of(frame, probability))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

@@ -13,7 +13,7 @@ from encoded_videos import encode, moving, quadrants
 from numpy.typing import NDArray
 
 from isomer.errors import InputError
-from isomer.media import OUTPUTS, Frame, FrameSource, create_writer, default_path, open_frames
+from isomer.media import OUTPUTS, Frame, FrameSource, Look, Segmented, find_output, open_frames, open_output
 from isomer.media.image import read_gray, write_image
 
 VIDEOS = ["overlay", "mask", "cutout", "prores"]
@@ -28,10 +28,15 @@ def disc(width: int, height: int) -> NDArray[np.float32]:
 
 
 def write_all(kind: str, path: Path | None, source: FrameSource, threshold: float = 0.5) -> Path:
-    with create_writer(kind, path, source, threshold) as writer:
+    path = path or default_path(kind, source)
+    with open_output(OUTPUTS[kind], path, source, Look(threshold)) as writer:
         for frame in source:
-            writer.write(frame, disc(*source.size))
-    return writer.path
+            writer.write(Segmented.of(frame, disc(*source.size)))
+    return path
+
+
+def default_path(kind: str, source: FrameSource) -> Path:
+    return OUTPUTS[kind].default_path(source)
 
 
 def decode_alpha(path: Path) -> list[NDArray[np.uint8]]:
@@ -65,8 +70,11 @@ def test_the_names_of_outputs_come_from_the_input(clip: Path, tmp_path: Path) ->
     (tmp_path / "v1.5").mkdir()
     write_image(tmp_path / "v1.5" / "a.png", quadrants(32, 24))
     assert default_path("overlay", open_frames(tmp_path / "v1.5")) == tmp_path / "v1.5_overlay.mp4"
-    with pytest.raises(InputError, match="overlay, mask, masks"):
-        default_path("nothing", source)
+
+
+def test_an_unknown_output_is_refused() -> None:
+    with pytest.raises(InputError, match="nothing: no such output; choose from overlay, mask, masks"):
+        find_output("nothing")
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.8])
@@ -210,20 +218,22 @@ def test_videos_keep_the_time_stamps(tmp_path: Path, kind: str) -> None:
 def test_frames_closer_than_the_container_can_say_are_kept(clip: Path, kind: str) -> None:
     source = open_frames(clip)
     image = next(iter(source)).image
-    with create_writer(kind, None, source) as writer:
+    path = default_path(kind, source)
+    with open_output(OUTPUTS[kind], path, source) as writer:
         for index in range(5):
-            writer.write(Frame(index, image, index * 1e-6, f"{index:05d}"), disc(96, 64))
-    assert len(list(open_frames(writer.path))) == 5
+            writer.write(Segmented.of(Frame(index, image, index * 1e-6, f"{index:05d}"), disc(96, 64)))
+    assert len(list(open_frames(path))) == 5
 
 
 def test_colours_survive_writing_and_reading(tmp_path: Path) -> None:
     """The cut-out of everything is the video itself."""
     image = quadrants(96, 64)
     source = open_frames(encode(tmp_path / "clip.mkv", [image] * 5, codec="ffv1", options={}))
-    with create_writer("cutout", None, source) as writer:
+    path = default_path("cutout", source)
+    with open_output(OUTPUTS["cutout"], path, source) as writer:
         for frame in source:
-            writer.write(frame, np.ones((64, 96), np.float32))
-    shown = list(open_frames(writer.path))[3].image
+            writer.write(Segmented.of(frame, np.ones((64, 96), np.float32)))
+    shown = list(open_frames(path))[3].image
     for y, x in ((16, 24), (16, 72), (48, 24), (48, 72)):
         assert np.abs(shown[y, x].astype(int) - image[y, x]).max() <= 6
 
@@ -263,9 +273,9 @@ def test_an_exception_leaves_nothing_behind(clip: Path, kind: str) -> None:
     source = open_frames(clip)
 
     def write_most() -> None:
-        with create_writer(kind, None, source) as writer:
+        with open_output(OUTPUTS[kind], default_path(kind, source), source) as writer:
             for frame in source:
-                writer.write(frame, disc(96, 64))
+                writer.write(Segmented.of(frame, disc(96, 64)))
                 if frame.index == 20:
                     raise RuntimeError("stop")
 
@@ -297,8 +307,8 @@ def test_videos_and_folders_get_ordinary_permissions(clip: Path) -> None:
 
 def refused(kind: str, path: Path, source: FrameSource) -> str:
     before = files(source.path.parent)
-    with pytest.raises(InputError) as error:
-        create_writer(kind, path, source)
+    with pytest.raises(InputError) as error, open_output(OUTPUTS[kind], path, source):
+        pass
     assert files(source.path.parent) == before
     message = str(error.value)
     assert message.startswith(str(path))
@@ -345,9 +355,9 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(clip: Path, kind: st
     noise = np.random.default_rng(0)
 
     def write_noise() -> None:
-        with create_writer(kind, None, source) as writer:
+        with open_output(OUTPUTS[kind], default_path(kind, source), source) as writer:
             for frame in source:
-                writer.write(frame, noise.random((64, 96), np.float32))
+                writer.write(Segmented.of(frame, noise.random((64, 96), np.float32)))
 
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # the system refuses as if there was no room

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from isomer.data.clip import SceneFrames, write_clip
 from isomer.data.scene import Scene
 from isomer.errors import InputError
-from isomer.media import Frame, open_frames
+from isomer.media import Segmented, Writer, open_frames
 from isomer.media.image import read_gray, read_palette, write_image
-from isomer.media.writer import Writer
 from isomer.segment import Segmenter, segment_video
 from isomer.segment.objects import track_objects
 
@@ -116,10 +115,10 @@ def test_a_failure_midway_leaves_neither_files_nor_threads(
 ) -> None:
     write = Writer.write
 
-    def failing(self: Writer, frame: Frame, probability: NDArray[np.float32]) -> None:
-        if frame.index == 3:
+    def failing(self: Writer, result: Segmented) -> None:
+        if result.index == 3:
             raise OSError("disk full")
-        write(self, frame, probability)
+        write(self, result)
 
     monkeypatch.setattr(Writer, "write", failing)
     with pytest.raises(OSError, match="disk full") as caught:
