@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isomer.data.scene import Scene
+from isomer.data.synthetic.scene import Scene
 from isomer.errors import InputError, MissingPackageError
 from isomer.flow import DISFlow, Flow, RAFTFlow, create_flow
 from isomer.media import Frame

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isomer.data.scene import Scene
+from isomer.data.synthetic.scene import Scene
 from isomer.errors import InputError
 from isomer.flow import flow_to_image
 from isomer.model.network import Isomer

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from isomer.cli.main import main
-from isomer.data.clip import SceneFrames, write_clip
-from isomer.data.scene import Scene
+from isomer.data.synthetic.clip import SceneFrames, write_clip
+from isomer.data.synthetic.scene import Scene
 from isomer.errors import InputError
 from isomer.media import open_frames
 from isomer.model.network import Isomer

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from isomer import Segmenter
-from isomer.data.clip import SceneFrames
-from isomer.data.drawing import draw_scene
+from isomer.data.synthetic.clip import SceneFrames
+from isomer.data.synthetic.drawn import draw_scene
 from isomer.metrics import RegionSimilarity
 from isomer.model.weights import EMBEDDED
 

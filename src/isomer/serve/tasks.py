@@ -136,8 +136,8 @@ def draw_example(path: Path, report: Report) -> None:
     """Draw a video to try: a scene in motion, always the same."""
     import numpy as np
 
-    from isomer.data.clip import SceneFrames, write_clip
-    from isomer.data.drawing import draw_scene
+    from isomer.data.synthetic.clip import SceneFrames, write_clip
+    from isomer.data.synthetic.drawn import draw_scene
 
     write_clip(SceneFrames(draw_scene(np.random.default_rng(0), EXAMPLE_SIZE), EXAMPLE_FRAMES), path, None)
 
