@@ -1,4 +1,4 @@
-"""Writing so that a crash or a full disk never leaves half a file, nor one of several, and nobody writes meanwhile."""
+"""Writing files so that a crash or a full disk never leaves half of one, nor one of several; one writer a folder."""
 
 from __future__ import annotations
 
