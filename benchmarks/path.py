@@ -21,7 +21,7 @@ from isomer.media import open_frames
 from isomer.segment import Segmenter
 options = {"backend": sys.argv[3], "size": int(sys.argv[4]), "key_interval": int(sys.argv[5])}
 next(Segmenter(sys.argv[2], **options)(open_frames(sys.argv[1])))
-os._exit(0)
+os._exit(0)  # it stops there: what is read ahead is not waited for
 """
 
 

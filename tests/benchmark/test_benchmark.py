@@ -66,7 +66,7 @@ def test_the_verb_measures_two_configurations_in_turn(
     assert "second / first: network" in said
     assert "frames/s" in said
     written = json.loads((tmp_path / "figures.json").read_text())
-    assert written["machine"]["torch"] == torch.__version__
+    assert written["machine"]["versions"]["torch"] == torch.__version__
     first, second = written["measurements"]
     assert set(first["stages_ms"]) == set(first["stages_of_all_frames_ms"]) == set(STAGES)
     assert 0 < first["key_share"] < 1 == second["key_share"]

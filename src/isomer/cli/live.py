@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from isomer.errors import InputError
     from isomer.flow import create_flow
-    from isomer.media import OUTPUTS, Segmented, open_output
+    from isomer.media import OUTPUTS, open_output
     from isomer.media.live import OverlayWindow, open_live
     from isomer.segment import Segmenter
 
@@ -58,18 +58,18 @@ def run(arguments: argparse.Namespace) -> int:
         window = stack.enter_context(closing(OverlayWindow())) if arguments.show else None
         overlay = open_output(OUTPUTS["overlay"], arguments.out, source) if arguments.out else None
         writer = stack.enter_context(overlay) if overlay else None
-        maps = stack.enter_context(closing(segmenter.predict(source)))
+        results = stack.enter_context(closing(segmenter(source)))
         with suppress(KeyboardInterrupt):  # how a person ends a camera
-            for frame, probability in maps:
+            for result in results:
                 if writer:
-                    writer.write(Segmented.of(frame, probability))
-                is_wanted = window is None or window.show(frame, probability)
-                latencies.append(source.age(frame))
-                if not is_wanted or frame.time >= arguments.seconds:
+                    writer.write(result)
+                is_wanted = window is None or window.show(result)
+                latencies.append(source.age(result))
+                if not is_wanted or result.time >= arguments.seconds:
                     break
         if not latencies:
             raise InputError(f"{arguments.source}: gave no frame; check the source")
-        seconds = frame.time
+        seconds = result.time
     median, p95 = np.percentile(latencies, (50, 95)) * 1000
     print(
         f"{len(latencies)} of {source.arrived} frames, {len(latencies) / max(seconds, 1e-9):.1f} a second; "

@@ -155,11 +155,11 @@ class Worker:
                 for kind in dict.fromkeys(map(kept, self._settings.outputs))
             ]
             writers = stack.enter_context(open_outputs(parts, source, Look(self._settings.threshold)))
-            for frame, probability in stack.enter_context(closing(self._segmenter.predict(frames))):
-                position = frame.index // stride
+            for result in stack.enter_context(closing(self._segmenter(frames))):
+                position = result.index // stride
                 if position < shard.seam:
                     continue
-                pair = self._flow.pair(frame)
+                pair = self._flow.pair(result)
                 if pair:
                     right = right + 1 if had[len(pairs) : len(pairs) + 1] == [pair] else 0
                 if right == 2:  # from here on all is as it was; the first's map has another neighbour's in it
@@ -170,7 +170,7 @@ class Worker:
                     break
                 if position >= shard.start:
                     for writer in writers:
-                        writer.write(Segmented.of(frame, probability))
+                        writer.write(result)
         with atomic_path(record) as temporary:
             temporary.write_text(json.dumps(pairs))
         return PartDone(pairs)

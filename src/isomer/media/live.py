@@ -13,12 +13,12 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.media.frame import Frame, FrameSource, pixel_aspect
-from isomer.media.overlay import overlay
+from isomer.media.pictures import DEFAULT_LOOK, Look, overlay
 from isomer.media.reader import open_frames
+from isomer.media.segmented import Segmented
 
 
 class _Device(Protocol):
@@ -109,6 +109,9 @@ def open_live(source: str | Path) -> LiveSource:
 class OverlayWindow:
     """A window that shows overlays.
 
+    Args:
+        look: of them.
+
     Raises:
         InputError: OpenCV is installed without windows (from `show`).
     """
@@ -116,11 +119,13 @@ class OverlayWindow:
     _TITLE = "Isomer"
     _ESCAPE = 27
 
-    def show(self, frame: Frame, probability: NDArray[np.float32]) -> bool:
-        """Show a frame with its map; False once the user has pressed Esc."""
-        picture = overlay(frame.image, np.where(probability >= 0.5, np.uint8(255), np.uint8(0)))
+    def __init__(self, look: Look = DEFAULT_LOOK) -> None:
+        self._look = look
+
+    def show(self, result: Segmented) -> bool:
+        """Show what was found in a frame; False once the user has pressed Esc."""
         try:
-            cv2.imshow(self._TITLE, picture[..., ::-1])
+            cv2.imshow(self._TITLE, overlay(result, self._look)[..., ::-1])
             return cv2.waitKey(1) != self._ESCAPE
         except cv2.error as error:
             raise InputError("--show: this OpenCV has no windows; use -o") from error

@@ -41,7 +41,7 @@ EXAMPLE_SIZE, EXAMPLE_FRAMES = (854, 480), 72
 
 
 @dataclass(frozen=True)
-class Segmented:
+class Finished:
     """What is known of a job once it is done.
 
     Attributes:
@@ -79,7 +79,7 @@ def check(folder: Path, limits: Limits, report: Report) -> None:
         _check_count(_open(folder, limits), limits)
 
 
-def segment(folder: Path, options: ModelOptions, limits: Limits, report: Report) -> Segmented:
+def segment(folder: Path, options: ModelOptions, limits: Limits, report: Report) -> Finished:
     """Segment what was uploaded: write its `probabilities` and its `preview.mp4`.
 
     Raises:
@@ -104,7 +104,7 @@ def segment(folder: Path, options: ModelOptions, limits: Limits, report: Report)
             done = segment_frames(_segmenter(options), frames, writers, written=lambda done: report(done, total))
     width, height = source.size
     warning = next((str(w.message) for w in caught if issubclass(w.category, UserWarning)), None)
-    return Segmented(done, width, height, float(source.fps), warning)
+    return Finished(done, width, height, float(source.fps), warning)
 
 
 def write_result(folder: Path, kind: str, threshold: float, path: Path, limits: Limits, report: Report) -> None:
