@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+# Of `isomer.runtime.export.FORMATS`, whose import takes PyTorch, and of the package.
 _SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2", "package": ".onnx"}
 
 
@@ -57,8 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
     network = create_model(arguments.model)
     if arguments.int8:
         from isomer.runtime.quantization import export_int8
+        from isomer.segment.calibration import calibration_samples
 
-        frames, mean, similarity = export_int8(network, out, arguments.int8)
+        samples = calibration_samples(network, arguments.int8)
+        frames, mean, similarity = export_int8(network, out, samples)
         print(
             f"wrote {out}: over {frames} frames held back, probabilities differ from PyTorch's by {mean:.2g} in "
             f"the mean, and masks agree with J = {similarity:.3f}"
