@@ -42,7 +42,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
     (folder / "bad.mp4").write_text("no video: is refused at once\n")
 
     def batch(output: str, videos: Path, workers: int, shard: int = 0) -> float:
-        settings = Settings(("mask",), size=arguments.size, shard=shard)
+        settings = Settings(outputs=("mask",), size=arguments.size, shard=shard)
         begin = time.perf_counter()
         segment_batch([videos], folder / output, settings, Resources(workers=workers, cpus=1))
         return time.perf_counter() - begin

@@ -4,7 +4,7 @@
 
 DATA is the folder of the recipe's data, davis-dev among them. Every finished run is a line of
 <out>/results.jsonl at once; the same command again goes on from there, then prints the tables of
-docs/experiments.md. Nothing is selected on the sequences that judge: the weights are those of the last step.
+benchmarks/README.md. Nothing is selected on the sequences that judge: the weights are those of the last step.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python docs/figures.py [--model NAME_OR_FILE]
 
-They go to docs/images and are committed: run it again when the default weights change. Needs
-isomer-vos[plots].
+They go to docs/images and are committed: run it again when the default weights change. Needs the
+extra plots.
 """
 
 from __future__ import annotations

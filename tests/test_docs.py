@@ -102,8 +102,12 @@ def test_every_verb_and_option_is_described(site, pages) -> None:
 
 def test_every_kind_of_output_is_described() -> None:
     page = (ROOT / "docs" / "segment.md").read_text(encoding="utf-8")
-    for kind in OUTPUTS:
+    formats = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w-]+)`[ *]+\| (.*) \|$", formats, flags=re.MULTILINE))
+    assert rows.keys() == OUTPUTS.keys()
+    for kind, output in OUTPUTS.items():
         assert f"`{kind}`" in page
+        assert rows[kind].startswith(f"{output.help} | `clip{output.suffix}{'/' if output.is_folder else ''}` | ")
 
 
 def test_pictures_are_small() -> None:

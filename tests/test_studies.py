@@ -1,4 +1,4 @@
-"""The scripts behind docs/experiments.md: what they keep, average and print."""
+"""The scripts behind the short trainings of benchmarks/README.md: what they keep, average and print."""
 
 from __future__ import annotations
 

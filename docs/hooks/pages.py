@@ -63,6 +63,8 @@ def _describe(parser: argparse.ArgumentParser, level: int) -> Iterator[str]:
             invocation = formatter._format_action_invocation(action)
             meaning = formatter._expand_help(action) if action.help else ""
             yield f"| `` {_cell(invocation)} `` | {escape(_cell(meaning), quote=False)} |"
+    if parser.epilog:
+        yield f"\n```text\n{parser.epilog}\n```\n"
     for verb in verbs.values():
         yield from _describe(verb, level + 1)
 

@@ -12,6 +12,25 @@ class InputError(ValueError):
     """
 
 
+class ArgumentError(InputError):
+    """The value of an argument is no good.
+
+    The message names it as Python does, `size=32: ...`; the command line names the option, `--size 32: ...`.
+
+    Attributes:
+        argument: its name.
+        value: what was given.
+        problem: what is wrong with that, and what to do.
+    """
+
+    def __init__(self, argument: str, value: object, problem: str) -> None:
+        super().__init__(argument, value, problem)  # all three, so that it can be pickled
+        self.argument, self.value, self.problem = argument, value, problem
+
+    def __str__(self) -> str:
+        return f"{self.argument}={self.value}: {self.problem}"
+
+
 class MissingPackageError(InputError, ImportError):
     """A package is not installed; the message has the command that installs it."""
 
@@ -20,7 +39,7 @@ def require(what: str, extra: str, *packages: str) -> None:
     """Make sure that packages can be imported, without importing them.
 
     Args:
-        what: needs them: an option, a file or a verb.
+        what: needs them, in words for the user of the library as well as of the command line.
         extra: of this distribution, that brings them.
         packages: by the names that they are imported by.
 

@@ -215,6 +215,8 @@ class Stage:
                 self._replace(path / file.name, file, path, undo)
 
     def _replace(self, path: Path, hidden: Path, output: Path, undo: ExitStack) -> None:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if os.path.lexists(path):
             self._keep(path, output, undo)
         hidden.replace(path)

@@ -14,16 +14,16 @@ from multiprocessing.connection import Connection
 
 import cv2
 
-from isomer.errors import InputError
+from isomer.errors import ArgumentError
 
 
 @contextmanager
-def process_pool(workers: int, option: str) -> Iterator[ProcessPoolExecutor]:
+def process_pool(workers: int, name: str) -> Iterator[ProcessPoolExecutor]:
     """Yield a pool whose processes run OpenCV on one thread; on an error, what waits is not begun.
 
     Args:
         workers: number of processes.
-        option: what the user sets it with, for the message.
+        name: of the argument that is their number, for the message.
 
     Raises:
         InputError: a process was killed.
@@ -35,7 +35,7 @@ def process_pool(workers: int, option: str) -> Iterator[ProcessPoolExecutor]:
         try:
             yield pool
         except BrokenProcessPool as error:
-            raise InputError(f"a worker process was killed, perhaps for memory; use fewer {option}") from error
+            raise ArgumentError(name, workers, "a worker process was killed, perhaps for memory; use fewer") from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -13,12 +13,13 @@ import torch
 from torch import nn
 
 from isomer.benchmark.parts import PartTimer, part_timer
-from isomer.benchmark.path import STAGES, Configuration, benchmark, count_flops
+from isomer.benchmark.path import STAGES, benchmark, count_flops
 from isomer.cli.main import main
 from isomer.data.synthetic.clip import SceneFrames, write_clip
 from isomer.data.synthetic.scene import Scene
 from isomer.model.ffn import FeedForward
 from isomer.model.network import Isomer
+from isomer.options import Options
 from isomer.runtime import create_backend
 from isomer.runtime.export import export_network
 
@@ -55,17 +56,18 @@ def test_flops_are_two_a_multiplication_as_hooks_count_them() -> None:
 
 
 def test_the_verb_measures_two_configurations_in_turn(
-    weights: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    weights: Path, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["benchmark", "--video", clip, "--model", weights, "--size", 64]
     arguments += ["--backend", "torch", "--device", "cpu", "--repeats", 2]
     arguments += ["--against", "batch=2", "size=96", "key-interval=1"]
-    arguments += ["--rounds", 1, "--json", tmp_path / "figures.json"]
+    arguments += ["--rounds", 1]
     assert main(list(map(str, arguments))) == 0
     said = capsys.readouterr().out
     assert "second / first: network" in said
     assert "frames/s" in said
-    written = json.loads((tmp_path / "figures.json").read_text())
+    assert main([*map(str, arguments), "--json"]) == 0
+    written = json.loads(capsys.readouterr().out)
     assert written["machine"]["versions"]["torch"] == torch.__version__
     first, second = written["measurements"]
     assert set(first["stages_ms"]) == set(first["stages_of_all_frames_ms"]) == set(STAGES)
@@ -86,7 +88,7 @@ def test_openvino_tells_the_parts_and_runs_an_exported_file(
     pytest.importorskip("openvino")
     export_network(network, tmp_path / "net.xml", "openvino")
     first, second = benchmark(
-        [Configuration(str(weights), 64, "openvino"), Configuration(str(tmp_path / "net.xml"), 64)],
+        [Options(str(weights), 64, "openvino"), Options(str(tmp_path / "net.xml"), 64)],
         clip,
         repeats=30,
         rounds=1,
@@ -122,7 +124,7 @@ def test_the_network_is_timed_without_its_parts(weights: Path, clip: Path, monke
         return lambda *_: time.sleep(2) or {"head": 2.0}
 
     monkeypatch.setattr("isomer.benchmark.path.part_timer", slow_timer)
-    (result,) = benchmark([Configuration(str(weights), 64, "torch", "cpu")], clip, repeats=2, rounds=1)
+    (result,) = benchmark([Options(str(weights), 64, "torch", "cpu")], clip, repeats=2, rounds=1)
     assert result.parts == {"head": [2.0, 2.0]}
     assert sorted(result.stages["network"])[0] < 2
 
@@ -132,7 +134,7 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
     from isomer.benchmark.plot import plot_stages
 
     stages = dict.fromkeys(STAGES, 1.0)
-    settings = vars(Configuration())
+    settings = vars(Options())
     path = {"median": 4.0, "p95": 5.0}
     summary = {"configuration": settings, "stages_of_all_frames_ms": stages, "path_ms": path}
     plot_stages([summary, summary], tmp_path / "stages.png")
@@ -143,9 +145,9 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
     ("option", "message"),
     [
         ("speed=2", "--against speed=2: not OPTION=VALUE"),
-        ("size=big", "'big' is not a number"),
+        ("size=big", "--size big: not a whole number"),
         ("size=7", "--size 7: not between 64 and 4096"),
-        ("batch=0", "batch 0: not positive"),
+        ("batch=0", "--batch 0: less than 1"),
     ],
 )
 def test_bad_comparisons_are_refused(option: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,10 +158,10 @@ def test_bad_comparisons_are_refused(option: str, message: str, capsys: pytest.C
 @pytest.mark.parametrize(
     ("option", "number", "message"),
     [
-        ("--repeats", "0", "--repeats 0: not positive"),
-        ("--rounds", "-1", "--rounds -1: not positive"),
-        ("--batch", "0", "batch 0: not positive"),
-        ("--frames", "1", "--frames 1: motion needs at least two"),
+        ("--repeats", "0", "--repeats 0: less than 1"),
+        ("--rounds", "-1", "--rounds -1: less than 1"),
+        ("--batch", "0", "--batch 0: less than 1"),
+        ("--frames", "1", "--frames 1: less than 2"),
         ("--size", "1000000", "--size 1000000: not between"),
     ],
 )

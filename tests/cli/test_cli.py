@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -92,6 +95,15 @@ def test_the_command_leaves_with_all_that_it_said_and_its_code(name: str, code: 
     assert ("unknown model" in result.stderr) == (code == 2)
 
 
+def test_names_that_the_terminal_cannot_show_are_said_in_escapes(folder: Path) -> None:
+    (folder / "scans").mkdir()
+    cv2.imwrite(str(folder / "scans" / "0.png"), np.full((32, 32), 255, np.uint8))
+    command = [sys.executable, "-m", "isomer.cli.main", "convert", "scans", "日本.zip"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
+    assert (result.returncode, result.stdout) == (0, b"1 frames: wrote \\u65e5\\u672c.zip\n")
+
+
 def test_segment_writes_an_overlay_next_to_the_video_and_says_so(run: Run, folder: Path) -> None:
     result = run("segment", "clip.mp4", "--model", "random.safetensors", cwd=folder)
     assert result.code == 0, result.err
@@ -140,7 +152,7 @@ BAD = {
     "missing": (["missing.mp4"], "missing.mp4: no such file"),
     "text": (["text.mp4"], "text.mp4: not a video"),
     "one frame": (["one.mp4"], "one.mp4: has only one frame"),
-    "stride": (["clip.mp4", "--stride", "9"], "clip.mp4: has only one frame with --stride 9"),
+    "stride": (["clip.mp4", "--stride", "9"], "clip.mp4: has only one frame at a stride of 9"),
     "mixed sizes": (["mixed"], "mixed"),
     "output in a file": (["clip.mp4", "-o", "file/x.mp4"], "x.mp4: cannot be written"),
     "unknown model": (["clip.mp4", "--model", "isomer_mobilnet_v2"], "isomer_swin_tiny"),
@@ -148,7 +160,7 @@ BAD = {
     "threshold": (["clip.mp4", "--threshold", "2"], "--threshold"),
     "size": (["clip.mp4", "--size", "1"], "--size"),
     "device": (["clip.mp4", "--device", "abacus"], "--device abacus"),
-    "flow": (["clip.mp4", "--flow", "farneback"], "--flow farneback: unknown; choose from dis, raft"),
+    "flow": (["clip.mp4", "--flow", "farneback"], "--flow farneback: not dis or raft"),
 }
 
 
@@ -159,7 +171,7 @@ BAD = {
         (["mixed", "-o", "maps"], "mixed: no sequences found"),
         (["dataset", "-o", "made"], "made: holds maps made with other settings"),
         (["dataset", "-o", "file"], "file: is a file, not a folder"),
-        (["dataset", "-o", "maps", "--flow", "farneback"], "--flow farneback: unknown"),
+        (["dataset", "-o", "maps", "--flow", "farneback"], "--flow farneback: not dis or raft"),
     ],
 )
 def test_predict_refuses_bad_input_before_it_loads_the_model(
@@ -204,3 +216,85 @@ def test_a_truncated_video_is_processed_as_far_as_it_goes(run: Run, folder: Path
         result = run("segment", "cut.mkv", "--model", folder / "random.safetensors", "--size", 64, "-q", cwd=tmp_path)
     assert result.code == 0, result.err
     assert (tmp_path / "cut_overlay.mp4").exists()
+
+
+def test_quiet_says_nothing_and_json_nothing_else(run: Run, folder: Path, tmp_path: Path) -> None:
+    command = ["segment", folder / "clip.mp4", "-o", tmp_path / "o.mp4", "--model", folder / "random.safetensors"]
+    quiet = run(*command, "--backend", "torch", "-q", cwd=tmp_path)
+    assert quiet == (0, "", "")
+    said = json.loads(run(*command, "--json", cwd=tmp_path).out)
+    assert said == {"outputs": [str(tmp_path / "o.mp4")], "frames": 4, "seconds": said["seconds"]}
+    assert said["seconds"] > 0
+
+
+def test_predict_says_each_sequence_or_all_as_json(run: Run, folder: Path, tmp_path: Path) -> None:
+    for name in ("camel", "dog"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for index in range(2):
+            cv2.imwrite(str(tmp_path / "data" / name / f"{index}.png"), np.zeros((32, 32, 3), np.uint8))
+    command = ["predict", "data", "-o", "maps", "--model", folder / "random.safetensors", "--size", "64"]
+    assert run(*command, cwd=tmp_path).out.splitlines() == [
+        "camel: 2 maps written in maps/camel",
+        "dog: 2 maps written in maps/dog",
+        "4 maps of 2 sequences in maps",
+    ]
+    said = json.loads(run(*command, "--ahead", "0", "--json", cwd=tmp_path).out)
+    assert said["sequences"] == [
+        {"name": name, "folder": f"maps/{name}", "frames": 2, "skipped": True} for name in ("camel", "dog")
+    ]
+    assert run(*command, "-q", cwd=tmp_path).out == ""
+    assert "other settings" in run(*command, "--views", "2", cwd=tmp_path).err
+
+
+@pytest.mark.parametrize(("option", "more"), [([], False), (["-v"], True)])
+def test_verbose_tells_more_and_where_an_error_came_from(option: list[str], more: bool, folder: Path) -> None:
+    command = [sys.executable, "-m", "isomer.cli.main", "segment", "one.mp4", *option]
+    failed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert failed.returncode == 2
+    *lines, last = failed.stderr.splitlines()
+    assert last.startswith("isomer: one.mp4: has only one frame")
+    assert ("isomer: one.mp4: 96 x 64 pixels, 1 frames, 24 a second" in lines) == more
+    assert any("Traceback" in line for line in lines) == more
+    assert more or not lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["segmnt", "clip.mp4"], "segmnt: no such verb (did you mean segment?); isomer --help lists them"),
+        (["xyz"], "xyz: no such verb; isomer --help lists them"),
+        (["segment", "a.mp4", "--sise=64"], "--sise: no such option (did you mean --size?); see isomer segment --help"),
+        (["segment", "a.mp4", "b.mp4"], "b.mp4: one argument too many; see isomer segment --help"),
+        (["segment"], "the following arguments are required: INPUT; see isomer segment --help"),
+        (["segment", "a.mp4", "--size"], "--size: expected one argument; see isomer segment --help"),
+        ([], "the following arguments are required: VERB; see isomer --help"),
+    ],
+)
+def test_what_is_not_understood_gets_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(arguments)
+    except SystemExit as leaving:
+        code = leaving.code
+    assert code == 2
+    assert capsys.readouterr().err == f"isomer: {message}\n"
+
+
+def test_a_shell_completes_verbs_options_and_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("shtab", reason="needs the extra completion")
+    bash = shutil.which("bash") or pytest.skip("no bash here")
+    assert main(["completion", "bash"]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+
+    def completed(*words: str) -> list[str]:
+        line = " ".join(f"'{word}'" for word in ("isomer", *words))
+        ask = f". ./script; COMP_WORDS=({line}); COMP_CWORD={len(words)}; _shtab_isomer; echo ${{COMPREPLY[@]}}"
+        return subprocess.run([bash, "-c", ask], cwd=tmp_path, capture_output=True, text=True).stdout.split()
+
+    assert completed("seg") == ["segment"]
+    assert completed("live", "--th") == ["--threshold"]
+    assert completed("batch", "--flow", "") == ["dis", "raft"]
+    assert completed("segment", "--output", "mas") == ["mask", "masks"]
+    (tmp_path / "clip.mp4").touch()
+    assert completed("segment", "cl") == ["clip.mp4"]

@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 from isomer.cli.main import main
-from isomer.cluster import State
+from isomer.cluster import Settings, State
 from isomer.cluster.inputs import Video, find_videos
 from isomer.cluster.manifest import Manifest
 from isomer.errors import InputError
+from isomer.flow import DISFlow
 from isomer.segment import segment_video
 
 WriteClip = Callable[[Path, Sequence[float]], Path]
@@ -172,9 +173,8 @@ def test_bad_input_is_refused_before_ray_starts_and_a_bar_is_drawn(
         ("missing", "out", [], "missing: no such file or folder"),
         ("empty", "out", [], "no videos"),
         ("in", "made", [], "was made with model another"),
-        ("in", "out", ["--output", "hologram"], "hologram: no such output"),
-        ("in", "out", ["--views", "3"], "--views 3: not 1, 2 or 4"),
-        ("in", "out", ["--size", "9"], "--size 9: not between"),
+        ("in", "out", ["--shard", "9"], "--shard 9: less than 24 frames"),
+        ("in", "out", ["--workers", "0"], "--workers 0: less than 1"),
     ):
         assert main(["batch", str(tree / videos), "-o", str(tree / out), *options]) == 2
         error = capsys.readouterr().err
@@ -257,6 +257,21 @@ def test_a_bad_video_and_a_killed_worker_stop_nothing_and_runs_go_on(
     assert main([*command, "--retry-failed"]) == 0
     assert "2 videos (68 frames) done, 1 done before, 0 failed" in capsys.readouterr().out
     assert (out / "sub" / "long_mask.mp4").read_bytes() == (expected / "long_mask.mp4").read_bytes()
+
+    assert main([*command, "--json"]) == 0
+    manifest = str(out / "manifest.json")
+    assert json.loads(capsys.readouterr().out) == {
+        "done": 0, "failed": 0, "skipped": 3, "frames": 0, "manifest": manifest,
+    }  # fmt: skip
+    assert main([*command, "--key-interval", "3"]) == 2
+    assert "was made with key_interval 6, not 3" in capsys.readouterr().err
+
+
+def test_settings_are_refused_before_anything_is_done() -> None:
+    with pytest.raises(InputError, match="outputs=hologram: no such output; choose from overlay, mask"):
+        Settings(outputs=["overlay", "hologram"])
+    with pytest.raises(InputError, match="flow=DISFlow: a batch takes it by its name"):
+        Settings(flow=DISFlow())
 
 
 def test_a_cluster_that_is_not_there_is_said_at_once(

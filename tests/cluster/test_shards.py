@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from isomer.cluster.inputs import Video
 from isomer.cluster.settings import Settings
-from isomer.cluster.shards import KEY_INTERVAL, LOOK_AHEAD, WARM_UP, PairedFlow, Seams, Shard, split
+from isomer.cluster.shards import WARM_UP, PairedFlow, Seams, Shard, look_ahead, split
 from isomer.cluster.worker import Done, PartDone, TooLong, Worker
+from isomer.errors import ArgumentError
 from isomer.flow import ANCHOR, moving_frames
 from isomer.media import OUTPUTS, Frame
 from isomer.segment import segment_video
@@ -47,27 +48,29 @@ def segment_in_parts(worker: Worker, video: Video, parts: Path) -> tuple[Done, i
 
 
 @pytest.mark.parametrize(
-    ("motion", "stride", "repairs", "averaging"),
+    ("motion", "stride", "repairs", "more"),
     [
         # Still, then at a speed at which any temporal step persists, until a jolt: parts guess it wrong.
         pytest.param([0.0] * 3 + [0.7] * 90 + [6.0] * 4 + [0.7] * 10, 1, 2, {}, id="guessed wrong"),
         pytest.param([3.0] * 45, 1, 0, {"smoothing": 0.0}, id="guessed right"),
         pytest.param([0.0] * 3 + [0.7] * 60, 1, 1, {"views": 2}, id="looks back as well"),
         pytest.param([0.0] * 6 + [0.35] * 150, 2, 1, {}, id="strided"),
+        pytest.param([0.0] * 3 + [0.7] * 60, 1, 1, {"key_interval": 3, "max_step": 8}, id="longer steps"),
+        pytest.param([0.0] * 3 + [0.7] * 60, 1, 1, {"objects": True}, id="objects"),
     ],
 )
 def test_joined_is_whole(
     motion: list[float],
     stride: int,
     repairs: int,
-    averaging: dict[str, float],
+    more: dict[str, float],
     weights: Path,
     write_clip: WriteClip,
     tmp_path: Path,
 ) -> None:
     clip = write_clip(tmp_path / "clip.mp4", motion)
-    kinds = tuple(OUTPUTS) if repairs == 2 else ("masks", "probabilities")
-    options = {"model": str(weights), "size": 64, "backend": "torch", "threshold": 0.4, "stride": stride, **averaging}
+    kinds = tuple(OUTPUTS) if repairs == 2 or "objects" in more else ("probabilities", "masks")
+    options = {"model": str(weights), "size": 64, "backend": "torch", "threshold": 0.4, "stride": stride, **more}
     (tmp_path / "whole").mkdir()
     whole = segment_video(clip, tmp_path / "whole", outputs=kinds, **options)
     (tmp_path / "joined").mkdir()
@@ -99,24 +102,28 @@ class Walk:
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**16),
+    reach=st.sampled_from([(4, 6), (4, 1), (4, 5), (2, 12), (3, 6), (8, 4), (12, 3), (1, 12)]),
     cuts=st.sets(st.integers(1, 119), max_size=4),
     most=st.integers(WARM_UP, 60),
 )
-def test_any_motion_and_cuts_pair_in_parts_as_in_the_whole(seed: int, cuts: set[int], most: int) -> None:
+def test_any_motion_and_cuts_pair_in_parts_as_in_the_whole(
+    seed: int, reach: tuple[int, int], cuts: set[int], most: int
+) -> None:
     """The rules of seams and repairs alone, on a chain of steps that has no network and no video."""
+    max_step, key_interval = reach
+    Settings(max_step=max_step, key_interval=key_interval, shard=most)  # takes it
     colours = np.random.default_rng(seed).integers(0, 255, (len(cuts) + 1, 1, 1, 3), np.uint8)
     shots = np.searchsorted(sorted(cuts), np.arange(120), side="right")
     frames = [Frame(i, np.broadcast_to(colours[s], (16, 16, 3)).copy(), i / 24, "") for i, s in enumerate(shots)]
 
     def paired(shard: Shard, had: list[int]) -> list[int]:
-        flow = PairedFlow()
-        flow._estimate = Walk(seed, np.hypot(16, 16))  # type: ignore[assignment]
+        flow = PairedFlow(Walk(seed, np.hypot(16, 16)), key_interval)
         flow.begin(shard.seam, shard.step)
-        stop = None if shard.stop is None else shard.stop + LOOK_AHEAD
+        stop = None if shard.stop is None else shard.stop + look_ahead(max_step, key_interval)
         part = frames[max(0, shard.seam - WARM_UP) : stop]
         pairs: list[int] = []
         beyond = False
-        for frame, *_ in moving_frames(part, flow, key_interval=KEY_INTERVAL):
+        for frame, *_ in moving_frames(part, flow, max_step, key_interval=key_interval):
             if frame.index < shard.seam or beyond:
                 continue
             pair = flow.pair(frame)
@@ -152,3 +159,10 @@ def test_split_is_whole_and_even(frames: int, most: int) -> None:
     assert all(shard.start % ANCHOR == 0 for shard in shards)
     anchors = [math.ceil(length / ANCHOR) for length in lengths]
     assert max(anchors) - min(anchors) <= 1
+
+
+@pytest.mark.parametrize(("max_step", "key_interval"), [(4, 7), (8, 5), (16, 1), (5, 6)])
+def test_options_by_which_parts_would_differ_are_refused(max_step: int, key_interval: int) -> None:
+    Settings(max_step=max_step, key_interval=key_interval)
+    with pytest.raises(ArgumentError, match=r"shard=24: with a key interval of .* parts would not give what the whole"):
+        Settings(max_step=max_step, key_interval=key_interval, shard=24)

@@ -26,7 +26,7 @@ from isomer.doctor.machine import gpu
 from isomer.media import OUTPUTS
 from isomer.media.image import read_gray
 from isomer.metrics import RegionSimilarity
-from isomer.runtime import BACKENDS
+from isomer.options import BACKENDS
 from isomer.segment import segment_video
 
 Capture = pytest.CaptureFixture[str]

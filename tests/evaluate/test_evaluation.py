@@ -16,7 +16,7 @@ import pytest
 from isomer.cli import evaluate as verb
 from isomer.errors import InputError
 from isomer.evaluate import PROTOCOLS, Protocol, evaluate_vsod, evaluate_zvos, plots
-from isomer.evaluate.layout import find_sequences, select_sequences
+from isomer.evaluate.layout import find_sequences
 from isomer.evaluate.maps import Annotations, Predictions
 from isomer.evaluate.tables import format_table, save
 from isomer.media.image import write_palette
@@ -272,15 +272,16 @@ def test_frames_are_in_natural_order(tmp_path):
 
 
 def test_sequences_are_selected_by_name_and_by_list(dataset, tmp_path):
-    found = find_sequences(dataset[1])
+    ours, gt = dataset
     (tmp_path / "val.txt").write_text("/JPEGImages/480p/car/00000.jpg /Annotations/480p/car/00000.png\n" * 2)
-    assert list(select_sequences(found, [str(tmp_path / "val.txt")])) == ["car"]
     (tmp_path / "names.txt").write_text("car\nbear\n\n")
-    assert list(select_sequences(found, [str(tmp_path / "names.txt")])) == ["bear", "car"]
-    with pytest.raises(InputError, match="no annotation of blackswan"):
-        select_sequences(found, ["davis16-val"])
-    with pytest.raises(InputError, match="horse: neither"):
-        select_sequences(found, ["horse"])
+    for names, expected in (([tmp_path / "val.txt"], ["car"]), ([tmp_path / "names.txt"], ["bear", "car"])):
+        result = evaluate_zvos(ours, gt, sequences=list(map(str, names)))
+        assert list(result.methods["ours"].sequences) == expected
+    with pytest.raises(InputError, match="gt: has no sequence blackswan"):
+        evaluate_zvos(ours, gt, sequences=["davis16-val"])
+    with pytest.raises(InputError, match=r"horse: neither a sequence of .*gt nor a file"):
+        evaluate_zvos(ours, gt, sequences=["horse"])
 
 
 def test_too_short_a_sequence_is_named(dataset):
@@ -310,8 +311,8 @@ def _die(_: int) -> None:
 
 
 def test_a_killed_worker_is_said_in_one_line():
-    with pytest.raises(InputError, match="killed, perhaps for memory; use fewer --workers"):  # noqa: SIM117
-        with process_pool(1, "--workers") as pool:
+    with pytest.raises(InputError, match=r"^workers=1: a worker process was killed"):  # noqa: SIM117
+        with process_pool(1, "workers") as pool:
             pool.submit(_die, 0).result()
 
 

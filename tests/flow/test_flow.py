@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -233,6 +234,30 @@ def test_flow_files_never_stand_in_for_a_longer_step(tmp_path: Path, stride: int
 
 def test_a_missing_or_foreign_flo_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.flo").write_bytes(b"not a flow")
-    for name in ("bad.flo", "missing.flo"):
+    write_flo(tmp_path / "cut.flo", np.zeros((5, 7, 2), np.float32))
+    whole = (tmp_path / "cut.flo").read_bytes()
+    (tmp_path / "cut.flo").write_bytes(whole[:-1])
+    for name, sides in {"negative": (-7, 5), "twice": (-7, -5), "huge": (2**31 - 1, 2**31 - 1), "none": (0, 5)}.items():
+        (tmp_path / f"{name}.flo").write_bytes(whole[:4] + struct.pack("<ii", *sides) + whole[12:])
+    for name in ("bad.flo", "missing.flo", "cut.flo", "negative.flo", "twice.flo", "huge.flo", "none.flo"):
         with pytest.raises(InputError, match=name):
             read_flo(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PIEH",
+        b"no flow at all",
+        b"PIEH" + struct.pack("<ii", 4, 4) + bytes(127),
+        b"PIEH" + struct.pack("<ii", -4, 4) + bytes(128),
+        b"PIEH" + struct.pack("<ii", -4, -4) + bytes(128),
+        b"PIEH" + struct.pack("<ii", 0, 4),
+        b"PIEH" + struct.pack("<ii", 2**31 - 1, 2**31 - 1),
+    ],
+)
+def test_a_flow_file_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "0.flo").write_bytes(content)
+    with pytest.raises(InputError, match=r"0\.flo: not a readable \.flo file"):
+        read_flo(tmp_path / "0.flo")

@@ -139,6 +139,12 @@ def test_estimators_by_name_find_a_shift_in_pixels_of_their_own_grid(name: str) 
     np.testing.assert_allclose(np.median(inside, axis=0), (8 * scale, -4 * scale), atol=0.2)
 
 
+@pytest.mark.parametrize(("iterations", "size"), [(0, 300), (12, 63)])
+def test_arguments_out_of_range_are_refused(iterations: int, size: int) -> None:
+    with pytest.raises(InputError, match=r"iterations=0: not positive|size=63: not between 64 and 1024"):
+        RAFTFlow(iterations, size)
+
+
 def test_an_unknown_estimator_is_refused_with_those_there_are() -> None:
     assert isinstance(create_flow("dis"), DISFlow)
     with pytest.raises(InputError, match="farneback: unknown; choose from dis, raft"):

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
+from PIL import Image
 
 from isomer.errors import InputError
 from isomer.media.image import (
@@ -135,3 +136,43 @@ def test_bad_images_are_refused_in_one_line(tmp_path: Path) -> None:
             assert "\n" not in str(error.value)
     with pytest.raises(InputError, match=r"a\.tiff"):
         write_image(tmp_path / "a.tiff", np.zeros((4, 4), np.uint8))
+
+
+def test_the_size_in_a_header_is_that_of_the_image(tmp_path: Path) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (23, 37, 3), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn clockwise
+    images = {
+        "plain.webp": (image, {}),
+        "lossless.webp": (image, {"lossless": True}),
+        "opacity.webp": (image.convert("RGBA"), {}),
+        "turned.webp": (image, {"exif": exif}),
+        "turned.jpg": (image, {"exif": exif}),
+        "turned.png": (image, {"exif": exif}),
+        "progressive.jpg": (image, {"progressive": True}),
+        "gray.bmp": (image.convert("L"), {}),
+        "palette.png": (image.convert("P"), {}),
+    }
+    for name, (picture, options) in images.items():
+        picture.save(tmp_path / name, **options)
+        height, width = read_image(tmp_path / name).shape[:2]
+        assert image_size(tmp_path / name) == (width, height), name
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp", "a.webp"])
+def test_images_beyond_the_bound_are_refused_before_they_are_decoded(tmp_path: Path, name: str) -> None:
+    write_image(tmp_path / name, np.zeros((31, 47, 3), np.uint8))
+    for read in (read_image, image_size):
+        read(tmp_path / name, max_pixels=47 * 31)
+        with pytest.raises(InputError, match=rf"{name}: an image of 47 x 31, which is more than 1456 pixels"):
+            read(tmp_path / name, max_pixels=47 * 31 - 1)
+
+
+def test_masks_of_more_pixels_than_a_frame_may_have_are_refused(tmp_path: Path) -> None:
+    data = bytearray(encode_palette(np.zeros((8, 8), np.uint8)))
+    struct.pack_into(">II", data, 16, 65_535, 65_535)
+    struct.pack_into(">I", data, 29, zlib.crc32(data[12:29]))
+    (tmp_path / "a.png").write_bytes(data)
+    for read in (read_gray, read_palette):
+        with pytest.raises(InputError, match=r"a\.png: an image of 65535 x 65535"):
+            read(tmp_path / "a.png")

@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+import zipfile
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -11,9 +16,21 @@ import numpy as np
 import pytest
 from encoded_videos import encode, moving, quadrants
 from numpy.typing import NDArray
+from PIL import Image, ImageSequence
 
 from isomer.errors import InputError
-from isomer.media import OUTPUTS, Frame, FrameSource, Look, Segmented, find_output, open_frames, open_output
+from isomer.media import (
+    OUTPUTS,
+    Frame,
+    FrameSource,
+    Look,
+    Segmented,
+    find_output,
+    open_frames,
+    open_output,
+    open_outputs,
+)
+from isomer.media.containers import PNGFolder
 from isomer.media.image import read_gray, write_image
 
 VIDEOS = ["overlay", "mask", "cutout", "prores"]
@@ -70,6 +87,16 @@ def test_the_names_of_outputs_come_from_the_input(clip: Path, tmp_path: Path) ->
     (tmp_path / "v1.5").mkdir()
     write_image(tmp_path / "v1.5" / "a.png", quadrants(32, 24))
     assert default_path("overlay", open_frames(tmp_path / "v1.5")) == tmp_path / "v1.5_overlay.mp4"
+
+
+@pytest.mark.parametrize("kind", OUTPUTS)
+@pytest.mark.parametrize("labels", [None, np.eye(24, 32, dtype=np.uint8)])
+def test_an_output_that_shows_the_video_says_so(kind: str, labels: NDArray[np.uint8] | None) -> None:
+    black, white = (
+        OUTPUTS[kind].picture(Segmented.of(Frame(0, image, 0, "0"), disc(32, 24), labels), Look())
+        for image in (np.full((24, 32, 3), level, np.uint8) for level in (0, 255))
+    )
+    assert OUTPUTS[kind].shows_video == (not np.array_equal(black, white))
 
 
 def test_an_unknown_output_is_refused() -> None:
@@ -214,6 +241,28 @@ def test_videos_keep_the_time_stamps(tmp_path: Path, kind: str) -> None:
     assert np.allclose([frame.time for frame in frames], times, atol=1e-3)
 
 
+@pytest.mark.parametrize("kind", [*VIDEOS, "gif", "webp"])
+@pytest.mark.parametrize("last", [0.0, 0.05, 2.0])
+def test_the_last_picture_stays_as_long_as_in_the_source(clip: Path, kind: str, last: float) -> None:
+    """Also where the container leaves out the last frame; where nobody knows, it stays for a mean frame."""
+    source = open_frames(clip)
+    frames = [replace(frame, duration=last if frame.index == 29 else 0.04) for frame in source]
+    path = default_path(kind, source)
+    with open_output(OUTPUTS[kind], path, source) as writer:
+        for frame in frames:
+            writer.write(Segmented.of(frame, disc(96, 64)))
+    assert shown_seconds(path) == pytest.approx(29 / 25 + (last or 0.04), abs=0.011)
+
+
+def shown_seconds(path: Path) -> float:
+    if path.suffix in (".gif", ".webp"):
+        with Image.open(path) as image:
+            return sum(picture.load() and picture.info["duration"] for picture in ImageSequence.Iterator(image)) / 1000
+    with av.open(str(path)) as container:
+        assert container.duration is not None
+        return container.duration / av.time_base
+
+
 @pytest.mark.parametrize("kind", VIDEOS)
 def test_frames_closer_than_the_container_can_say_are_kept(clip: Path, kind: str) -> None:
     source = open_frames(clip)
@@ -288,12 +337,97 @@ def test_an_exception_leaves_nothing_behind(clip: Path, kind: str) -> None:
 def test_other_files_of_an_existing_folder_stay(clip: Path, kind: str, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
-    for name in ("holiday.txt", "00003.png"):
+    for name in ("holiday.txt", "00003.png", "00099.png"):
         (folder / name).write_text("old")
-    write_all(kind, folder, open_frames(clip))
-    assert (folder / "holiday.txt").read_text() == "old"
+    with pytest.warns(UserWarning, match=r"out: holds images of others, such as 00003\.png; those .* stay"):
+        write_all(kind, folder, open_frames(clip))
+    assert (folder / "holiday.txt").read_text() == (folder / "00099.png").read_text() == "old"
     assert read_gray(folder / "00003.png").shape == (64, 96)
-    assert len(files(folder)) == 31
+    assert len(files(folder)) == 32
+
+
+@pytest.mark.parametrize("kind", FOLDERS)
+@pytest.mark.parametrize("earlier", FOLDERS)
+def test_images_of_an_earlier_run_do_not_stay(clip: Path, kind: str, earlier: str, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    for name in ("a", "b", "00001"):
+        write_image(tmp_path / "frames" / f"{name}.png", quadrants(32, 24))
+    folder = write_all(earlier, tmp_path / "out", open_frames(clip))
+    (folder / "notes.txt").write_text("ours")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_all(kind, folder, open_frames(tmp_path / "frames"))
+    assert [file.name for file in files(folder)] == ["00001.png", "a.png", "b.png", "notes.txt"]
+
+
+@pytest.mark.parametrize("kind", FOLDERS)
+def test_images_of_an_earlier_run_stay_where_this_one_fails(clip: Path, kind: str, tmp_path: Path) -> None:
+    source = open_frames(clip)
+    folder = write_all(kind, tmp_path / "out", source)
+    before = {file: file.read_bytes() for file in files(folder)}
+
+    def write_one() -> None:
+        with open_output(OUTPUTS[kind], folder, source) as writer:
+            writer.write(Segmented.of(next(iter(source)), np.zeros((64, 96), np.float32)))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write_one()
+    assert {file: file.read_bytes() for file in files(folder)} == before
+
+
+@pytest.mark.parametrize(("kind", "drawn"), [("overlay", 30), ("gif", 12), ("webp", 12)])
+def test_pictures_that_are_left_out_are_not_drawn(clip: Path, kind: str, drawn: int) -> None:
+    source = open_frames(clip)
+    calls: list[int] = []
+
+    def draw(result: Segmented, look: Look) -> NDArray[np.uint8]:
+        calls.append(result.index)
+        return result.image
+
+    with open_output(OUTPUTS[kind]._replace(picture=draw), default_path(kind, source), source) as writer:
+        for frame in source:
+            writer.write(Segmented.of(frame, disc(96, 64)))
+    assert len(calls) == drawn
+
+
+def test_several_runs_fill_a_shared_folder(clip: Path, tmp_path: Path) -> None:
+    output = OUTPUTS["masks"]._replace(container=partial(PNGFolder, is_shared=True))
+    source = open_frames(clip)
+    for start in (0, 10, 20):
+        with open_output(output, tmp_path / "out", source) as writer:
+            for frame in islice(source, start, start + 10):
+                writer.write(Segmented.of(frame, disc(96, 64)))
+    assert len(files(tmp_path / "out")) == 30
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
+def test_the_outputs_of_a_run_appear_together_or_not_at_all(clip: Path, tmp_path: Path) -> None:
+    """Here the masks fit on the disk, the cut-out does not, and the overlay is that of an earlier run."""
+    import resource
+
+    source = open_frames(clip)
+    overlay = write_all("overlay", tmp_path / "overlay.mp4", source)
+    before = overlay.read_bytes()
+    paths = {"masks": tmp_path / "masks", "overlay": overlay, "prores": tmp_path / "new" / "cutout.mov"}
+
+    def write_three() -> None:
+        with open_outputs([(OUTPUTS[kind], path) for kind, path in paths.items()], source) as writers:
+            for frame in source:
+                for writer in writers:
+                    writer.write(Segmented.of(frame, disc(96, 64)))
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * len(before), limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"cutout\.mov: cannot be written \(File too large\)"):
+            write_three()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert files(tmp_path) == [clip, overlay]
+    assert overlay.read_bytes() == before
+    write_three()
+    assert all(path.exists() for path in paths.values())
 
 
 def test_videos_and_folders_get_ordinary_permissions(clip: Path) -> None:
@@ -339,11 +473,38 @@ def test_a_read_only_folder_is_refused_at_once(clip: Path, kind: str) -> None:
     assert "cannot be written" in refused(kind, locked / Path(f"out{OUTPUTS[kind].suffix}"), source)
 
 
+@pytest.mark.parametrize(("kind", "codec"), [("overlay", "libx264"), ("cutout", "libvpx-vp9"), ("prores", "prores_ks")])
+def test_pictures_that_no_encoder_takes_are_refused_at_once(clip: Path, kind: str, codec: str) -> None:
+    source = open_frames(clip)
+    source.size = (70_000, 16)
+    path = default_path(kind, source)
+    assert refused(kind, path, source) == f"{path}: {codec} takes no pictures of 70000x16; choose another output"
+
+
 def test_the_input_is_never_overwritten(clip: Path, tmp_path: Path) -> None:
     assert "is the input" in refused("overlay", clip, open_frames(clip))
     (tmp_path / "frames").mkdir()
     write_image(tmp_path / "frames" / "00000.png", quadrants(32, 24))
     assert "is the input" in refused("masks", tmp_path / "frames", open_frames(tmp_path / "frames"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text")
+@pytest.mark.parametrize("kind", OUTPUTS)
+def test_names_that_are_long_or_no_text(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9" + 230 * b"x")
+    folder.mkdir()
+    for name in (b"\xe9", b"\xea"):
+        write_image(folder / os.fsdecode(name + b".png"), quadrants(32, 24))
+    path = write_all(kind, None, open_frames(folder))
+    if path.is_dir():
+        assert [os.fsencode(file.name) for file in files(path)] == [b"\xe9.png", b"\xea.png"]
+    elif path.suffix == ".zip":
+        assert zipfile.ZipFile(path).namelist() == ["%E9.png", "%EA.png"]
+    elif path.suffix == ".json":
+        text = path.read_text("ascii")
+        assert text.index("%E9.png") < text.index("%EA.png")
+    else:
+        assert path.stat().st_size
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")

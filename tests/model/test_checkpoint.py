@@ -247,7 +247,8 @@ def test_a_file_cut_anywhere_is_refused(good_files: dict[str, bytes], kind: str,
     path = tmp_path / "cut"
     path.write_bytes(whole[: int(share * len(whole))])
     message = refusal(path)
-    assert "truncated" in message or "not a file of weights" in message
+    # A name that is cut is that of another Python object.
+    assert any(reason in message for reason in ("truncated", "not a file of weights", "holds Python objects"))
 
 
 @pytest.mark.parametrize("kind", ["zip", "legacy"])

@@ -174,7 +174,7 @@ def test_an_exported_file_is_a_model(exported: Path, network: Isomer, inputs: tu
     expected = create_backend(network, "openvino")(*inputs)
     for model, name in ((exported, "auto"), (str(exported), "openvino")):
         np.testing.assert_array_equal(create_backend(model, name)(*inputs), expected)
-    with pytest.raises(InputError, match=r"--backend torch: .*net\.xml is an OpenVINO file"):
+    with pytest.raises(InputError, match=r"backend=torch: .*net\.xml is an OpenVINO file"):
         create_backend(exported, "torch")
 
 

@@ -138,13 +138,13 @@ def test_int8_is_for_openvino_with_processing(
 def test_int8_names_its_package(network: Isomer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino")
     monkeypatch.setattr("isomer.errors.find_spec", lambda name: None if name == "nncf" else find_spec(name))
-    with pytest.raises(InputError, match=r'--int8: needs nncf; .*pip install "\.\[int8\]"'):
+    with pytest.raises(InputError, match=r'8-bit integers: needs nncf; .*pip install "\.\[int8\]"'):
         export_int8(network, tmp_path / "net.xml", [])
 
 
 def test_int8_wants_frames_enough(network: Isomer, tmp_path: Path) -> None:
     pytest.importorskip("nncf")
     image = np.zeros((1, 32, 64, 3), np.uint8)
-    with pytest.raises(InputError, match="--int8: 3 frames are too few to calibrate on"):
+    with pytest.raises(InputError, match="3 frames are too few to calibrate on"):
         export_int8(network, tmp_path / "net.xml", [(image, image)] * 3)
     assert not (tmp_path / "net.xml").exists()

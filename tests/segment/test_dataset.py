@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from isomer.cli.main import main
 from isomer.errors import InputError
 from isomer.media import Frame, Segmented
 from isomer.segment.dataset import find_frame_folders, predict_dataset
@@ -81,6 +82,33 @@ def test_writes_a_gray_map_a_frame_and_resumes(tmp_path: Path) -> None:
     assert segmenter.frames == 3
     assert (cv2.imread(str(out / "dog" / "00001.png"), cv2.IMREAD_UNCHANGED) == 40).all()
     assert predict() == [True, True]
+
+
+def test_only_the_named_sequences_are_predicted(tmp_path: Path) -> None:
+    for name in ("camel", "cow", "dog"):
+        write_frames(tmp_path / "data" / name)
+    (tmp_path / "list.txt").write_text("dog\n")
+    segmenter, out = BrightnessSegmenter(), tmp_path / "maps"
+
+    def predict(*sequences: str) -> list[tuple[str, bool]]:
+        done = predict_dataset(tmp_path / "data", out, segmenter, {}, sequences)  # type: ignore[arg-type]
+        return [(one.name, one.skipped) for one in done]
+
+    assert predict("cow", str(tmp_path / "list.txt")) == [("cow", False), ("dog", False)]
+    assert not (out / "camel").exists()
+    assert predict() == [("camel", False), ("cow", True), ("dog", True)]
+    with pytest.raises(InputError, match="data: has no sequence blackswan"):
+        predict("davis16-val")
+    with pytest.raises(InputError, match="horse: neither a sequence of"):
+        predict("horse")
+
+
+def test_the_command_checks_the_sequences_before_it_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_frames(tmp_path / "data" / "cow")
+    command = ["predict", str(tmp_path / "data"), "-o", str(tmp_path / "maps"), "--sequences", "horse"]
+    assert main(command) == 2
+    assert "horse: neither a sequence of" in capsys.readouterr().err
+    assert not (tmp_path / "maps").exists()
 
 
 def test_an_output_made_with_other_settings_is_refused(tmp_path: Path) -> None:

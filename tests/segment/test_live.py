@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
+import signal
 import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -27,7 +29,7 @@ class Device:
         self.count, self.failure = count, failure
         self.sent = threading.Semaphore(0)
 
-    def __iter__(self) -> Iterator[Frame]:
+    def frames(self, stopped: threading.Event) -> Iterator[Frame]:
         for index in range(self.count):
             self.sent.acquire()
             yield Frame(index, np.zeros((8, 8, 3), np.uint8), 0.0, str(index))
@@ -81,7 +83,7 @@ def test_closing_ends_the_thread() -> None:
     frames = iter(LiveSource(device))
     next(frames)
     frames.close()  # type: ignore[attr-defined]
-    assert not any(thread.name == "isomer-live" for thread in threading.enumerate())
+    assert not is_watched()
 
 
 def test_a_file_plays_at_its_own_pace(scene: Scene, tmp_path: Path) -> None:
@@ -91,6 +93,49 @@ def test_a_file_plays_at_its_own_pace(scene: Scene, tmp_path: Path) -> None:
     assert time.perf_counter() - start >= 5 / 20
     assert times == sorted(times)
     assert times[-1] >= 5 / 20 - 0.01
+
+
+@pytest.fixture
+def pausing(tmp_path: Path) -> Path:
+    """A video that shows its second picture for a minute, and nothing new."""
+    path = tmp_path / "pausing.mkv"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 16, 16, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for stamp in (0, 40, 60_000):
+            picture = av.VideoFrame(16, 16, "yuv420p")
+            picture.pts, picture.time_base = stamp, Fraction(1, 1000)
+            file.mux(stream.encode(picture))
+        file.mux(stream.encode(None))
+    return path
+
+
+def is_watched() -> bool:
+    return any(thread.name == "isomer-live" for thread in threading.enumerate())
+
+
+def test_a_pause_ends_with_the_time_that_was_given(pausing: Path) -> None:
+    start = time.monotonic()
+    assert [frame.index for frame in open_live(pausing, seconds=0.5)][-1] == 1
+    assert 0.5 <= time.monotonic() - start < 30
+    assert not is_watched()
+
+
+def test_a_pause_ends_with_the_first_interrupt(pausing: Path) -> None:
+    frames = iter(open_live(pausing))
+    next(frames)
+    timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(frames)
+    assert time.monotonic() - start < 30
+    assert not is_watched()
+
+
+def test_time_that_is_up_ends_a_camera_that_gives_nothing() -> None:
+    assert list(LiveSource(Device(1), seconds=0.1)) == []
 
 
 @pytest.mark.parametrize("source", ["99", "rtsp://localhost:1/none", "missing.mp4"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from isomer.data.synthetic.clip import SceneFrames, write_clip
 from isomer.data.synthetic.scene import Scene
 from isomer.errors import InputError
-from isomer.media import Segmented, Writer, open_frames
+from isomer.media import Frame, Segmented, Writer, open_frames
 from isomer.media.image import read_gray, read_palette, write_image
 from isomer.segment import Segmenter, segment_video
+from isomer.segment.video import taken_frames
 
 
 @pytest.fixture
@@ -70,6 +72,20 @@ def test_stride_takes_every_nth_frame_at_its_time(clip: Path, weights: Path, tmp
         assert [picture.time for picture in file.decode(video=0)] == pytest.approx([0, 0.12, 0.24])
 
 
+def test_a_frame_that_is_taken_stays_until_the_next(images: list[np.ndarray]) -> None:
+    class Source:
+        path, size, fps, count = Path("clip.gif"), (256, 128), Fraction(10), 7
+
+        def __iter__(self) -> Iterator[Frame]:
+            for index in range(7):
+                yield Frame(index, images[index], index / 10, str(index), 0.1 if index < 6 else 2)
+
+    taken = list(taken_frames(Source(), 3))
+    assert [frame.index for frame in taken] == [0, 3, 6]
+    assert [frame.duration for frame in taken] == pytest.approx([0.3, 0.3, 2])
+    assert [frame.duration for frame in taken_frames(Source(), 4)] == pytest.approx([0.4, 2.2])
+
+
 def test_a_folder_of_images_is_a_video(scene: Scene, weights: Path, tmp_path: Path) -> None:
     for index in range(3):
         write_image(tmp_path / "shots" / f"shot{index}.png", scene.render(index)[0])
@@ -86,13 +102,14 @@ def test_the_same_video_gives_the_same_bytes(clip: Path, weights: Path, tmp_path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"threshold": 0.0}, "--threshold 0.0"),
-        ({"stride": 0}, "--stride 0"),
-        ({"stride": 8}, "only one frame with --stride 8"),
+        ({"threshold": 0.0}, "threshold=0.0: not between 0 and 1"),
+        ({"stride": 0}, "stride=0: less than 1"),
+        ({"stride": 8}, "only one frame at a stride of 8"),
         ({"outputs": ["mask", "hologram"]}, "hologram: no such output"),
-        ({"outputs": []}, "no output asked for"),
+        ({"outputs": []}, r"outputs=\[\]: not a list of one or more"),
+        ({"outputs": "overlay"}, "outputs=overlay: not a list"),
         ({"model": "isomer_resnet"}, "unknown model"),
-        ({"size": 1}, "--size 1"),
+        ({"size": 1}, "size=1: not between 64 and 4096 pixels; 384 is the default"),
     ],
 )
 def test_bad_options_are_refused_and_nothing_is_written(
@@ -101,6 +118,11 @@ def test_bad_options_are_refused_and_nothing_is_written(
     with pytest.raises(InputError, match=message):
         segment(clip, weights, **options)
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+
+
+def test_frames_are_not_the_path_of_a_video(images: list[NDArray[np.uint8]]) -> None:
+    with pytest.raises(InputError, match=r"^video=list: not a path; isomer\.Segmenter takes frames"):
+        segment_video(images)  # type: ignore[arg-type]
 
 
 def test_one_frame_is_no_video(scene: Scene, weights: Path, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from isomer.serve.options import Limits, ModelOptions
+from isomer.options import VideoOptions
+from isomer.serve.options import Limits
 from isomer.serve.tasks import segment
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         token: str | None = None,
         **limits: int,
     ) -> TestClient:
-        queue = JobQueue(folder, Limits(**limits), ModelOptions(size=64), segment)
+        queue = JobQueue(folder, Limits(**limits), VideoOptions(size=64), segment)
         client = TestClient(create_app(queue, token=token), base_url="http://localhost")
         clients.append(client)
         return client.__enter__()

@@ -13,7 +13,8 @@ import pytest
 import stand_ins
 from serving import JobQueue, encode, listening
 
-from isomer.serve.options import Limits, ModelOptions
+from isomer.options import VideoOptions
+from isomer.serve.options import Limits
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -32,7 +33,7 @@ FLAGS = (
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    queue = JobQueue(tmp_path_factory.mktemp("page") / "jobs", Limits(), ModelOptions(size=64))
+    queue = JobQueue(tmp_path_factory.mktemp("page") / "jobs", Limits(), VideoOptions(size=64))
     with listening(queue) as address:
         yield address
 
@@ -170,6 +171,22 @@ def test_from_a_video_to_its_result(browser: Any, address: str, clip: Path, tmp_
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
+def test_controls_begin_as_the_server_was_told(browser: Any, clip: Path, tmp_path: Path) -> None:
+    queue = JobQueue(tmp_path / "jobs", Limits(), VideoOptions(size=64, threshold=0.3, objects=True))
+    with listening(queue) as address:
+        browser.get(address)
+        browser.find_element("id", "file").send_keys(str(clip))
+        until(browser, shown("player"))
+        slider = browser.find_element("id", "threshold")
+        found = [slider.get_attribute(name) for name in ("min", "max", "step", "value")]
+        assert [float(text) for text in found] == [0.01, 0.99, 0.01, 0.3]
+        assert browser.find_element("id", "value").text == "0.30"
+        assert browser.find_element("id", "objects").is_selected()
+        browser.find_element("css selector", "[data-kind=overlay]").click()
+        until(browser, "document.getElementById('notice').textContent.includes('ready')")
+    assert [path.name for path in tmp_path.glob("jobs/*/results/*")] == ["overlay-0.30-objects.mp4"]
+
+
 def test_what_went_wrong_is_said(browser: Any, address: str, tmp_path: Path) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("not a video")
@@ -194,7 +211,7 @@ def test_a_job_can_be_cancelled(browser: Any, address: str, tmp_path: Path) -> N
 
 
 def test_a_token_is_asked_for(browser: Any, clip: Path, tmp_path: Path) -> None:
-    queue = JobQueue(tmp_path / "jobs", Limits(), ModelOptions(), stand_ins.faulty)
+    queue = JobQueue(tmp_path / "jobs", Limits(), VideoOptions(), stand_ins.faulty)
     with listening(queue, token="sesame") as address:
         browser.get(address)
         browser.find_element("id", "file").send_keys(str(clip))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import re
 import shutil
 import socket
 import struct
@@ -15,15 +17,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import av
+import numpy as np
 import pytest
 import stand_ins
-from serving import JobQueue, Start, encode, listening, moving_square, submit, wait
+from serving import JobQueue, Start, TestClient, create_app, encode, listening, moving_square, submit, wait
 
 from isomer.errors import InputError
+from isomer.media import Frame
 from isomer.media.image import encode_image
+from isomer.options import VideoOptions, options_of
 from isomer.serve import server, tasks
 from isomer.serve.jobs import Job, JobStore
-from isomer.serve.options import Limits, ModelOptions
+from isomer.serve.options import Limits
 from isomer.serve.queue import Lane
 from isomer.serve.worker import WorkerDiedError
 
@@ -108,6 +113,13 @@ def test_frames_and_pixels_are_limited(start: Start, tmp_path: Path, clip: Path)
     assert (response.status_code, "pixels" in response.text) == (422, True)
 
 
+def test_a_video_that_cannot_be_decoded_is_refused_with_the_reason(start: Start, clip: Path) -> None:
+    client = start(stand_ins.quick)
+    for codec, said in (b"encv", "video: is encrypted"), (b"xyz1", "video: its codec"):
+        response = client.post("/v1/jobs", files={"video": clip.read_bytes().replace(b"avc1", codec)})
+        assert (response.status_code, said in response.text) == (422, True)
+
+
 def test_a_header_that_lies_about_the_size_is_refused(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "lying.avi"
     with av.open(str(path), "w") as container:
@@ -141,9 +153,10 @@ def test_a_container_that_lies_about_its_length_is_stopped(tmp_path: Path, clip:
     class Lying:
         path, size, fps, count = tmp_path / "video", (96, 64), 25, 3
 
-        def __iter__(self) -> Iterator[object]:
+        def __iter__(self) -> Iterator[Frame]:
+            image = np.zeros((64, 96, 3), np.uint8)
             for index in range(10**9):
-                yield type("Frame", (), {"index": index})
+                yield Frame(index, image, index / 25, f"{index:05d}")
 
     with pytest.raises(InputError, match="more than 5 frames"):
         for _ in tasks._bounded(Lying(), 5):  # type: ignore[arg-type]
@@ -165,7 +178,7 @@ def test_large_uploads_are_refused(start: Start, tmp_path: Path) -> None:
 
 
 def test_a_slow_upload_is_ended_and_leaves_its_place(tmp_path: Path, clip: Path) -> None:
-    queue = JobQueue(tmp_path / "jobs", Limits(queue=1, upload_seconds=1), ModelOptions(), stand_ins.quick)
+    queue = JobQueue(tmp_path / "jobs", Limits(queue=1, upload_seconds=1), VideoOptions(), stand_ins.quick)
     with (
         listening(queue) as address,
         socket.create_connection((urlsplit(address).hostname, urlsplit(address).port)) as slow,
@@ -362,8 +375,58 @@ def test_the_api_is_described(start: Start) -> None:
     assert "429" in described["paths"]["/v1/jobs"]["post"]["responses"]
 
 
+def test_parameters_of_results_are_the_options(tmp_path: Path) -> None:
+    queue = JobQueue(tmp_path / "jobs", Limits(), VideoOptions(threshold=0.3, objects=True))
+    with TestClient(create_app(queue), base_url="http://localhost") as client:
+        path = client.get("/openapi.json").json()["paths"]["/v1/jobs/{job_id}/results/{kind}"]
+    known = options_of(VideoOptions)
+    found = {parameter["name"]: parameter for parameter in path["get"]["parameters"]}
+    threshold = found["threshold"]["schema"]
+    assert (threshold["exclusiveMinimum"], threshold["exclusiveMaximum"]) == (0, 1)
+    assert (threshold["multipleOf"], threshold["default"]) == (0.01, 0.3)
+    assert found["objects"]["schema"]["default"] is True
+    for name in ("threshold", "objects"):
+        assert found[name]["description"] == known[name].help
+
+
+@pytest.mark.parametrize("query", ["threshold=0", "threshold=1", "threshold=0.612", "threshold=x", "objects=some"])
+def test_a_bad_parameter_gets_one_line(query: str, start: Start, clip: Path) -> None:
+    client = start(stand_ins.quick)
+    job = wait(client, submit(client, clip))
+    refused = client.get(f"/v1/jobs/{job['id']}/results/masks?{query}")
+    assert refused.status_code == 422
+    assert refused.json()["detail"].startswith(f"{query}: Input should be")
+
+
+def test_requests_and_jobs_are_logged_by_the_jobs_id(
+    start: Start, clip: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "isomer")
+    client = start(stand_ins.quick)
+    job = wait(client, submit(client, clip))
+    client.get("/v1/jobs/none")
+    states = [line.split() for line in caplog.messages if line.startswith(f"job id={job['id']} ")]
+    assert [state for _, _, state, *_ in states] == ["state=queued", "state=running", "state=done"]
+    requests = [re.sub(r"ms=\d+", "ms=N", line) for line in caplog.messages if line.startswith("request ")]
+    assert requests == [  # without those that only looked how the job stood
+        "request method=POST path=/v1/jobs status=202 ms=N",
+        "request method=GET path=/v1/jobs/none status=404 ms=N",
+    ]
+
+
+def test_an_error_is_logged_as_one_line_with_the_job(
+    start: Start, clip: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = start(stand_ins.faulty)
+    job = wait(client, submit(client, clip))
+    (line,) = (record.getMessage() for record in caplog.records if record.levelno == logging.ERROR)
+    assert line.startswith(f'job id={job["id"]} error="Traceback')
+    assert "ZeroDivisionError: a secret of the server" in json.loads(line.partition("error=")[2])
+    assert "\n" not in line
+
+
 def test_what_keeps_a_server_from_starting_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = {"limits": Limits(), "options": ModelOptions("no_such_model"), "port": 0}
+    start = {"limits": Limits(), "options": VideoOptions("no_such_model"), "port": 0}
     with pytest.raises(InputError, match="no_such_model"):
         server.serve(tmp_path / "jobs", **start)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InputError, match="choose another"):
@@ -376,7 +439,7 @@ def test_what_keeps_a_server_from_starting_is_said(tmp_path: Path, monkeypatch: 
 def test_a_worker_that_dies_at_loading_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "load", stand_ins.dying_at_load)
     with pytest.raises(InputError, match="could not be loaded"):
-        server.serve(tmp_path / "jobs", limits=Limits(), options=ModelOptions(), port=0)
+        server.serve(tmp_path / "jobs", limits=Limits(), options=VideoOptions(), port=0)
 
 
 def test_a_lane_is_killed_for_the_job_it_runs_alone(tmp_path: Path) -> None:
@@ -399,7 +462,7 @@ def test_a_lane_is_killed_for_the_job_it_runs_alone(tmp_path: Path) -> None:
 
 def test_a_job_is_removed_twice_without_harm(tmp_path: Path) -> None:
     async def scenario() -> None:
-        queue = JobQueue(tmp_path, Limits(), ModelOptions())
+        queue = JobQueue(tmp_path, Limits(), VideoOptions())
         await queue.remove("gone")
         await queue.stop()
 
@@ -410,7 +473,7 @@ def test_an_abandoned_result_is_still_written(tmp_path: Path) -> None:
     """Two wait for one file; that one of them goes must not take it from the other."""
 
     async def scenario() -> bool:
-        queue = JobQueue(tmp_path, Limits(), ModelOptions())
+        queue = JobQueue(tmp_path, Limits(), VideoOptions())
         written = asyncio.Event()
         starts = 0
 

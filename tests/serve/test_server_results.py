@@ -14,16 +14,20 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from serving import JobQueue, TestClient, create_app, encode, moving_square, submit, wait
 
+from isomer.media import open_frames
 from isomer.media.image import encode_image
+from isomer.options import VideoOptions
 from isomer.segment import segment_video
-from isomer.serve.options import Limits, ModelOptions
+from isomer.segment.objects import track_objects
+from isomer.serve.options import Limits
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    queue = JobQueue(tmp_path_factory.mktemp("server") / "jobs", Limits(), ModelOptions(size=64))
+    queue = JobQueue(tmp_path_factory.mktemp("server") / "jobs", Limits(), VideoOptions(size=64))
     with TestClient(create_app(queue), base_url="http://localhost") as client:
         yield client
 
@@ -49,6 +53,10 @@ def unzipped(data: bytes) -> dict[str, bytes]:
 
 def gray(data: bytes) -> NDArray[np.uint8]:
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def palette(data: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(data)))
 
 
 def decoded(data: bytes, pixel_format: str = "rgb24") -> list[NDArray[np.uint8]]:
@@ -92,6 +100,20 @@ def test_masks_are_the_maps_at_the_threshold(
     assert masks.keys() == expected.keys()
     for name, levels in expected.items():
         np.testing.assert_array_equal(gray(masks[name]) == 255, gray(levels) / 255 >= threshold)
+
+
+def test_objects_are_told_apart_in_the_stored_maps(
+    client: TestClient, job: dict[str, object], expected: dict[str, bytes], clip: Path
+) -> None:
+    result = f"/v1/jobs/{job['id']}/results/palette"
+    apart, together = (
+        unzipped(client.get(result, params={"threshold": 0.4, "objects": told}).content) for told in (True, False)
+    )
+    maps = ((frame, np.float32(gray(expected[f"{frame.name}.png"]) / 255)) for frame in open_frames(clip))
+    for frame, _, labels in track_objects(maps, 0.4):
+        name = f"{frame.name}.png"
+        np.testing.assert_array_equal(palette(apart[name]), labels)
+        np.testing.assert_array_equal(palette(together[name]), labels > 0)
 
 
 def test_videos_have_every_frame(client: TestClient, job: dict[str, object]) -> None:

@@ -73,11 +73,13 @@ def test_overrides_reach_every_depth(recipe: Path) -> None:
         ("seed=" + "9" * 5000, "no valid YAML"),
         ("data.cutouts.0.weight=.inf", "data.cutouts.0.weight: "),
         ("model.encoder=" + "x" * 5000, "model.encoder: "),
+        ("x" * 5000 + ".0=1", "xxx"),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(recipe: Path, override: str, complaint: str) -> None:
-    with pytest.raises(InputError, match=complaint):
+    with pytest.raises(InputError, match=complaint) as error:
         load_config(recipe, [override])
+    assert len(str(error.value)) < len(str(recipe)) + 500
 
 
 LAUGHS = "\n".join(f"{name}: &{name} [{', '.join(10 * [f'*{before}'])}]" for before, name in pairwise("zabcdef"))
@@ -92,6 +94,7 @@ LAUGHS = "\n".join(f"{name}: &{name} [{', '.join(10 * [f'*{before}'])}]" for bef
         "output: " + "[" * 100_000,
         "output: 2026-13-45",
         "2026-01-02: a date for a key",
+        '? "a\\nb' + "c" * 5000 + '"\n: 1',
         "seed: " + "9" * 5000,
         "seed: 0x" + "f" * 5000,
         "seed: 0b" + "1" * 64,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
-from itertools import islice, pairwise
+from itertools import cycle, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 
 from isomer.benchmark.parts import part_timer
 from isomer.errors import InputError
-from isomer.flow import DISFlow, flow_to_image, moving_frames
+from isomer.flow import create_flow, flow_to_image, moving_frames
 from isomer.machine import processor
 from isomer.media import OUTPUTS, Frame, Segmented, open_frames, open_output
 from isomer.media.resize import network_size, resize_image
 from isomer.model.weights import find_checkpoint
 from isomer.model.zoo import create_model
+from isomer.options import OptionGroup, Options, option
 from isomer.runtime import create_backend
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
@@ -50,15 +51,12 @@ Five are of key frames only; interpolation is of the other frames; it and smooth
 
 
 @dataclass(frozen=True)
-class Configuration:
-    """What is measured; the fields are those of `Segmenter`."""
+class Effort(OptionGroup):
+    """How much is measured."""
 
-    model: str = "isomer_mobilenet_v2"
-    size: int = 384
-    backend: str = "auto"
-    device: str = "auto"
-    batch: int = 1
-    key_interval: int = 6
+    frames: int = option(72, "of the rendered video, where no other is given", low=2)
+    repeats: int = option(30, "of each stage, after a warm-up", low=1)
+    rounds: int = option(3, "of the whole path", low=1)
 
 
 @dataclass
@@ -77,7 +75,7 @@ class Measurement:
         peak_memory: bytes of the process so far, and of the GPU.
     """
 
-    configuration: Configuration
+    configuration: Options
     input_size: tuple[int, int]
     parameters: int | None
     flops: int | None
@@ -93,7 +91,7 @@ class Measurement:
         `stages_ms` is of a frame that goes through the stage, `stages_of_all_frames_ms` of the mean frame.
         """
         return {
-            "configuration": vars(self.configuration),
+            "configuration": self.configuration.of(Options),
             "input_size": list(self.input_size),
             "parameters": self.parameters,
             "flops": self.flops,
@@ -116,7 +114,10 @@ class Measurement:
 
 
 def benchmark(
-    configurations: Sequence[Configuration], video: str | Path, repeats: int = 30, rounds: int = 3
+    configurations: Sequence[Options],
+    video: str | Path,
+    repeats: int = Effort.repeats,
+    rounds: int = Effort.rounds,
 ) -> list[Measurement]:
     """Measure configurations in turn, so that what else the machine does meets all of them alike.
 
@@ -124,17 +125,15 @@ def benchmark(
         configurations: one or several.
         video: what the path is measured on; its first `repeats` + 1 frames, or all if it has fewer, are for
             the stages.
-        repeats: of every stage, after a warm-up; at least 1.
-        rounds: of the whole path; at least 1.
+        repeats: see `Effort`.
+        rounds: see `Effort`.
 
     Raises:
         InputError: a configuration, the video or a number is no good.
     """
-    for option, number in (("--repeats", repeats), ("--rounds", rounds)):
-        if number < 1:
-            raise InputError(f"{option} {number}: not positive; leave it out for the default")
+    Effort(repeats=repeats, rounds=rounds)  # checks them
     for configuration in configurations:
-        Segmenter(**vars(configuration))  # refuses now what the path would refuse at the end
+        Segmenter(**configuration.of(Options))  # refuses now what the path would refuse at the end
     frames = list(islice(open_frames(video), repeats + 1))
     if len(frames) < 2:
         raise InputError(f"{video}: has only one frame; motion needs at least two")
@@ -178,32 +177,38 @@ class _Spanned(NamedTuple):
 class _Run:
     """One configuration, warmed up."""
 
-    def __init__(self, configuration: Configuration, video: str | Path, frame_size: tuple[int, int]):
+    def __init__(self, configuration: Options, video: str | Path, frame_size: tuple[int, int]):
         self._backend = create_backend(configuration.model, configuration.backend, configuration.device)
         self._size = network_size(*frame_size, configuration.size, self._backend.stride)
         parameters = flops = None
-        if find_checkpoint(configuration.model) and find_spec("torch"):
-            network = create_model(configuration.model)
+        model = configuration.model
+        if isinstance(model, (str, Path)) and find_checkpoint(model) and find_spec("torch"):
+            network = create_model(model)
             parameters = sum(p.numel() for p in network.parameters())
             flops = count_flops(network, self._size)
-        self._flow = DISFlow()
-        moving = moving_frames(open_frames(video), self._flow, key_interval=configuration.key_interval)
+        flow = configuration.flow
+        self._flow = create_flow(flow) if isinstance(flow, str) else flow
+        moving = moving_frames(
+            open_frames(video), self._flow, configuration.max_step, key_interval=configuration.key_interval
+        )
         key_share = float(np.mean([bool(frame.flows) for frame in moving]))
         self.result = Measurement(configuration, self._size, parameters, flops, key_share)
-        blank = np.zeros((configuration.batch, self._size[1], self._size[0], 3), np.uint8)
+        images = configuration.batch * configuration.views
+        blank = np.zeros((images, self._size[1], self._size[0], 3), np.uint8)
         self._parts = part_timer(self._backend, blank.shape)
         for _ in range(3):
             self._backend(blank, blank)
             self._parts(blank, blank)
 
     def stages(self, source: Frame, target: Frame) -> None:
-        flow = self._timed("flow", partial(self._flow, source, target))
-        colours = self._timed("flow colours", partial(flow_to_image, flow))
-        image, flow_image = self._timed(
-            "resize", lambda: (resize_image(source.image, self._size), resize_image(colours, self._size))
+        batch, views = self.result.configuration.batch, self.result.configuration.views
+        pairs = [(source, target), (target, source)][:views]  # two or more views look back as well as ahead
+        flows = self._timed("flow", lambda: [self._flow(*pair) for pair in pairs])
+        colours = self._timed("flow colours", lambda: [flow_to_image(flow) for flow in islice(cycle(flows), views)])
+        image, *flow_images = self._timed(
+            "resize", lambda: [resize_image(shown, self._size) for shown in (source.image, *colours)]
         )
-        batch = self.result.configuration.batch
-        inputs = np.stack([image] * batch), np.stack([flow_image] * batch)
+        inputs = np.stack([image] * batch * views), np.stack(flow_images * batch)
         start = time.perf_counter()
         maps = self._backend(*inputs)
         self.result.stages["network"].append((time.perf_counter() - start) / batch)
@@ -216,9 +221,12 @@ class _Run:
             self.result.parts[part].append(seconds)
 
     def _smooth(self, before: Frame, key: Frame, probability: NDArray[np.float32]) -> None:
+        weight = self.result.configuration.smoothing
+        if not weight:
+            return
         links = KeyFrameLinks()
         keys = [_Spanned(links([], frame, opens_shot=frame is before)) for frame in (before, key)]
-        for _ in smooth([(spanned, probability) for spanned in keys], 1):  # each has one neighbour: one has two
+        for _ in smooth([(spanned, probability) for spanned in keys], weight):  # each has one neighbour: one has two
             pass
 
     def decode(self, video: str | Path, count: int) -> None:
@@ -236,9 +244,9 @@ class _Run:
                 self._timed("overlay and encode", partial(writer.write, Segmented.of(frame, probability)))
 
     def path(self, video: str | Path) -> None:
-        settings = vars(self.result.configuration)
+        options = self.result.configuration.of(Options)
         with tempfile.TemporaryDirectory() as folder:
-            summary = segment_video(video, Path(folder) / "overlay.mp4", **settings)
+            summary = segment_video(video, Path(folder) / "overlay.mp4", **options)
         self.result.path.append(summary.seconds / summary.frames)
         self.result.peak_memory = _peak_memory()
 

@@ -12,7 +12,7 @@ from isomer.files import atomic_path
 
 def check_matplotlib() -> None:
     """Raise MissingPackageError if matplotlib is not installed; cheap enough to ask before a long benchmark."""
-    require("--plot", "plots", "matplotlib")
+    require("the plot", "plots", "matplotlib")
 
 
 def plot_stages(summaries: Sequence[dict[str, Any]], path: str | Path) -> None:

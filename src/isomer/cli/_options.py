@@ -1,79 +1,96 @@
-"""Options that several verbs share."""
+"""Arguments that several verbs share, and how a verb says what it did."""
 
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any, TypeVar
+
+from isomer.options import Option, OptionGroup, VideoOptions, options_of
+from isomer.serve.options import Limits
+
+_Group = TypeVar("_Group", bound=OptionGroup)
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what segments: --model, --size, --backend and --device."""
-    parser.add_argument(
-        "--model", default="isomer_mobilenet_v2", help="a model's name or a checkpoint file (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--size", type=int, default=384, help="the network sees about SIZE x SIZE pixels (default: %(default)s)"
-    )
-    parser.add_argument("--backend", default="auto", help="auto, torch, openvino or onnx (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: %(default)s)")
+def flag(name: str) -> str:
+    """Return how the command line spells the name of an option or of an argument."""
+    return "--output" if name == "outputs" else f"--{name.replace('_', '-')}"
 
 
-def add_flow_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare --flow."""
-    parser.add_argument(
-        "--flow", default="dis", help="what estimates the motion: dis, or raft, slower (default: %(default)s)"
-    )
+def add_options(
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup,
+    group: type[OptionGroup],
+    *,
+    only: Collection[str] = (),
+    without: Collection[str] = (),
+) -> None:
+    """Declare the options of a group: all, those of `only`, or those not `without`; `chosen` checks their values."""
+    for name, said in options_of(group).items():
+        if name not in without and (name in only or not only):
+            parser.add_argument(flag(name), dest=name, default=said.default, **_more(said))
+            if name == "outputs":
+                _list_outputs(parser)
 
 
-def add_key_interval_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare --key-interval."""
-    parser.add_argument(
-        "--key-interval",
-        type=int,
-        default=6,
-        metavar="N",
-        help="the network sees every N-th frame at least, more where more moves; maps between are interpolated along "
-        "the flow; 1 shows it every frame (default: %(default)s)",
-    )
+def _list_outputs(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Say below all arguments what kinds of output there are."""
+    from isomer.media import OUTPUTS
+
+    kinds = (f"  {kind:<15}{output.help}" for kind, output in OUTPUTS.items())
+    parser.epilog = "\n".join(("kinds of output:", *kinds))  # type: ignore[union-attr]
 
 
-def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what trades quality for time: --key-interval, --views and --smoothing."""
-    add_key_interval_argument(parser)
-    add_averaging_arguments(parser)
+def _more(said: Option) -> dict[str, Any]:
+    """Return what argparse is to know of an option besides its name and default."""
+    if said.kind is bool:
+        return {"action": "store_true", "help": said.help}
+    if said.kind is tuple:
+        from isomer.media import OUTPUTS  # by verbs that need it anyway
+
+        default = f" (default: {' '.join(said.default)})"
+        return {"nargs": "+", "choices": tuple(OUTPUTS), "metavar": "KIND", "help": said.help + default}
+    default = "" if said.default is None else " (default: %(default)s)"
+    more = {"metavar": "N"} if said.kind is int else {}
+    return more | {"type": lambda text: convert(text, said.kind), "help": said.help + default}
 
 
-def add_averaging_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare --views and --smoothing."""
-    parser.add_argument(
-        "--views",
-        type=int,
-        default=1,
-        metavar="N",
-        help="average the maps of N views of a frame, 1, 2 or 4: mirrored, and with the flow from behind; "
-        "the network takes N times as long for it (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--smoothing",
-        type=float,
-        default=1.0,
-        metavar="WEIGHT",
-        help="weight of the maps of both neighbours, moved along the flow, in that of a frame that the network sees; "
-        "its own has 1; 0 leaves it alone (default: %(default)s)",
-    )
+def convert(text: str, kind: type) -> object:
+    """Convert what was typed; what cannot be converted is left to `Option.check`, which says what is wanted."""
+    try:
+        return kind(text)
+    except ValueError:
+        return text
 
 
-def add_mask_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare how frames become masks: --threshold and --stride."""
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        default=0.5,
-        help="probability from which on a pixel is of the object (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--stride", type=int, default=1, metavar="N", help="take every N-th frame (default: %(default)s)"
-    )
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """Declare how a server segments, and its limits. A job has all its frames, and outputs as they are asked for."""
+    add_options(parser, VideoOptions, without=("outputs", "stride"))
+    add_options(parser.add_argument_group("limits"), Limits)
+
+
+def chosen(group: type[_Group], arguments: argparse.Namespace) -> _Group:
+    """Return the options of a group as they were given, those that the verb does not offer at their defaults.
+
+    Raises:
+        ArgumentError: one is out of its range.
+    """
+    given = vars(arguments)
+    return group(**{name: given[name] for name in options_of(group) if name in given})
+
+
+def add_json_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare --json, for `report`."""
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON, and nothing else")
+
+
+def report(arguments: argparse.Namespace, text: str, **figures: object) -> None:
+    """Print what was done: as JSON if that is asked for, else in words unless all is to be quiet."""
+    if getattr(arguments, "json", False):
+        print(json.dumps(figures, indent=2, default=str))
+    elif not arguments.quiet:
+        print(text)
 
 
 def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_averaging_arguments, add_mask_arguments, add_model_arguments
+from isomer.cli._options import add_json_argument, add_options, chosen, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
+    from isomer.cluster import Resources, Settings
+
     parser.add_argument(
         "inputs",
         nargs="+",
@@ -21,85 +23,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="videos, folders to search, quoted patterns, or .txt files with a path a line",
     )
     parser.add_argument("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder to write")
-    parser.add_argument(
-        "--output",
-        nargs="+",
-        default=["overlay"],
-        metavar="KIND",
-        help="what to write of each, as `isomer segment` (default: overlay)",
-    )
-    add_model_arguments(parser)
-    add_mask_arguments(parser)
-    add_averaging_arguments(parser)
-    parser.add_argument(
-        "--shard",
-        type=int,
-        default=0,
-        metavar="N",
-        help="split videos of more than N frames between workers; the result is the same (default: 0, never)",
-    )
-    parser.add_argument(
-        "--address", help="of a Ray cluster, such as auto or ray://HOST:10001 (default: this machine alone)"
-    )
-    parser.add_argument("--workers", type=int, metavar="N", help="(default: as many as there is room for)")
-    parser.add_argument("--cpus", type=int, default=2, metavar="N", help="cores a worker (default: %(default)s)")
-    parser.add_argument(
-        "--retries",
-        type=int,
-        default=2,
-        metavar="N",
-        help="begin a video again whose worker died, this often (default: %(default)s)",
-    )
+    add_options(parser, Settings)
+    add_options(parser.add_argument_group("workers"), Resources)
     parser.add_argument("--retry-failed", action="store_true", help="take up again what failed in an earlier run")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print failures only")
+    add_json_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Segment the videos, name those that fail, and sum up."""
-    import sys
     from contextlib import ExitStack
-
-    from tqdm import tqdm
 
     from isomer.cluster import Record, Resources, Settings, State, segment_batch
     from isomer.cluster.inputs import Video
+    from isomer.progress import Progress
 
     bar = None
     with ExitStack() as stack:
 
         def start(videos: int) -> None:
             nonlocal bar
-            bar = stack.enter_context(tqdm(total=videos, unit="video", disable=arguments.quiet, leave=False))
+            bar = stack.enter_context(Progress(videos, "video", shown=not arguments.quiet))
 
         def progress(video: Video, record: Record, left: int) -> None:
             assert bar is not None
             if record.state is State.failed:
-                bar.write(f"failed: {record.error}", file=sys.stderr)
-            bar.update()
+                bar.write(f"failed: {record.error}")
+            bar.step()
 
         summary = segment_batch(
             arguments.inputs,
             arguments.out,
-            Settings(
-                outputs=tuple(dict.fromkeys(arguments.output)),
-                model=arguments.model,
-                size=arguments.size,
-                backend=arguments.backend,
-                device=arguments.device,
-                threshold=arguments.threshold,
-                stride=arguments.stride,
-                views=arguments.views,
-                smoothing=arguments.smoothing,
-                shard=arguments.shard,
-            ),
-            Resources(arguments.address, arguments.workers, arguments.cpus, arguments.retries),
+            chosen(Settings, arguments),
+            chosen(Resources, arguments),
             retry_failed=arguments.retry_failed,
             started=start,
             progress=progress,
         )
-    if not arguments.quiet:
-        print(
-            f"{summary.done} videos ({summary.frames} frames) done, {summary.skipped} done before, "
-            f"{summary.failed} failed; see {summary.manifest}"
-        )
+    report(
+        arguments,
+        f"{summary.done} videos ({summary.frames} frames) done, {summary.skipped} done before, "
+        f"{summary.failed} failed; see {summary.manifest}",
+        **vars(summary),
+    )
     return 1 if summary.failed else 0

@@ -12,6 +12,9 @@ import argparse
 from fractions import Fraction
 from pathlib import Path
 
+from isomer.cli._options import add_options, chosen, report
+from isomer.options import VideoOptions
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -25,12 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Fraction(24),
         help="frame rate of masks that state none, as 25 or 30000/1001 (default: %(default)s)",
     )
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        default=0.5,
-        help="share of white from which on gray is object (default: %(default)s)",
-    )
+    add_options(parser, VideoOptions, only=("threshold",))
 
 
 def _rate(text: str) -> Fraction:
@@ -50,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.to,
         video=arguments.video,
         fps=arguments.fps,
-        threshold=arguments.threshold,
+        threshold=chosen(VideoOptions, arguments).threshold,
     )
-    print(f"{count} frames: wrote {arguments.output}")
+    report(arguments, f"{count} frames: wrote {arguments.output}")
     return 0

@@ -10,17 +10,16 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from isomer.cli._options import add_model_arguments, add_quality_arguments
-from isomer.serve.options import Limits, ModelOptions, add_limit_arguments, chosen
+from isomer.cli._options import add_server_options, chosen
+from isomer.options import VideoOptions
+from isomer.serve.options import Limits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("--port", type=int, default=0, help="port of the page (default: any that is free)")
     parser.add_argument("--no-browser", action="store_true", help="only say the page's address")
-    add_model_arguments(parser)
-    add_quality_arguments(parser)
-    add_limit_arguments(parser)
+    add_server_options(parser)
     parser.set_defaults(retention_seconds=86_400)  # the page may stay open for a day
 
 
@@ -28,12 +27,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve the page until interrupted."""
     from isomer.serve.server import serve
 
+    limits, options = chosen(Limits, arguments), chosen(VideoOptions, arguments)
     with tempfile.TemporaryDirectory(prefix="isomer-demo-") as folder:
         serve(
             Path(folder),
             port=arguments.port,
-            limits=chosen(Limits, arguments),
-            options=chosen(ModelOptions, arguments),
+            limits=limits,
+            options=options,
             opens_browser=not arguments.no_browser,
         )
     return 0

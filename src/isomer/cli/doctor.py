@@ -37,7 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
         findings.append(found)
         if not arguments.json:
             start = f"{found.state.value:8}{found.name:10}"
-            print(textwrap.fill(found.says, 100, initial_indent=start, subsequent_indent=" " * len(start)), flush=True)
+            lines = textwrap.wrap(found.says, 100 - len(start), break_on_hyphens=False)
+            print(start + f"\n{' ' * len(start)}".join(lines), flush=True)
     wrong = [found.name for found in findings if found.state is State.wrong]
     if arguments.json:
         report = about | {"wrong": wrong, "findings": {found.name: vars(found) for found in findings}}

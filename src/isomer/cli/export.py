@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from isomer.cli._options import report
+
 # Of `isomer.runtime.export.FORMATS`, whose import takes PyTorch, and of the package.
 _SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2", "package": ".onnx"}
 
@@ -53,7 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     out = arguments.out or Path(Path(arguments.model).name).with_suffix(_SUFFIXES[arguments.format])
     if arguments.format == "package":
         difference = export_package(find_checkpoint(arguments.model) or Path(arguments.model), out)
-        print(f"wrote {out} and {out.with_suffix('.safetensors')}: probabilities differ by at most {difference:.1g}")
+        both = f"{out} and {out.with_suffix('.safetensors')}"
+        report(arguments, f"wrote {both}: probabilities differ by at most {difference:.1g}")
         return 0
     network = create_model(arguments.model)
     if arguments.int8:
@@ -62,11 +65,12 @@ def run(arguments: argparse.Namespace) -> int:
 
         samples = calibration_samples(network, arguments.int8)
         frames, mean, similarity = export_int8(network, out, samples)
-        print(
+        report(
+            arguments,
             f"wrote {out}: over {frames} frames held back, probabilities differ from PyTorch's by {mean:.2g} in "
-            f"the mean, and masks agree with J = {similarity:.3f}"
+            f"the mean, and masks agree with J = {similarity:.3f}",
         )
         return 0
     difference = export_network(network, out, arguments.format, processing=not arguments.raw)
-    print(f"wrote {out}: probabilities differ from PyTorch's by at most {difference:.1g}")
+    report(arguments, f"wrote {out}: probabilities differ from PyTorch's by at most {difference:.1g}")
     return 0

@@ -8,13 +8,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_flow_argument, add_model_arguments
+from isomer.cli._options import add_options, chosen, report
+from isomer.options import Options, VideoOptions
+
+# Nothing works ahead, the flow looks one frame ahead at most, no map waits for a later one: what waits is late.
+_PROMPT = {"max_step": 1, "key_interval": 1, "smoothing": 0.0, "batch": 1, "ahead": 0}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("source", metavar="SOURCE", help="a file, a camera's number such as 0, or a URL")
-    parser.add_argument("-o", dest="out", type=Path, metavar="OUT", help="write the overlay here (.mp4)")
+    parser.add_argument(
+        "-o", dest="out", type=Path, metavar="OUT", help="file or folder to write (default: nothing is written)"
+    )
     parser.add_argument("--show", action="store_true", help="show the overlay in a window; Esc ends")
     parser.add_argument(
         "--seconds",
@@ -23,8 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="stop after S seconds (default: at the end)",
     )
-    add_model_arguments(parser)
-    add_flow_argument(parser)
+    add_options(parser, VideoOptions, without=(*_PROMPT, "stride"))  # frames are dropped as they must be
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,46 +39,39 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from isomer.errors import InputError
-    from isomer.flow import create_flow
-    from isomer.media import OUTPUTS, open_output
+    from isomer.media import Look, find_output, open_outputs
     from isomer.media.live import OverlayWindow, open_live
     from isomer.segment import Segmenter
+    from isomer.segment.video import output_paths
 
-    source = open_live(arguments.source)
-    # Nothing works ahead, the flow looks one frame ahead at most, no map waits for a later one: what waits is late.
-    segmenter = Segmenter(
-        arguments.model,
-        size=arguments.size,
-        backend=arguments.backend,
-        device=arguments.device,
-        flow=create_flow(arguments.flow),
-        max_step=1,
-        key_interval=1,
-        smoothing=0,
-        ahead=0,
-    )
-    segmenter.warm_up(*source.size)
+    options = chosen(VideoOptions, arguments)
+    source = open_live(arguments.source, arguments.seconds, options.max_pixels)
+    kinds = [find_output(kind) for kind in dict.fromkeys(options.outputs)] if arguments.out else []
+    paths = output_paths(source, arguments.out, kinds) if arguments.out else ()
+    look = Look(options.threshold)
     latencies = []
     with ExitStack() as stack:
-        window = stack.enter_context(closing(OverlayWindow())) if arguments.show else None
-        overlay = open_output(OUTPUTS["overlay"], arguments.out, source) if arguments.out else None
-        writer = stack.enter_context(overlay) if overlay else None
-        results = stack.enter_context(closing(segmenter(source)))
+        writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, look))
+        window = stack.enter_context(closing(OverlayWindow(look))) if arguments.show else None
+        segmenter = Segmenter(**options.of(Options) | _PROMPT)
+        segmenter.warm_up(*source.size)
+        results = stack.enter_context(closing(segmenter(source, options.threshold if options.objects else None)))
         with suppress(KeyboardInterrupt):  # how a person ends a camera
             for result in results:
-                if writer:
+                for writer in writers:
                     writer.write(result)
                 is_wanted = window is None or window.show(result)
                 latencies.append(source.age(result))
-                if not is_wanted or result.time >= arguments.seconds:
+                if not is_wanted:
                     break
         if not latencies:
             raise InputError(f"{arguments.source}: gave no frame; check the source")
         seconds = result.time
     median, p95 = np.percentile(latencies, (50, 95)) * 1000
-    print(
+    report(
+        arguments,
         f"{len(latencies)} of {source.arrived} frames, {len(latencies) / max(seconds, 1e-9):.1f} a second; "
         f"latency {median:.0f} ms (median), {p95:.0f} ms (95th percentile)"
-        + (f"; wrote {arguments.out}" if arguments.out else "")
+        + (f"; wrote {', '.join(map(str, paths))}" if paths else ""),
     )
     return 0

@@ -4,40 +4,54 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import io
 import logging
 import os
 import pkgutil
+import re
 import sys
 import warnings
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
 import isomer.cli
-from isomer.errors import InputError
+from isomer.cli._options import flag
+from isomer.errors import ArgumentError, InputError
+
+_VERBS = [
+    module.name
+    for module in pkgutil.iter_modules(isomer.cli.__path__)
+    if module.name != "main" and not module.name.startswith("_")
+]
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Collect the verbs: a module's docstring is its help, `add_arguments` and `run` do the rest."""
-    parser = argparse.ArgumentParser(
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Collect the verbs: a module's docstring is its help, `add_arguments` and `run` do the rest.
+
+    Args:
+        only: the verb whose arguments are declared, for some need imports that take time; None is all verbs.
+    """
+    parser = _Parser(
         prog="isomer",
         description="Zero-shot video object segmentation: the primary object's mask in every frame.",
     )
     parser.add_argument("--version", action="version", version=f"isomer {isomer.__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for module in pkgutil.iter_modules(isomer.cli.__path__):
-        if module.name == "main" or module.name.startswith("_"):
-            continue
-        verb = import_module(f"isomer.cli.{module.name}")
+    for name in _VERBS:
+        verb = import_module(f"isomer.cli.{name}")
         summary = (verb.__doc__ or "").strip()
         verb_parser = verbs.add_parser(
-            module.name,
+            name,
             help=summary.splitlines()[0],
             description=summary,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        verb.add_arguments(verb_parser)
-        verb_parser.set_defaults(run=verb.run, verb=module.name)
+        if only in (None, name):
+            verb.add_arguments(verb_parser)
+            _add_verbosity(verb_parser)
+        verb_parser.set_defaults(run=verb.run, parser=verb_parser)
     return parser
 
 
@@ -45,20 +59,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code: 2 for bad input, said in one line."""
     warnings.formatwarning = _one_line
     logging.basicConfig(format="isomer: %(message)s")
-    logging.getLogger("isomer").setLevel(logging.INFO)
-    arguments = build_parser().parse_args(argv)
+    log = logging.getLogger("isomer")
+    log.setLevel(logging.INFO)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may hold what its encoding does not
+            stream.reconfigure(errors="backslashreplace")
+    words = sys.argv[1:] if argv is None else argv
+    verb = next((word for word in words if not word.startswith("-")), "")
     try:
-        if arguments.verb != "doctor":  # which says more
+        if verb not in ("", "doctor"):  # which says more
             _hint()
+        arguments = _parsed(verb, words)
+        if arguments.quiet or arguments.verbose:
+            log.setLevel(logging.WARNING if arguments.quiet else logging.DEBUG)
         code = int(arguments.run(arguments))
         print(end="", flush=True)
         return code
+    except ArgumentError as error:
+        return _failed(f"{flag(error.argument)} {error.value}: {error.problem}")
     except InputError as error:
-        print(f"isomer: {error}", file=sys.stderr)
-        return 2
+        return _failed(str(error))
     except ImportError as error:
-        print(f"isomer: {error}; isomer doctor says what is wrong here", file=sys.stderr)
-        return 2
+        return _failed(f"{error}; isomer doctor says what is wrong here")
     except KeyboardInterrupt:
         print("isomer: interrupted", file=sys.stderr)
         return 130
@@ -75,6 +97,46 @@ def console() -> NoReturn:
     code = main()
     atexit._run_exitfuncs()
     os._exit(code)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what it does not understand."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with the message and the exit code 2."""
+        message = re.sub(r"^argument (\S+): ", r"\1: ", message)
+        self.exit(2, f"isomer: {message}; see {self.prog} --help\n")
+
+
+def _add_verbosity(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("-q", "--quiet", action="store_true", help="print warnings and failures only")
+    group.add_argument("-v", "--verbose", action="store_true", help="tell more, and where an error came from")
+
+
+def _parsed(verb: str, words: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line; suggest what may be meant by a verb or an option that is not there."""
+    if verb and verb not in _VERBS:
+        raise InputError(f"{verb}: no such verb{_suggestion(verb, _VERBS)}; isomer --help lists them")
+    arguments, unknown = build_parser(verb).parse_known_args(words)
+    if unknown:
+        word = unknown[0].partition("=")[0]
+        known = [string for action in arguments.parser._actions for string in action.option_strings]
+        what = f"no such option{_suggestion(word, known)}" if word.startswith("-") else "one argument too many"
+        arguments.parser.error(f"{word}: {what}")
+    return arguments
+
+
+def _suggestion(word: str, known: Sequence[str]) -> str:
+    close = get_close_matches(word, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _failed(message: str) -> int:
+    """Print what was wrong, where much is to be told with the traceback, and return the exit code."""
+    logging.getLogger("isomer").debug("", exc_info=True)
+    print(f"isomer: {message}", file=sys.stderr)
+    return 2
 
 
 def _hint() -> None:

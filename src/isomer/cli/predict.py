@@ -9,52 +9,45 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_flow_argument, add_model_arguments, add_quality_arguments
+from isomer.cli._options import add_json_argument, add_options, chosen, report
+from isomer.options import Options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's arguments."""
+    """Declare the verb's arguments: maps of all frames have no threshold, no stride and no objects."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder to write")
-    add_model_arguments(parser)
-    add_flow_argument(parser)
-    add_quality_arguments(parser)
+    parser.add_argument(
+        "--sequences",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="predict only these: names, a file with one a line, or davis16-val (default: all)",
+    )
+    add_options(parser, Options)
+    add_json_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict sequence by sequence, a line each."""
     import hashlib
 
-    from isomer.flow import create_flow
     from isomer.model.weights import find_checkpoint
     from isomer.segment import Segmenter
     from isomer.segment.dataset import check_dataset, predict_dataset
 
-    flow = create_flow(arguments.flow)
+    options = chosen(Options, arguments).of(Options)
     weights = find_checkpoint(arguments.model)
-    settings = {
-        "model": arguments.model,
-        "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights else None,
-        "size": arguments.size,
-        "backend": arguments.backend,
-        "device": arguments.device,
-        "flow": arguments.flow,
-        "key_interval": arguments.key_interval,
-        "views": arguments.views,
-        "smoothing": arguments.smoothing,
-    }
-    check_dataset(arguments.dataset, arguments.out, settings)
-    segmenter = Segmenter(
-        arguments.model,
-        size=arguments.size,
-        backend=arguments.backend,
-        device=arguments.device,
-        flow=flow,
-        key_interval=arguments.key_interval,
-        views=arguments.views,
-        smoothing=arguments.smoothing,
-    )
-    for done in predict_dataset(arguments.dataset, arguments.out, segmenter, settings):
-        state = "already done" if done.skipped else "written"
-        print(f"{done.name}: {done.frames} maps {state} in {done.folder}", flush=True)
+    settings = options | {"weights": weights and hashlib.sha256(weights.read_bytes()).hexdigest()}
+    del settings["ahead"]  # which no map depends on
+    check_dataset(arguments.dataset, arguments.out, settings, arguments.sequences)
+    segmenter = Segmenter(**options)
+    sequences = []
+    for done in predict_dataset(arguments.dataset, arguments.out, segmenter, settings, arguments.sequences):
+        sequences.append(vars(done))
+        if not (arguments.quiet or arguments.json):
+            state = "already done" if done.skipped else "written"
+            print(f"{done.name}: {done.frames} maps {state} in {done.folder}", flush=True)
+    frames = sum(sequence["frames"] for sequence in sequences)
+    report(arguments, f"{frames} maps of {len(sequences)} sequences in {arguments.out}", sequences=sequences)
     return 0

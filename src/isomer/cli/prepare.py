@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from isomer.cli._options import report
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -58,11 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert, show progress, and sum up."""
-    from tqdm import tqdm
-
     from isomer.data.prepare import prepare_sequences, prepare_stills, read_split
     from isomer.data.sequences import Levels, find_sequences
     from isomer.errors import InputError
+    from isomer.progress import Progress
 
     if arguments.jobs < 1 or not all(0 <= level <= 255 for level in arguments.background + arguments.unknown):
         raise InputError("--jobs must be 1 or more, and levels 0 to 255")
@@ -89,15 +90,19 @@ def run(arguments: argparse.Namespace) -> int:
         results = prepare_sequences(sequences, arguments.output, flow, sorted(set(arguments.steps)), arguments.jobs)
         total = len(sequences)
 
-    done = list(tqdm(results, total=total, unit="item"))
+    done = []
+    with Progress(total, "item", shown=not arguments.quiet) as progress:
+        for item in results:
+            done.append(item)
+            progress.step()
     bad = [item for item in done if item.error]
     new = [item for item in done if item.frames]
     for item in bad:
         print(f"left out {item.name}: {item.error}")
     frames, masks, flows, odd = (sum(getattr(i, n) for i in done) for n in ("frames", "masks", "flows", "odd_masks"))
     there = len(done) - len(new) - len(bad)
-    print(f"{len(new)} written, {there} there before, {len(bad)} left out", end=": ")
-    print(f"{frames} frames, {masks} masks, {flows} flows")
+    items = f"{len(new)} written, {there} there before, {len(bad)} left out"
+    report(arguments, f"{items}: {frames} frames, {masks} masks, {flows} flows")
     if odd:
         print(f"{odd} masks have levels beside 0 and 255, which count as object; see --background and --unknown")
     if new and sum(item.object_share for item in new) / len(new) > 0.6:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_recipe_arguments, require_training
+from isomer.cli._options import add_recipe_arguments, report, require_training
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,5 +60,5 @@ def run(arguments: argparse.Namespace) -> int:
     metadata = read_metadata(arguments.model) | {"pruned": how}
     save_model(pruned, arguments.output, metadata, half=arguments.half)
     before, after = (sum(p.numel() for p in network.parameters()) for network in (model, pruned))
-    print(f"{before:,} parameters became {after:,}: wrote {arguments.output}")
+    report(arguments, f"{before:,} parameters became {after:,}: wrote {arguments.output}")
     return 0

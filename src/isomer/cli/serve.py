@@ -11,8 +11,9 @@ import argparse
 import os
 from pathlib import Path
 
-from isomer.cli._options import add_model_arguments, add_quality_arguments
-from isomer.serve.options import Limits, ModelOptions, add_limit_arguments, chosen
+from isomer.cli._options import add_server_options, chosen
+from isomer.options import VideoOptions
+from isomer.serve.options import Limits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name", nargs="+", default=[], metavar="HOST", help="names to answer under, such as that of a proxy"
     )
-    add_model_arguments(parser)
-    add_quality_arguments(parser)
-    add_limit_arguments(parser)
+    add_server_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         token=_token(arguments.token_file),
         names=arguments.name,
         limits=chosen(Limits, arguments),
-        options=chosen(ModelOptions, arguments),
+        options=chosen(VideoOptions, arguments),
     )
     return 0
 

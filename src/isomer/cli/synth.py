@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from isomer.cli._options import report
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -35,12 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Render and write."""
     import numpy as np
-    from tqdm import tqdm
 
     from isomer.data.synthetic.clip import SceneFrames, write_clip, write_sequence
     from isomer.data.synthetic.cutouts import SceneSampler
     from isomer.data.synthetic.drawn import draw_scene
     from isomer.errors import InputError
+    from isomer.progress import Progress
 
     size = _size(arguments.size)
     if arguments.frames < 1 or arguments.count < 1:
@@ -53,15 +55,17 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"{arguments.output}: holds one scene; name a folder for --count {arguments.count}")
     if arguments.masks and not is_video:
         raise InputError("--masks: goes with an OUT that ends in .mp4; a folder has its masks already")
-    for number in tqdm(range(arguments.count), disable=arguments.count == 1):
-        rng = np.random.default_rng((arguments.seed, number))
-        scene = sampler(rng, size) if sampler else draw_scene(rng, size)
-        frames = SceneFrames(scene, arguments.frames)
-        if is_video:
-            write_clip(frames, arguments.output, arguments.masks)
-        else:
-            write_sequence(frames, arguments.output / f"{number:05d}")
-    print(f"wrote {arguments.output}")
+    with Progress(arguments.count, "sequence", shown=arguments.count > 1 and not arguments.quiet) as progress:
+        for number in range(arguments.count):
+            rng = np.random.default_rng((arguments.seed, number))
+            scene = sampler(rng, size) if sampler else draw_scene(rng, size)
+            frames = SceneFrames(scene, arguments.frames)
+            if is_video:
+                write_clip(frames, arguments.output, arguments.masks)
+            else:
+                write_sequence(frames, arguments.output / f"{number:05d}")
+            progress.step()
+    report(arguments, f"wrote {arguments.output}")
     return 0
 
 

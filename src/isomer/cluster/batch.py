@@ -12,7 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +21,8 @@ from isomer.cluster.manifest import Manifest, Record, State
 from isomer.cluster.settings import Settings
 from isomer.cluster.shards import Seams, Shard, split
 from isomer.cluster.worker import Done, Failed, Outcome, PartDone, TooLong, Worker
-from isomer.errors import InputError, require
+from isomer.errors import ArgumentError, InputError, require
+from isomer.options import OptionGroup, option
 
 _MANIFEST = "manifest.json"
 _PARTS = ".isomer-parts"
@@ -34,24 +35,15 @@ Progress = Callable[[Video, Record, int], None]
 
 
 @dataclass(frozen=True)
-class Resources:
-    """What the workers run on.
+class Resources(OptionGroup):
+    """What the workers run on."""
 
-    Attributes:
-        address: of a Ray cluster, such as `auto`; None is this machine alone.
-        workers: how many; None is as many as there is room for.
-        cpus: cores a worker: frames are read, paired and segmented at the same time.
-        retries: how often a task is begun again whose worker died.
-    """
-
-    address: str | None = None
-    workers: int | None = None
-    cpus: int = 2
-    retries: int = 2
-
-    def __post_init__(self) -> None:
-        if (self.workers is not None and self.workers < 1) or self.cpus < 1 or self.retries < 0:
-            raise InputError("--workers and --cpus must be 1 or more, --retries 0 or more")
+    address: str | None = option(
+        None, "of a Ray cluster, such as auto or ray://HOST:10001; without it, this machine alone", kind=str
+    )
+    workers: int | None = option(None, "workers, without it as many as there is room for", kind=int, low=1)
+    cpus: int = option(2, "cores a worker, which reads, finds the flow and segments at the same time", low=1)
+    retries: int = option(2, "begin a video again whose worker died, this often", low=0)
 
 
 @dataclass(frozen=True)
@@ -103,10 +95,7 @@ def segment_batch(
     settings, resources = settings or Settings(), resources or Resources()
     videos = find_videos(inputs, output)
     output = Path(output).absolute()
-    made_with = asdict(settings) | {"outputs": list(settings.outputs)}
-    for where in ("backend", "device", "shard"):  # outputs do not depend on these
-        del made_with[where]
-    manifest = Manifest(output / _MANIFEST, made_with)
+    manifest = Manifest(output / _MANIFEST, settings.made_with())
     _import_ray(resources)
     pending = manifest.open(videos, retry_failed=retry_failed)
     if pending:
@@ -186,7 +175,7 @@ class _Batch:
             if task is not None:
                 self._take_in(task, answer)
             elif answer is not None:
-                raise InputError(answer)
+                raise answer
             else:
                 self._deaths_in_loading = 0
         shutil.rmtree(self._parts, ignore_errors=True)
@@ -213,7 +202,7 @@ class _Batch:
             self._deaths_in_loading += 1
             if self._deaths_in_loading > most:
                 if not self._ready and not self._calls:
-                    raise InputError(f"workers die loading the model ({_line(error)}); try fewer --workers")
+                    raise InputError(f"workers die loading the model ({_line(error)}); try fewer")
                 return  # the others go on: this machine may have no room for more
         else:
             task.deaths += 1
@@ -301,8 +290,10 @@ def _ray_running(resources: Resources) -> Iterator[None]:
         _check_reachable(resources.address or "local")
         ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:  # Ray raises bare ones
-        where = "Ray" if resources.address is None else f"--address {resources.address}: Ray"
-        raise InputError(f"{where} cannot be started or reached ({_line(error)})") from error
+        problem = f"Ray cannot be started or reached ({_line(error)})"
+        if resources.address is None:
+            raise InputError(problem) from error
+        raise ArgumentError("address", resources.address, problem) from error
     try:
         yield
     finally:
@@ -330,10 +321,8 @@ def _room(resources: Resources, device: str) -> tuple[int, int]:
     if gpus:
         most = min(most, int(there.get("GPU", 0)))
     if most < 1:
-        raise InputError(
-            f"--cpus {resources.cpus}, --device {device}: no room for a worker; "
-            f"there are {there.get('CPU', 0):g} cores and {there.get('GPU', 0):g} GPUs"
-        )
+        room = f"{there.get('CPU', 0):g} cores and {there.get('GPU', 0):g} GPUs"
+        raise ArgumentError("cpus", resources.cpus, f"no room for a worker on the device {device}; there are {room}")
     return gpus, min(most, resources.workers or most)
 
 

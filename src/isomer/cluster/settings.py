@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from isomer.cluster.shards import WARM_UP
-from isomer.errors import InputError
+from isomer.errors import ArgumentError
+from isomer.flow import ANCHOR
 from isomer.media import OUTPUTS, pictures
 from isomer.media.pictures import Picture
-from isomer.segment.segmenter import check_options
+from isomer.options import VideoOptions, option
 
 _KEPT: dict[Picture, str] = {pictures.probabilities: "probabilities", pictures.cutout: "cutouts"}
+# Which machine does the work, in what portions, and what it refuses.
+_NOT_IN_OUTPUTS = ("backend", "device", "batch", "ahead", "max_pixels", "shard")
 
 
 def kept(kind: str) -> str:
@@ -22,38 +27,51 @@ def kept(kind: str) -> str:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What to make of each video; see `isomer.segment.segment_video`.
-
-    Attributes:
-        shard: a video of more frames is split into parts of at most as many; 0 splits none.
+class Settings(VideoOptions):
+    """What to make of each video: the options of `isomer.segment_video`, and how videos are split.
 
     Raises:
-        InputError: a value is out of its range.
+        ArgumentError: a value is out of its range, or is an object where a batch, which a later run may continue,
+            wants its name.
     """
 
-    outputs: tuple[str, ...] = ("overlay",)
-    model: str = "isomer_mobilenet_v2"
-    size: int = 384
-    backend: str = "auto"
-    device: str = "auto"
-    threshold: float = 0.5
-    stride: int = 1
-    views: int = 1
-    smoothing: float = 1.0
-    shard: int = 0
+    shard: int = option(
+        0,
+        "split videos of more than N frames between workers; the result is the same",
+        "0 splits none",
+        low=0,
+    )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("model", "flow"):
+            if not isinstance(getattr(self, name), (str, Path)):
+                raise ArgumentError(name, type(getattr(self, name)).__name__, "a batch takes it by its name")
         for kind in self.outputs:
             if kind not in OUTPUTS:
-                raise InputError(f"--output {kind}: no such output; choose from {', '.join(OUTPUTS)}")
-        if not self.outputs:
-            raise InputError("no output asked for; name at least one, such as overlay")
-        if not 0 < self.threshold < 1:
-            raise InputError(f"--threshold {self.threshold}: not between 0 and 1; 0.5 is the default")
-        if self.stride < 1:
-            raise InputError(f"--stride {self.stride}: not positive; 1 takes every frame")
-        # Before the output folder is bound to them.
-        check_options(size=self.size, views=self.views, smoothing=self.smoothing)
-        if self.shard and self.shard < WARM_UP:
-            raise InputError(f"--shard {self.shard}: fewer than {WARM_UP} frames; 0 splits no video")
+                raise ArgumentError("outputs", kind, f"no such output; choose from {', '.join(OUTPUTS)}")
+        if self.shard:
+            self._check_shard()
+
+    def _check_shard(self) -> None:
+        if self.shard < WARM_UP:
+            raise ArgumentError("shard", self.shard, f"less than {WARM_UP} frames; 0 splits no video")
+        doublings = math.ceil(math.log2(self.max_step))
+        if max(self.max_step, doublings * self.key_interval) > ANCHOR:
+            raise ArgumentError(
+                "shard",
+                self.shard,
+                f"with a key interval of {self.key_interval} and steps of up to {self.max_step}, parts would not give "
+                "what the whole gives; make one of them smaller, or split no video",
+            )
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The kinds of output that keep the maps of a part."""
+        masks = ("masks",) if self.objects else ()  # by these objects are told apart
+        return tuple(dict.fromkeys((*map(kept, self.outputs), *masks)))
+
+    def made_with(self) -> dict[str, object]:
+        """Return what the outputs depend on, as JSON has it."""
+        values = self.of(Settings) | {"model": str(self.model), "outputs": list(dict.fromkeys(self.outputs))}
+        return {name: value for name, value in values.items() if name not in _NOT_IN_OUTPUTS}

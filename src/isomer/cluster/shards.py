@@ -6,7 +6,7 @@ The step and where the next key frame is are all that a part inherits from what 
 frame is a key frame. So a part
 
 1. is right from its `seam` on, the anchor before its start, so that the key frame before its first is; it begins
-   `WARM_UP` frames earlier, with an unknown step, and goes on `LOOK_AHEAD` frames beyond its end, where its last maps
+   `WARM_UP` frames earlier, with an unknown step, and goes on `look_ahead` frames beyond its end, where its last maps
    and flows look, and where it learns what its successor pairs at the seam;
 2. notes which frames the flow of each key frame pairs. If a part and its predecessor pair the frame at their seam
    alike, they have the same step there. For either a shot began since the warm-up did, and the step with it in both;
@@ -26,20 +26,19 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.flow import ANCHOR, DISFlow
+from isomer.flow import ANCHOR, FlowEstimator
 from isomer.media import Frame
 
-MAX_STEP = 4
-"""The largest temporal step; that of `isomer.segment.Segmenter`."""
-
-KEY_INTERVAL = 6
-"""The most frames from a key frame to the next; that of `isomer.segment.Segmenter`. A divisor of `ANCHOR`."""
-
 WARM_UP = 2 * ANCHOR
-"""Frames before a seam. Whole `ANCHOR`s, and at least 2 `KEY_INTERVAL`; more make a repair less likely."""
+"""Frames before a seam. Whole `ANCHOR`s, and enough to bring about a step; more make a repair less likely."""
 
-LOOK_AHEAD = KEY_INTERVAL + MAX_STEP + 1
-"""Frames after a part: its successor's first, those to the next key frame, and those the flow of that may lead to."""
+
+def look_ahead(max_step: int, key_interval: int) -> int:
+    """Return how many frames a part goes on after its end, for these two options of `isomer.segment.Segmenter`.
+
+    They are its successor's first, those to the next key frame, and those the flow of that may lead to.
+    """
+    return key_interval + max_step + 1
 
 
 @dataclass(frozen=True)
@@ -112,10 +111,17 @@ def _at(pairs: list[int], index: int) -> int:
 
 
 class PairedFlow:
-    """DIS flow that notes which frames it pairs, and can bring about a temporal step; a `FlowEstimator`."""
+    """Optical flow that notes which frames it pairs, and can bring about a temporal step; a `FlowEstimator`.
 
-    def __init__(self) -> None:
-        self._estimate = DISFlow()
+    Args:
+        estimate: the flow itself.
+        key_interval: the most frames from a key frame to the next. As many of them as it takes to double a step of 1
+            up to the largest one fit into an `ANCHOR`.
+    """
+
+    def __init__(self, estimate: FlowEstimator, key_interval: int) -> None:
+        self._estimate = estimate
+        self._key_interval = key_interval
         self.begin()
 
     def begin(self, start: int = 0, step: int | None = None, stride: int = 1) -> None:
@@ -137,7 +143,7 @@ class PairedFlow:
             # The step halves, to no less than 1, where everything moves, and doubles where nothing does. There the
             # next key frame is as far away as can be, else it is the next frame.
             doublings = math.ceil(math.log2(self._step))
-            still = source.index >= self._start - doublings * KEY_INTERVAL * self._stride
+            still = source.index >= self._start - doublings * self._key_interval * self._stride
             return np.full((16, 16, 2), 0 if still else 16, np.float32)
         self._targets.setdefault(source.index, target.index)  # with several views a look back follows
         return self._estimate(source, target)

@@ -8,7 +8,7 @@ import shutil
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,13 +20,16 @@ from numpy.typing import NDArray
 
 from isomer.cluster.inputs import Video
 from isomer.cluster.settings import Settings, kept
-from isomer.cluster.shards import KEY_INTERVAL, LOOK_AHEAD, MAX_STEP, WARM_UP, PairedFlow, Shard
+from isomer.cluster.shards import WARM_UP, PairedFlow, Shard, look_ahead
 from isomer.errors import InputError
 from isomer.files import atomic_path, remove_unfinished
-from isomer.media import OUTPUTS, FrameSource, Look, Segmented, Writer, open_frames, open_outputs
+from isomer.flow import create_flow
+from isomer.media import OUTPUTS, Frame, FrameSource, Labels, Look, Segmented, Writer, open_frames, open_outputs
 from isomer.media.containers import PNGFolder
 from isomer.media.image import decode_stored, read_bytes
+from isomer.options import Options
 from isomer.segment import Segmenter
+from isomer.segment.objects import track_objects
 from isomer.segment.video import segment_frames, taken_frames
 
 
@@ -83,27 +86,17 @@ class Worker:
         if cores:
             os.sched_setaffinity(0, cores)
         self._settings = settings
-        self._flow = PairedFlow()
 
-    def load(self) -> str | None:
+    def load(self) -> InputError | None:
         """Load the model; return what is wrong with the settings, if anything is."""
         settings = self._settings
         try:
-            self._segmenter = Segmenter(
-                settings.model,
-                size=settings.size,
-                backend=settings.backend,
-                device=settings.device,
-                flow=self._flow,
-                max_step=MAX_STEP,
-                key_interval=KEY_INTERVAL,
-                views=settings.views,
-                smoothing=settings.smoothing,
-            )
+            self._flow = PairedFlow(create_flow(str(settings.flow)), settings.key_interval)
+            self._segmenter = Segmenter(**settings.of(Options) | {"flow": self._flow})
         except InputError as error:
-            return str(error)
+            return error
         except Exception as error:  # from a back end's library: the same for every worker
-            return f"the model cannot be loaded ({type(error).__name__}: {error})"
+            return InputError(f"the model cannot be loaded ({type(error).__name__}: {error})")
         return None
 
     def run(self, task: str, *arguments: object) -> Outcome:
@@ -124,37 +117,37 @@ class Worker:
     def segment(self, video: Video) -> Done | TooLong:
         """Segment a video, unless it is too long."""
         settings = self._settings
-        source = open_frames(video.path)
+        source = open_frames(video.path, self._settings.max_pixels)
         taken = 0 if source.count is None else -(-source.count // settings.stride)
         if 0 < settings.shard < taken:
             return TooLong(taken)
         self._flow.begin()
         frames = taken_frames(source, settings.stride)
         with self._writers(video, source) as writers:
-            count = segment_frames(self._segmenter, frames, writers.values())
+            objects = settings.threshold if settings.objects else None
+            count = segment_frames(self._segmenter, frames, writers.values(), objects=objects)
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
 
     def segment_part(self, video: Video, folder: Path, shard: Shard) -> PartDone:
         """Segment a part of a video into `folder`, or repair it there; what is there already is kept."""
-        stride = self._settings.stride
+        settings = self._settings
+        stride = settings.stride
         record = folder / f"{shard.start}.json"
         had: list[int] = json.loads(record.read_text()) if record.exists() else []
         if had and shard.step is None:
             return PartDone(had)
         folder.mkdir(parents=True, exist_ok=True)
-        source = open_frames(video.path)
-        last = None if shard.stop is None else (shard.stop + LOOK_AHEAD) * stride
+        source = open_frames(video.path, self._settings.max_pixels)
+        beyond = look_ahead(settings.max_step, settings.key_interval)
+        last = None if shard.stop is None else (shard.stop + beyond) * stride
         frames = islice(source, max(0, shard.seam - WARM_UP) * stride, last, stride)
         self._flow.begin(shard.seam * stride, shard.step, stride)
         pairs: list[int] = []
         right = 0  # key frames in a row that a repair pairs as they were
         with ExitStack() as stack:
             shared = partial(PNGFolder, is_shared=True)  # with the other parts
-            parts = [
-                (OUTPUTS[kind]._replace(container=shared), folder / kind)
-                for kind in dict.fromkeys(map(kept, self._settings.outputs))
-            ]
-            writers = stack.enter_context(open_outputs(parts, source, Look(self._settings.threshold)))
+            parts = [(OUTPUTS[kind]._replace(container=shared), folder / kind) for kind in settings.kept]
+            writers = stack.enter_context(open_outputs(parts, source, Look(settings.threshold)))
             for result in stack.enter_context(closing(self._segmenter(frames))):
                 position = result.index // stride
                 if position < shard.seam:
@@ -178,25 +171,35 @@ class Worker:
     def join(self, video: Video, folder: Path) -> Done:
         """Write the outputs of a video whose parts are all in `folder`, and remove that."""
         settings = self._settings
-        source = open_frames(video.path)
+        source = open_frames(video.path, self._settings.max_pixels)
         count = 0
         with self._writers(video, source) as writers:
-            for frame in taken_frames(source, settings.stride):
+            for frame, labels in self._numbered(taken_frames(source, settings.stride), folder):
                 for kind, writer in writers.items():
                     file = folder / kept(kind) / f"{frame.name}.png"
-                    writer.write(Segmented.of(frame, _probability(kind, file, settings.threshold)))
+                    writer.write(Segmented.of(frame, _probability(kind, file, settings.threshold), labels))
                 count += 1
         shutil.rmtree(folder, ignore_errors=True)
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
 
+    def _numbered(self, frames: Iterable[Frame], folder: Path) -> Iterator[tuple[Frame, Labels | None]]:
+        """Yield the frames with their objects, by the masks in `folder`; without any unless they are asked for."""
+        if not self._settings.objects:
+            yield from ((frame, None) for frame in frames)
+            return
+        files = ((frame, folder / "masks" / f"{frame.name}.png") for frame in frames)
+        masks = (Segmented.of(frame, _probability("masks", file, 0.5)) for frame, file in files)
+        yield from ((result, result.labels) for result in track_objects(masks))
+
     @contextmanager
     def _writers(self, video: Video, source: FrameSource) -> Iterator[dict[str, Writer]]:
-        outputs = [OUTPUTS[kind] for kind in self._settings.outputs]
+        kinds = tuple(dict.fromkeys(self._settings.outputs))
+        outputs = [OUTPUTS[kind] for kind in kinds]
         paths = [video.target.with_name(video.target.name + output.suffix) for output in outputs]
         for path in paths:
             remove_unfinished(path)  # only one worker at a time writes it
         with open_outputs(zip(outputs, paths, strict=True), source, Look(self._settings.threshold)) as writers:
-            yield dict(zip(self._settings.outputs, writers, strict=True))
+            yield dict(zip(kinds, writers, strict=True))
 
 
 def _probability(kind: str, file: Path, threshold: float) -> NDArray[np.float32]:

@@ -113,7 +113,7 @@ def _spread(work: Callable[[Item], Prepared], items: Sequence[Item], jobs: int) 
     if jobs == 1:
         yield from map(work, items)
         return
-    with process_pool(jobs, "--jobs") as pool:
+    with process_pool(jobs, "jobs") as pool:
         for future in as_completed([pool.submit(work, item) for item in items]):
             yield future.result()
 

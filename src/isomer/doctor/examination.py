@@ -7,7 +7,7 @@ from functools import partial
 
 from isomer.doctor.finding import Finding, State
 from isomer.errors import how_to_install
-from isomer.runtime.choice import BACKENDS
+from isomer.options import BACKENDS
 
 
 def examine() -> Iterator[Finding]:

@@ -33,7 +33,7 @@ def back_end(name: str) -> Finding:
     """Run the self-test.
 
     Args:
-        name: one of `isomer.runtime.BACKENDS`, on the device that it takes by itself.
+        name: one of `isomer.options.BACKENDS`, on the device that it takes by itself.
     """
     import numpy as np
 

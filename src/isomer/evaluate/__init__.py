@@ -7,8 +7,9 @@ from isomer.evaluate.evaluation import (
     evaluate_vsod,
     evaluate_zvos,
 )
-from isomer.evaluate.protocols import DAVIS16_VAL, PROTOCOLS, STABILITY_SEQUENCES, Protocol
+from isomer.evaluate.protocols import PROTOCOLS, STABILITY_SEQUENCES, Protocol
 from isomer.evaluate.results import Curves, Evaluation, MethodResult, SequenceResult
+from isomer.selection import DAVIS16_VAL
 
 __all__ = [
     "DAVIS16_VAL",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isomer.errors import InputError
-from isomer.evaluate.layout import Sequences, find_sequences, select_sequences
+from isomer.evaluate.layout import Sequences, find_sequences
 from isomer.evaluate.maps import Annotations, Predictions
 from isomer.evaluate.protocols import Protocol, get_protocol
 from isomer.evaluate.results import Curves, Evaluation, MethodResult, SequenceResult, summarize_method
@@ -32,6 +32,7 @@ from isomer.metrics import (
     stretched_scale,
 )
 from isomer.processes import process_pool
+from isomer.selection import select_sequences
 
 Missing = Literal["error", "zero", "skip"]
 
@@ -134,9 +135,7 @@ def _evaluate(
         raise InputError(f"measures: none given; choose from {', '.join(MEASURES)}")
     if missing not in ("error", "zero", "skip"):
         raise InputError(f"{missing}: no way to treat missing frames; choose error, zero or skip")
-    annotated = find_sequences(ground_truth)
-    if sequences:
-        annotated = select_sequences(annotated, list(sequences))
+    annotated = select_sequences(ground_truth, find_sequences(ground_truth), sequences)
     notes: dict[str, None] = {}
     jobs = []
     for method, folder in _methods(predictions).items():
@@ -205,7 +204,7 @@ def _pair(
             total = _count(len(counting), "frame")
             what = f"{method}/{sequence}: {len(gone)} of {total} missing ({_named(gone)})"
             if missing == "error":
-                raise InputError(f"{what}; predict them, or use --missing zero or --missing skip")
+                raise InputError(f"{what}; predict them, or let what is missing be zero or skip it")
             absent += len(gone)
             notes[f"{what}, {'scored as all black' if missing == 'zero' else 'left out'}"] = None
         if missing == "skip":
@@ -226,7 +225,7 @@ def _run(jobs: list[_Job], workers: int) -> list[tuple[SequenceResult, list[str]
     if workers <= 1:
         return [_score(job) for job in jobs]
     longest_first = sorted(range(len(jobs)), key=lambda index: -len(jobs[index].frames))
-    with process_pool(workers, "--workers") as pool:
+    with process_pool(workers, "workers") as pool:
         futures = {index: pool.submit(_score, jobs[index]) for index in longest_first}
         return [futures[index].result() for index in range(len(jobs))]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from isomer.errors import InputError
-from isomer.evaluate.protocols import DAVIS16_VAL
 from isomer.media.folder import natural_order
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -55,40 +54,6 @@ def find_sequences(folder: str | Path) -> Sequences:
             "DAVIS or FBMS, or of one sequence's images"
         )
     return sequences
-
-
-def select_sequences(sequences: Sequences, names: list[str]) -> Sequences:
-    """Keep the named sequences, in the dataset's order.
-
-    Args:
-        sequences: all of them.
-        names: sequence names, `davis16-val`, or text files of one sequence a line (or in the form of DAVIS'
-            ImageSets, whose lines start with an image's path).
-
-    Raises:
-        InputError: a name is none of these, or a file cannot be read.
-    """
-    wanted: list[str] = []
-    for name in names:
-        if name in sequences:
-            wanted.append(name)
-        elif name == "davis16-val":
-            wanted.extend(DAVIS16_VAL)
-        elif Path(name).is_file():
-            wanted.extend(_listed(Path(name)))
-        else:
-            raise InputError(f"{name}: neither a sequence of the ground truth nor a file that lists some")
-    if missing := [name for name in wanted if name not in sequences]:
-        raise InputError(f"ground truth: no annotation of {', '.join(missing)}; check the folder and the list")
-    return {name: frames for name, frames in sequences.items() if name in wanted}
-
-
-def _listed(path: Path) -> list[str]:
-    try:
-        lines = [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a list of sequences ({error}); give a text file") from error
-    return list(dict.fromkeys(Path(line).parent.name if "/" in line else line for line in lines))
 
 
 def _frames(folder: Path) -> dict[str, Path]:

@@ -51,7 +51,8 @@ class Predictions:
             )
         self._count += 1
         self._lossy += is_lossy(data)
-        self._seen[_levels(image)] = True
+        if self._seen.sum() <= _FEW or not self._seen[MASK_THRESHOLD + 1 :].any():  # else they are as they should be
+            self._seen[_levels(image)] = True
         return image
 
     def notes(self, thresholded: bool) -> Counter[str]:
@@ -174,7 +175,10 @@ def _foreground(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _levels(image: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """The levels that occur in an image, in order."""
+    """The levels that occur in an image."""
+    lowest, highest = (int(level) for level in cv2.minMaxLoc(image)[:2])
+    if not cv2.countNonZero(cv2.inRange(image, lowest + 1, highest - 1)):
+        return np.array([lowest, highest])
     return np.flatnonzero(cv2.calcHist([image], [0], None, [LEVELS], [0, LEVELS]))
 
 

@@ -24,7 +24,7 @@ _TILE_WIDTH = 320
 
 def check_matplotlib() -> None:
     """Raise MissingPackageError if matplotlib is not installed; cheap enough to ask before a long evaluation."""
-    require("--plots", "plots", "matplotlib")
+    require("plots", "plots", "matplotlib")
 
 
 def save_plots(evaluation: Evaluation, folder: str | Path) -> list[Path]:

@@ -21,30 +21,6 @@ STABILITY_SEQUENCES = (
 )
 """The DAVIS-2016 sequences over which T is published: those without occlusion or strong deformation."""
 
-DAVIS16_VAL = (
-    "blackswan",
-    "bmx-trees",
-    "breakdance",
-    "camel",
-    "car-roundabout",
-    "car-shadow",
-    "cows",
-    "dance-twirl",
-    "dog",
-    "drift-chicane",
-    "drift-straight",
-    "goat",
-    "horsejump-high",
-    "kite-surf",
-    "libby",
-    "motocross-jump",
-    "paragliding-launch",
-    "parkour",
-    "scooter-black",
-    "soapbox",
-)
-"""The 20 validation sequences of DAVIS-2016."""
-
 Frames = Literal["inner", "all"]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from isomer.errors import InputError
 from isomer.flow.dis import DISFlow
 from isomer.flow.estimator import FlowEstimator
 from isomer.flow.raft import RAFTFlow
+from isomer.options import Options, options_of
 
 _ESTIMATORS: dict[str, Callable[[], FlowEstimator]] = {"dis": DISFlow, "raft": RAFTFlow}
 
@@ -19,6 +19,5 @@ def create_flow(name: str) -> FlowEstimator:
         InputError: there is none.
         MissingPackageError: what runs it is not installed.
     """
-    if name not in _ESTIMATORS:
-        raise InputError(f"--flow {name}: unknown; choose from {', '.join(_ESTIMATORS)}")
+    options_of(Options)["flow"].check("flow", name)
     return _ESTIMATORS[name]()

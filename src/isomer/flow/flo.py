@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,10 @@ from isomer.errors import InputError
 from isomer.files import atomic_path
 from isomer.flow.estimator import Flow
 from isomer.media import Frame
+from isomer.media.image import read_bytes
+
+_HEADER = struct.Struct("<4sii")  # tag, width, height; then u and v of each pixel, float32, row by row
+_TAG = b"PIEH"
 
 
 def read_flo(path: str | Path) -> Flow:
@@ -19,10 +24,11 @@ def read_flo(path: str | Path) -> Flow:
     Raises:
         InputError: the file is missing or no `.flo` file.
     """
-    flow = cv2.readOpticalFlow(str(path))
-    if flow is None:
+    data = read_bytes(path)
+    tag, width, height = _HEADER.unpack(data[: _HEADER.size].ljust(_HEADER.size, b"\0"))
+    if tag != _TAG or min(width, height) < 1 or len(data) < _HEADER.size + 8 * width * height:
         raise InputError(f"{path}: not a readable .flo file; compute the flow again")
-    return flow.astype(np.float32, copy=False)
+    return np.frombuffer(data, "<f4", 2 * width * height, _HEADER.size).reshape(height, width, 2).astype(np.float32)
 
 
 def write_flo(path: str | Path, flow: Flow) -> None:

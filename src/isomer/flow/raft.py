@@ -8,10 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.errors import require
+from isomer.errors import ArgumentError, require
 from isomer.flow.estimator import Flow
 from isomer.media import Frame
 from isomer.media.resize import network_size, resize_image
@@ -33,20 +34,25 @@ class RAFTFlow:
         size: frames are resized to about `size` x `size` pixels, their aspect kept: 854x480 to 400x224. The flow keeps
             that resolution.
         runtime: what runs the network; by default OpenVINO, or ONNX Runtime where that alone is installed.
-        threads: cores that it may use; all by default.
+        threads: cores that it may use; by default all, or one where OpenCV is held to one, as in a pool of processes.
 
     Raises:
+        InputError: an argument is out of its range.
         MissingPackageError: the runtime is not installed.
     """
 
     def __init__(
         self, iterations: int = 12, size: int = 300, runtime: Runtime | None = None, threads: int | None = None
     ):
+        if iterations < 1:
+            raise ArgumentError("iterations", iterations, "not positive; 12 is the default")
+        if not 64 <= size <= 1024:  # its memory grows with the fourth power
+            raise ArgumentError("size", size, "not between 64 and 1024 pixels; 300 is the default")
         if runtime is None:
             runtime = "onnx" if find_spec("onnxruntime") and not find_spec("openvino") else "openvino"
         package, load = _RUNTIMES[runtime]
-        require("--flow raft", runtime, package)
-        self._run = load(threads)
+        require("the flow raft", runtime, package)
+        self._run = load(threads or (1 if cv2.getNumThreads() == 1 else None))
         self._iterations = iterations
         self._size = size
 

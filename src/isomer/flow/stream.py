@@ -25,7 +25,7 @@ _CUT = 0.2
 # flow's colours fade, see `motion_scale`) and above which a shorter one is.
 _SLOW, _FAST = 1 / 256, 1 / 64
 # What the fastest parts may move from a key frame to the next, as a share of the diagonal. On six sequences of DAVIS
-# 37 % of the frames are then key frames; see docs/performance.md.
+# 37 % of the frames are then key frames; see benchmarks/README.md.
 _REACH = 20 / 256
 
 ANCHOR = 12

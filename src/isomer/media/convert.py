@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-from isomer.errors import InputError
+from isomer.errors import ArgumentError, InputError
 from isomer.media.folder import DEFAULT_FPS
 from isomer.media.frame import FrameSource
 from isomer.media.masks import MaskSource, open_masks
@@ -15,6 +15,7 @@ from isomer.media.outputs import find_output, open_output
 from isomer.media.pictures import Look
 from isomer.media.reader import open_frames
 from isomer.media.segmented import Segmented
+from isomer.options import VideoOptions, options_of
 
 _KINDS = {
     "": "masks",
@@ -36,7 +37,7 @@ def convert_masks(
     *,
     video: str | Path | None = None,
     fps: Fraction = DEFAULT_FPS,
-    threshold: float = 0.5,
+    threshold: float = VideoOptions.threshold,
 ) -> int:
     """Write masks in another format.
 
@@ -59,14 +60,13 @@ def convert_masks(
     if kind is None:
         kind = _KINDS.get(output.suffix.lower())
         if kind is None:
-            raise InputError(f"{output}: its suffix names no format; choose one with --to")
-    if not 0 < threshold < 1:
-        raise InputError(f"--threshold {threshold}: not between 0 and 1; 0.5 is the default")
+            raise InputError(f"{output}: its suffix names no format; name the kind of output")
+    options_of(VideoOptions)["threshold"].check("threshold", threshold)
     if fps <= 0:
-        raise InputError(f"--fps {fps}: not positive; {DEFAULT_FPS} is the default")
+        raise ArgumentError("fps", fps, f"not positive; {DEFAULT_FPS} is the default")
     made = find_output(kind)
     if made.shows_video and video is None:
-        raise InputError(f"{output}: {kind} shows the pictures too; give the video with --video")
+        raise InputError(f"{output}: {kind} shows the pictures too; give the video as well")
     if output.resolve() == Path(masks).resolve():
         raise InputError(f"{output}: is the input itself; choose another output")
     source = open_masks(masks, fps)
@@ -81,7 +81,7 @@ def convert_masks(
     if 0 < highest < threshold:
         warnings.warn(
             f"{source.path}: no level reaches the threshold, all is background; "
-            f"the highest is {highest * 255:.0f} of 255, give a --threshold below {highest:.3f}",
+            f"the highest is {highest * 255:.0f} of 255, give a threshold below {highest:.3f}",
             stacklevel=2,
         )
     return count

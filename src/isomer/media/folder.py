@@ -9,7 +9,7 @@ from pathlib import Path
 
 from isomer.errors import InputError
 from isomer.media.frame import Frame
-from isomer.media.image import IMAGE_SUFFIXES, image_size, read_image
+from isomer.media.image import IMAGE_SUFFIXES, MAX_PIXELS, image_size, read_image
 
 DEFAULT_FPS = Fraction(24)
 """Frame rate of a folder, which states none: that of the DAVIS videos."""
@@ -27,9 +27,10 @@ class FolderSource:
         InputError: there are no images, they differ in size or are too large, or two have the same stem.
     """
 
-    def __init__(self, path: str | Path, fps: Fraction = DEFAULT_FPS, max_pixels: int | None = None) -> None:
+    def __init__(self, path: str | Path, fps: Fraction = DEFAULT_FPS, max_pixels: int = MAX_PIXELS) -> None:
         self.path = Path(path)
         self.fps = fps
+        self._max_pixels = max_pixels
         self.files = sorted(
             (file for file in self.path.iterdir() if _is_image(file)),
             key=lambda file: natural_order(file.name),
@@ -39,18 +40,16 @@ class FolderSource:
             raise InputError(f"{self.path}: no images in this folder; give one with {formats} files")
         self.count: int | None = len(self.files)
         self._check_stems()
-        self.size = image_size(self.files[0])
-        if max_pixels is not None and self.size[0] * self.size[1] > max_pixels:
-            raise InputError(f"{self.path}: images of more than {max_pixels} pixels; make them smaller")
+        self.size = image_size(self.files[0], max_pixels)
         for file in self.files[1:]:
-            self._check_size(file, image_size(file))
+            self._check_size(file, image_size(file, max_pixels))
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the images; raises InputError at one that cannot be decoded."""
         for index, file in enumerate(self.files):
-            image = read_image(file)
+            image = read_image(file, self._max_pixels)
             self._check_size(file, (image.shape[1], image.shape[0]))  # the folder may have changed since
-            yield Frame(index, image, float(index / self.fps), file.stem)
+            yield Frame(index, image, float(index / self.fps), file.stem, float(1 / self.fps))
 
     def _check_stems(self) -> None:
         seen: set[str] = set()

@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 from isomer.errors import InputError
 from isomer.files import atomic_path
 from isomer.media import png
+from isomer.options import VideoOptions
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
+
+MAX_PIXELS = VideoOptions.max_pixels
+"""Most pixels of an image or a frame, for want of another bound: 8192 x 8192, which takes 200 MB as RGB."""
 
 _HEAD = 65_536  # bytes in which a JPEG's size is found, unless long profiles come first
 
@@ -45,13 +49,13 @@ def read_bytes(path: str | Path, most: int = -1) -> bytes:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
 
 
-def read_image(path: str | Path) -> NDArray[np.uint8]:
+def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Read an image as contiguous uint8 RGB [H, W, 3], turned upright by its EXIF orientation.
 
     Raises:
-        InputError: the file is missing or not an image.
+        InputError: the file is missing, not an image, or one of more than `max_pixels`.
     """
-    image = _decode(read_bytes(path), cv2.IMREAD_COLOR, path)
+    image = _decode(read_bytes(path), cv2.IMREAD_COLOR, path, max_pixels)
     return np.ascontiguousarray(image[..., ::-1], np.uint8)
 
 
@@ -152,20 +156,20 @@ def write_palette(path: str | Path, indices: NDArray[np.uint8], palette: NDArray
     _write_bytes(path, encode_palette(indices, palette))
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
+def image_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Size (width, height) of an image, from the header where that is quick and certain.
 
-    A header states the size before the EXIF orientation, so what carries any EXIF is decoded, as is what is
-    neither PNG nor JPEG.
+    A header states the size before the EXIF orientation, so what carries any EXIF is decoded.
 
     Raises:
-        InputError: the file is missing or not an image.
+        InputError: the file is missing, not an image, or one of more than `max_pixels`.
     """
     head = read_bytes(path, _HEAD)
-    size = png.peek_size(head) or _jpeg_size(head)
-    if size is None:
-        height, width = read_image(path).shape[:2]
-        size = (width, height)
+    size = _stored_size(head)
+    if size is None or _may_be_turned(head):
+        height, width = read_image(path, max_pixels).shape[:2]
+        return width, height
+    _check_pixels(size, path, max_pixels)
     return size
 
 
@@ -177,24 +181,66 @@ def _write_bytes(path: str | Path, data: bytes) -> None:
             raise InputError(f"{path}: cannot be written ({error.strerror}); make room") from error
 
 
-def _decode(data: bytes, mode: int, path: str | Path) -> NDArray[Any]:
-    # An empty buffer is an exception in OpenCV, anything else that is no image is None.
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data else None
+def _decode(data: bytes, mode: int, path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
+    size = _stored_size(data[:_HEAD])
+    if size is not None:
+        _check_pixels(size, path, max_pixels)
+    try:
+        # An empty buffer is an exception in OpenCV, and so are too many pixels; what else is no image is None.
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data else None
+    except cv2.error as error:
+        raise InputError(f"{path}: an image of more pixels than OpenCV takes; make it smaller") from error
     if image is None:
         raise InputError(f"{path}: not an image that can be read; replace or remove it")
     return image
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    if not data.startswith(b"\xff\xd8"):
+def _check_pixels(size: tuple[int, int], path: str | Path, max_pixels: int) -> None:
+    if size[0] * size[1] > max_pixels:
+        raise InputError(
+            f"{path}: an image of {size[0]} x {size[1]}, which is more than {max_pixels} pixels; make it smaller"
+        )
+
+
+def _stored_size(head: bytes) -> tuple[int, int] | None:
+    """Size (width, height) that the header of an image states, None where it is not found."""
+    return png.peek_size(head) or _jpeg_size(head) or _bmp_size(head) or _webp_size(head)
+
+
+def _may_be_turned(head: bytes) -> bool:
+    """Whether an image may have an EXIF orientation; WebP says in its header that EXIF comes at the end."""
+    is_extended_webp = head[8:16] == b"WEBPVP8X"
+    return b"Exif\0" in head or b"eXIf" in head or (is_extended_webp and bool(head[20] & 0x08))
+
+
+def _jpeg_size(head: bytes) -> tuple[int, int] | None:
+    if not head.startswith(b"\xff\xd8"):
         return None
     position = 2
-    while position + 9 <= len(data) and data[position] == 0xFF:
-        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
+    while position + 9 <= len(head) and head[position] == 0xFF:
+        marker, length = head[position + 1], int.from_bytes(head[position + 2 : position + 4], "big")
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start of frame, of any coding
-            height, width = struct.unpack_from(">HH", data, position + 5)
+            height, width = struct.unpack_from(">HH", head, position + 5)
             return width, height
-        if marker == 0xE1 and data[position + 4 : position + 8] == b"Exif":
-            return None
         position += 2 + length
     return None
+
+
+def _bmp_size(head: bytes) -> tuple[int, int] | None:
+    if not head.startswith(b"BM") or len(head) < 26 or int.from_bytes(head[14:18], "little") < 40:
+        return None
+    width, height = struct.unpack_from("<ii", head, 18)
+    return width, abs(height)  # rows go upwards, or downwards if it is negative
+
+
+def _webp_size(head: bytes) -> tuple[int, int] | None:
+    """RFC 9649, section 2."""
+    if head[:4] != b"RIFF" or head[8:12] != b"WEBP" or len(head) < 30:
+        return None
+    if head[12:16] == b"VP8X":
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    if head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    width, height = struct.unpack_from("<HH", head, 26)
+    return width & 0x3FFF, height & 0x3FFF  # above are factors for enlarging

@@ -14,7 +14,7 @@ from isomer.media import png
 from isomer.media.image import decode_palette, decode_stored
 
 VOID = 255
-"""Index of a palette that, beside objects of other numbers, leaves open what is at a pixel."""
+"""Index of a palette by which, beside objects of other numbers, an annotation leaves open what is at a pixel."""
 
 
 class MaskImage(NamedTuple):
@@ -55,10 +55,10 @@ def decode_mask(data: bytes, path: str | Path) -> MaskImage:
         raise InputError(f"{path}: an image of {image.dtype}; a mask has 8 or 16 bits a channel, convert it")
     if image.ndim == 2:
         return MaskImage(image)
-    opaque = np.full(
-        image.shape[:2], np.iinfo(image.dtype).max, image.dtype
-    )  # some writers leave out what says no more
-    return MaskImage(image[..., :3], image[..., 3] if image.shape[2] == 4 else opaque)
+    if image.shape[2] == 4:
+        return MaskImage(image[..., :3], image[..., 3])
+    # Some writers leave the opacity out where all is opaque.
+    return MaskImage(image, np.full(image.shape[:2], np.iinfo(image.dtype).max, image.dtype))
 
 
 def alpha_is_mask(alphas: Iterable[NDArray[Any] | None]) -> bool:

@@ -10,6 +10,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from isomer.errors import InputError, brief
 from isomer.media.folder import DEFAULT_FPS, FolderSource, natural_order
 from isomer.media.frame import Source
-from isomer.media.image import IMAGE_SUFFIXES, read_bytes
+from isomer.media.image import IMAGE_SUFFIXES, MAX_PIXELS, read_bytes
 from isomer.media.labels import Labels, object_numbers
 from isomer.media.mask_image import VOID, MaskImage, alpha_is_mask, decode_mask
 from isomer.media.polygons import polygons_to_mask
@@ -28,7 +29,6 @@ from isomer.media.rle import decode_rle
 from isomer.media.segmented import Segmented
 from isomer.media.video import VideoSource
 
-_MOST_PIXELS = 1 << 26  # of a frame in JSON, whose file is small all the same
 _MOST_BYTES = 1 << 28  # of an image in a zip
 _FARTHEST = 1e100  # a corner of a polygon, in pixels: what is computed of it stays finite
 _LONGEST_NAME = 250  # bytes: a file's is at most 255, and it gets a suffix
@@ -95,7 +95,6 @@ class _ImageMasks:
         self._read = read
         _, first = next(self._images())
         self.size = (first.levels.shape[1], first.levels.shape[0])
-        self._in_alpha = first.alpha is not None and alpha_is_mask(image.alpha for _, image in self._images())
 
     def __iter__(self) -> Iterator[Segmented]:
         """Yield the masks, then warn of palettes that may mean something else."""
@@ -112,7 +111,7 @@ class _ImageMasks:
                 probability = (labels != 0).astype(np.float32)
                 objects.update(object_numbers(labels))
                 not_black += not image.begins_with_black
-            elif self._in_alpha and image.alpha is not None:
+            elif image.alpha is not None and self._in_alpha:
                 probability = _probability(image.alpha)
             else:
                 levels = image.levels
@@ -126,13 +125,13 @@ class _ImageMasks:
                 stacklevel=2,
             )
 
+    @cached_property
+    def _in_alpha(self) -> bool:
+        return alpha_is_mask(image.alpha for _, image in self._images())
+
     def _images(self) -> Iterator[tuple[str, MaskImage]]:
         for name in self._names:
-            place = f"{self.path}: {name}"
-            try:
-                yield name, decode_mask(self._read(name), place)
-            except cv2.error as error:  # more pixels than OpenCV allows
-                raise InputError(f"{place}: cannot be decoded; make it smaller") from error
+            yield name, decode_mask(self._read(name), f"{self.path}: {name}")
 
 
 def _open_zip(path: Path, fps: Fraction) -> MaskSource:
@@ -209,7 +208,7 @@ def _open_json(path: Path, fps: Fraction) -> MaskSource:
     try:
         document = json.loads(read_bytes(path), parse_float=_finite, parse_constant=_finite)
         size, names, objects = _youtube_vis(document) if "videos" in document else _coco(document)
-        if min(size) < 1 or size[0] * size[1] > _MOST_PIXELS:
+        if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:  # in a file that is small all the same
             raise ValueError(f"frames of {size[0]}x{size[1]} pixels")
         if not names or len(set(names)) < len(names):
             raise ValueError("no frames, or two of one name")

@@ -104,7 +104,7 @@ OUTPUTS = {
         "looping WebP of the overlay, at most 480 pixels and 10 frames a second",
         shows_video=True,
     ),
-    "zip": Output(pictures.mask, containers.PNGZip, "_masks.zip", "the images of masks in one zip"),
+    "zip": Output(pictures.mask, containers.PNGZip, "_masks.zip", "zip of gray PNGs, the same as those of masks"),
     "palette": Output(
         pictures.numbers,
         partial(containers.PNGFolder, encode=encode_palette),

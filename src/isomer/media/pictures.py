@@ -16,6 +16,7 @@ from isomer.media.labels import Labels
 from isomer.media.overlay import overlay as overlay_object
 from isomer.media.overlay import overlay_objects
 from isomer.media.segmented import Segmented
+from isomer.options import VideoOptions
 
 _EDGE = 0.25
 """Reach of a soft edge, in probability, on either side of the threshold."""
@@ -31,7 +32,7 @@ class Look:
         threshold: probability in (0, 1) from which on a pixel is of the object.
     """
 
-    threshold: float = 0.5
+    threshold: float = VideoOptions.threshold
 
 
 DEFAULT_LOOK = Look()

@@ -71,8 +71,8 @@ def peek_kind(data: bytes) -> Kind | None:
 
 
 def peek_size(data: bytes) -> tuple[int, int] | None:
-    """Size (width, height) of the PNG that starts with `data`; None if it is none or may be turned."""
-    if not data.startswith(_SIGNATURE) or b"eXIf" in data or len(data) < 24:
+    """Size (width, height) of the PNG that starts with `data`, as stored; None if it is none."""
+    if not data.startswith(_SIGNATURE) or len(data) < 24:
         return None
     width, height = struct.unpack_from(">II", data, 16)
     return width, height

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from isomer.errors import InputError
 from isomer.media.folder import FolderSource
 from isomer.media.frame import FrameSource
+from isomer.media.image import MAX_PIXELS
 from isomer.media.video import VideoSource
 
+_ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # a path has lost the second slash
 
-def open_frames(path: str | Path, max_pixels: int | None = None) -> FrameSource:
+
+def open_frames(path: str | Path, max_pixels: int = MAX_PIXELS) -> FrameSource:
     """Open a local video file or a folder of images; nothing else is ever opened, whatever the file names.
 
     Args:
         path: of the file or folder.
-        max_pixels: the most that a frame may have, so that input nobody vouches for takes no more memory.
+        max_pixels: the most that a frame may have, so that no input takes all the memory.
 
     Raises:
         InputError: the path is missing, no video, without a frame that decodes, or a folder without images or
@@ -27,6 +31,8 @@ def open_frames(path: str | Path, max_pixels: int | None = None) -> FrameSource:
         if path.is_dir():
             return FolderSource(path, max_pixels=max_pixels)
         if not path.exists():
+            if _ADDRESS.match(path.as_posix()):
+                raise InputError(f"{path}: is an address, not a file; download the video and give the file")
             raise InputError(f"{path}: no such file or folder; check the path")
         if not path.is_file():
             raise InputError(f"{path}: neither a file nor a folder; give a video file")

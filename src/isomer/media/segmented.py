@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from isomer.media.frame import Frame
 from isomer.media.labels import Labels
+from isomer.options import VideoOptions
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -29,6 +30,6 @@ class Segmented(Frame):
         """Add to a frame what was found in it."""
         return cls(**{**vars(frame), "probability": probability, "labels": labels})
 
-    def mask(self, threshold: float = 0.5) -> NDArray[np.bool_]:
+    def mask(self, threshold: float = VideoOptions.threshold) -> NDArray[np.bool_]:
         """Return where the object is: bool [H, W], its probability at least `threshold`, which is in (0, 1)."""
         return self.probability >= threshold

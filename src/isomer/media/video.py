@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 from av.codec import CodecContext
+from av.codec.context import ThreadType
 from av.container import InputContainer
+from av.packet import Packet
 from av.sidedata.sidedata import SideData
-from av.stream import Disposition
+from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from isomer.errors import InputError
-from isomer.media.container import decoder_options, open_container
+from isomer.media.clock import PacketClock, PictureClock
+from isomer.media.colour import RGBConverter
+from isomer.media.container import ENCRYPTED, decoder_options, fraction, main_video, open_container
+from isomer.media.extent import Extent, mean_rate, stated_count
 from isomer.media.frame import Frame
+from isomer.media.image import MAX_PIXELS
 
 _LONGEST_PIXEL = 4
 """A pixel that is stated to be longer is a mistake, or a trap that makes outputs huge: it is taken for square."""
@@ -38,9 +44,10 @@ class DamagedVideoWarning(UserWarning):
 class VideoSource:
     """The frames of a video file's main video stream; see `FrameSource`.
 
-    Rotation and mirroring that the file asks players for are applied; audio, subtitles and cover art are
-    ignored; interlaced material is not deinterlaced. A picture that changes its size midway is scaled to
-    the first. Damage is not fatal: what decodes is yielded, then a `DamagedVideoWarning` is issued.
+    Rotation and mirroring that the file asks players for are applied, as its first picture has them; HDR is toned
+    down to SDR; audio, subtitles and cover art are ignored; interlaced material is not deinterlaced. A picture that
+    changes its size midway is scaled to the first. Damage is not fatal: what decodes is yielded, then a
+    `DamagedVideoWarning` is issued.
 
     Args:
         path: of the file.
@@ -52,73 +59,122 @@ class VideoSource:
         pixel_aspect: width of the pixels over their height, after rotation.
 
     Raises:
-        InputError: the file is no video, has no video stream, or none of its frames decodes; or, also from
-            iterating, a picture has more than `max_pixels`.
+        InputError: the file is no video, has no video stream, is encrypted, or none of its frames decodes; or, also
+            from iterating, a picture has more than `max_pixels`.
     """
 
-    def __init__(self, path: str | Path, max_pixels: int | None = None, *, alpha: bool = False) -> None:
+    def __init__(self, path: str | Path, max_pixels: int = MAX_PIXELS, *, alpha: bool = False) -> None:
         self.path = Path(path)
         self._max_pixels = max_pixels
         self._alpha = alpha
         with _open(self.path, self._max_pixels) as (container, stream):
-            pictures = _decode(container, stream, _decoder(stream, alpha), self._check_pixels)
+            pictures = self._decode(container, stream, Extent(container, stream))
             picture = next((picture for picture in pictures if picture is not None), None)
             if picture is None:
                 raise InputError(f"{self.path}: no frame can be decoded; the file is damaged")
             self._coded_size = (picture.width, picture.height)
             self.has_alpha = any(component.is_alpha for component in picture.format.components)
-            turned = _Orientation(picture).transposed
+            self._orientation = _Orientation(picture)
+            turned = self._orientation.transposed
             self.size = (picture.height, picture.width) if turned else (picture.width, picture.height)
-            aspect = Fraction(stream.sample_aspect_ratio or 1)
+            aspect = fraction(stream.sample_aspect_ratio, 1)
             if not Fraction(1, _LONGEST_PIXEL) <= aspect <= _LONGEST_PIXEL:
                 aspect = Fraction(1)
             self.pixel_aspect = 1 / aspect if turned else aspect
-            self.fps = Fraction(stream.average_rate or stream.guessed_rate or 25)
-            self.count = stream.frames or _frames_by_duration(container, self.fps)
+            self.fps = mean_rate(container, stream)
+            self.count = stated_count(container, stream)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames that decode, then warn (DamagedVideoWarning) if some did not."""
-        width, height = self._coded_size
-        pixel_format = "rgba" if self._alpha else "rgb24"
-        reformatter = VideoReformatter()
-        index, start, time = 0, 0.0, 0.0
+        to_rgb = RGBConverter(*self._coded_size, alpha=self._alpha)
+        count = 0
         damaged_at: int | None = None
+        last: Frame | None = None  # held back until the next one tells how long it stays
         with _open(self.path, self._max_pixels) as (container, stream):
-            for picture in _decode(container, stream, _decoder(stream, self._alpha), self._check_pixels):
+            extent, clock = Extent(container, stream), PictureClock(fraction(stream.time_base, 1), self.fps)
+            for picture in self._decode(container, stream, extent):
                 if picture is None:
-                    damaged_at = index if damaged_at is None else damaged_at
+                    damaged_at = count if damaged_at is None else damaged_at
                     continue
-                stamp = 0.0 if picture.time is None else picture.time
-                if index == 0:
-                    start = stamp
-                else:  # damaged and raw streams have stamps that are missing or go back
-                    time = stamp - start if stamp - start > time else time + float(1 / self.fps)
-                pixels = reformatter.reformat(picture, width, height, pixel_format, threads=1).to_ndarray()
-                image = _Orientation(picture).upright(np.asarray(pixels, np.uint8))
-                yield Frame(index, image, time, f"{index:05d}")
-                index += 1
+                time, duration = clock.read(picture)
+                if last is not None:
+                    yield replace(last, duration=time - last.time)
+                last = Frame(count, self._orientation.upright(to_rgb(picture)), time, f"{count:05d}", duration)
+                count += 1
+            if last is not None:
+                yield last
         if damaged_at is not None:
-            what = f"those {index}" if damaged_at == index else f"the {index} that decode"
+            what = f"those {count}" if damaged_at == count else f"the {count} that decode"
             warnings.warn(
                 f"{self.path.name}: damaged after {damaged_at} frames; {what} were processed",
                 DamagedVideoWarning,
                 stacklevel=2,
             )
 
+    def _decode(self, container: InputContainer, stream: VideoStream, extent: Extent) -> Iterator[VideoFrame | None]:
+        """Yield every picture that decodes, and None for a gap: amid them or, if the file is cut, at the end."""
+        decoder = _decoder(stream, self._alpha)
+        gap = False
+        due = shown = 0
+        for packet in _packets(container, stream, extent):
+            if packet is not None and packet.has_sidedata("encryption_info"):
+                raise InputError(f"{self.path}: {ENCRYPTED}")
+            pictures = None if packet is None else self._decode_packet(decoder, packet)
+            if pictures is None:
+                gap = True
+                continue
+            due += packet is not None and not packet.is_discard
+            if gap and pictures:
+                gap = False
+                yield None
+            shown += len(pictures)
+            yield from pictures
+        held = self._decode_packet(decoder, None)  # what the decoder still holds, from before any gap
+        shown += len(held or ())
+        yield from held or ()
+        if shown < due and stream.thread_type is ThreadType.AUTO:
+            yield from self._decode_rest(shown)
+        elif gap or held is None or extent.is_cut():
+            yield None
+
+    def _decode_rest(self, shown: int) -> Iterator[VideoFrame | None]:
+        """Yield what comes after so many pictures, decoded one after another.
+
+        Where several are decoded at once, an error ends the decoding of all that are left at the end of the file.
+        """
+        with _open(self.path, self._max_pixels, ThreadType.SLICE) as (container, stream):
+            for picture in self._decode(container, stream, Extent(container, stream)):
+                if shown > 0:
+                    shown -= picture is not None
+                else:
+                    yield picture
+
+    def _decode_packet(self, decoder: VideoCodecContext, packet: Packet[Stream] | None) -> list[VideoFrame] | None:
+        """Return the pictures that a packet brings forth, None for an error; no packet is the end of the stream."""
+        try:
+            pictures = decoder.decode(packet)
+        except av.error.FFmpegError:
+            # The decoder may have made no room for a picture. It forgets the size of one that is too large, and of
+            # nonsense, too, which is what it is where the bound is wide.
+            if decoder.width * decoder.height or self._max_pixels < MAX_PIXELS:
+                self._check_pixels(decoder.width, decoder.height)
+            return None
+        for picture in pictures:
+            self._check_pixels(picture.width, picture.height)
+        return pictures
+
     def _check_pixels(self, width: int, height: int) -> None:
-        if self._max_pixels is not None and not 0 < width * height <= self._max_pixels:
+        if not 0 < width * height <= self._max_pixels:
             raise InputError(f"{self.path}: a picture of more than {self._max_pixels} pixels; make the video smaller")
 
 
 @contextmanager
-def _open(path: Path, max_pixels: int | None) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _open(
+    path: Path, max_pixels: int, threads: ThreadType = ThreadType.AUTO
+) -> Iterator[tuple[InputContainer, VideoStream]]:
     with open_container(path, max_pixels) as container:
-        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-        if not streams:
-            raise InputError(f"{path}: has no video stream; give a video file")
-        best = container.streams.best("video")
-        stream = best if isinstance(best, VideoStream) and best in streams else streams[0]
-        stream.thread_type = "AUTO"
+        stream = main_video(container, path)
+        stream.thread_type = threads
         stream.codec_context.options = decoder_options(max_pixels)
         yield container, stream
 
@@ -134,53 +190,29 @@ def _decoder(stream: VideoStream, alpha: bool) -> VideoCodecContext:
     return decoder
 
 
-def _decode(
-    container: InputContainer, stream: VideoStream, decoder: VideoCodecContext, check: Callable[[int, int], None]
-) -> Iterator[VideoFrame | None]:
-    """Yield every picture that decodes, and None for a gap: amid them or, if the file is cut, at the end.
-
-    `check` is told the width and height of every picture, and of one for which a decoder may have made no room.
-    """
-    packets = container.demux()
-    gap = False
-    reached = 0.0  # seconds, over all streams: the sound often ends after the pictures
-    while True:
-        try:
-            packet = next(packets, None)
-            if packet is None:
-                break
-            if packet.pts is not None and packet.time_base is not None:
-                reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+def _packets(container: InputContainer, stream: VideoStream, extent: Extent) -> Iterator[Packet[Stream] | None]:
+    """Yield the packets of a stream with their stamps mended, and None for what cannot be read or is cut off."""
+    clock = PacketClock(container)
+    suspect: Packet[Stream] | None = None
+    try:
+        for packet in container.demux():
+            if not packet.size:  # repeats the last picture, or is PyAV's sign of the end
+                continue
+            extent.add(packet)
+            clock.mend(packet)
+            if suspect is not None:
+                yield suspect
+                suspect = None
             if packet.stream is not stream:
                 continue
-            if packet.is_corrupt:  # cut short: would decode to a picture that is part gray
-                gap = True
-                continue
-            pictures = decoder.decode(packet)
-        except av.error.FFmpegError:
-            check(decoder.width, decoder.height)  # 0 where the decoder forgets them
-            gap = True
-            continue
-        if gap and pictures and packet.size:  # the last packet is empty: it asks for what the decoder still holds
-            gap = False
-            yield None
-        for picture in pictures:
-            assert isinstance(picture, VideoFrame)
-            check(picture.width, picture.height)
-            yield picture
-    if gap or _stated_end(container) - reached > max(0.5, 2 / (stream.average_rate or 24)):
+            if packet.is_corrupt:  # or so the demuxer suspects; what the end of the file cuts off is, surely
+                suspect = packet
+            else:
+                yield packet
+    except av.error.FFmpegError:
         yield None
-
-
-def _stated_end(container: InputContainer) -> float:
-    """Seconds at which the file says it ends; 0 where it says nothing."""
-    return ((container.start_time or 0) + (container.duration or 0)) / av.time_base
-
-
-def _frames_by_duration(container: InputContainer, fps: Fraction) -> int | None:
-    if container.duration is None:
-        return None
-    return max(1, round(container.duration * fps / av.time_base))
+    if suspect is not None:
+        yield None
 
 
 class _Orientation:

@@ -1,6 +1,6 @@
 """What runs the network: OpenVINO, ONNX Runtime or PyTorch."""
 
 from isomer.runtime.backend import Backend
-from isomer.runtime.choice import BACKENDS, create_backend
+from isomer.runtime.choice import create_backend
 
-__all__ = ["BACKENDS", "Backend", "create_backend"]
+__all__ = ["Backend", "create_backend"]

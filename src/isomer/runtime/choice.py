@@ -9,13 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isomer.errors import InputError, how_to_install, require
+from isomer.errors import ArgumentError, how_to_install, require
+from isomer.options import Options, options_of
 from isomer.runtime.backend import Backend
 
 if TYPE_CHECKING:
     from isomer.model.network import Isomer
-
-BACKENDS = ("auto", "openvino", "onnx", "torch")
 
 _log = logging.getLogger(__name__)
 
@@ -26,8 +25,8 @@ def create_backend(model: str | Path | Isomer, name: str = "auto", device: str =
     Args:
         model: a model's name, a checkpoint's path, a network, or what `isomer export` wrote: `.onnx`, or `.xml` for
             OpenVINO alone.
-        name: one of BACKENDS. `auto` takes PyTorch for a GPU and for a network that is in memory already, and
-            otherwise OpenVINO, the fastest on a CPU, or ONNX Runtime where that alone is installed.
+        name: one of `isomer.options.BACKENDS`. `auto` takes PyTorch for a GPU and for a network that is in memory
+            already, and otherwise OpenVINO, the fastest on a CPU, or ONNX Runtime where that alone is installed.
         device: a torch device, or `auto`. OpenVINO and ONNX Runtime run on the CPU.
         workers: batches that may be computed side by side; a back end takes fewer where it gains nothing.
 
@@ -35,32 +34,31 @@ def create_backend(model: str | Path | Isomer, name: str = "auto", device: str =
         InputError: no such model, back end or device.
         MissingPackageError: the back end is not installed, or PyTorch is not and the model is a checkpoint.
     """
-    if name not in BACKENDS:
-        raise InputError(f"--backend {name}: unknown; choose from {', '.join(BACKENDS)}")
+    options_of(Options)["backend"].check("backend", name)
     if _is_ir(model) and name not in ("auto", "openvino"):
-        raise InputError(f"--backend {name}: {model} is an OpenVINO file; leave the back end out, or name openvino")
+        raise ArgumentError("backend", name, f"{model} is an OpenVINO file; leave the back end out, or name openvino")
     if name != "auto":
         return _load(model, name, device, workers)
     name = _fastest(model, device)
     backend = _load(model, name, device, workers)
-    _log.info("the network runs in %s; --backend (backend=) chooses another", name)
+    _log.info("the network runs in %s, which was chosen for this machine", name)
     return backend
 
 
 def _load(model: str | Path | Isomer, name: str, device: str, workers: int) -> Backend:
     if name == "torch":
-        require(f"--backend {name}", "torch", "torch", "safetensors")
+        require(f"the back end {name}", "torch", "torch", "safetensors")
         from isomer.runtime.pytorch import TorchBackend
 
         return TorchBackend(model, device)
     if device not in ("auto", "cpu"):
-        raise InputError(f"--device {device}: {name} runs on the CPU; use --backend torch for other devices")
+        raise ArgumentError("device", device, f"{name} runs on the CPU; the back end torch runs on other devices")
     if name == "openvino":
-        require(f"--backend {name}", "openvino", "openvino")
+        require(f"the back end {name}", "openvino", "openvino")
         from isomer.runtime.openvino import OpenVINOBackend
 
         return OpenVINOBackend(model, workers)
-    require(f"--backend {name}", "onnx", "onnxruntime")
+    require(f"the back end {name}", "onnx", "onnxruntime")
     from isomer.runtime.onnx import OnnxBackend
 
     return OnnxBackend(model)

@@ -109,7 +109,7 @@ def check_file(path: Path, kind: str) -> None:
     suffix, packages, *_ = FORMATS[kind]
     if path.suffix != suffix:
         raise InputError(f"{path}: not a name for this format; end it in {suffix}")
-    require(f"--format {kind}", "export", *packages)
+    require(f"the format {kind}", "export", *packages)
 
 
 def _checked(graph: Graph, made: Path, path: Path, load: Callable[[Path], _Runner], largest_batch: int) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from isomer.errors import InputError
+from isomer.errors import ArgumentError
 from isomer.model.network import Isomer
 from isomer.model.zoo import create_model
 from isomer.runtime.uint8_network import Uint8Network
@@ -62,5 +62,5 @@ def _device(name: str) -> torch.device:
         device = torch.device(best_device() if name == "auto" else name)
         torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {name}: not available here; use auto or cpu") from error
+        raise ArgumentError("device", name, "not available here; use auto or cpu") from error
     return device

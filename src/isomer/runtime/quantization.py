@@ -65,7 +65,7 @@ def export_int8(network: Isomer, path: str | Path, samples: Iterable[Sample]) ->
     """
     path = Path(path)
     check_file(path, "openvino")
-    require("--int8", "int8", "nncf")
+    require("a network in 8-bit integers", "int8", "nncf")
     import openvino as ov
 
     samples = list(samples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from isomer.files import atomic_path
 from isomer.media import OUTPUTS, FrameSource, open_frames, open_output
 from isomer.media.image import IMAGE_SUFFIXES, read_gray
 from isomer.segment.segmenter import Segmenter
-from isomer.segment.video import segment_frames
+from isomer.segment.video import segment_frames, taken_frames
+from isomer.selection import select_sequences
 
 # Where the frames of a sequence are: DAVIS, YouTube-VOS and others; DAVSOD, ViSal, MCL; ours; FBMS.
 _LAYOUTS = ("JPEGImages/480p/*", "JPEGImages/Full-Resolution/*", "JPEGImages/*", "*/Imgs", "*/frames", "*")
@@ -51,16 +52,18 @@ def find_frame_folders(dataset: str | Path) -> dict[str, Path]:
     raise InputError(f"{dataset}: no sequences found; give a folder laid out as DAVIS, FBMS or <sequence>/<frame>.jpg")
 
 
-def check_dataset(dataset: str | Path, output: str | Path, settings: Mapping[str, object]) -> dict[str, Path]:
+def check_dataset(
+    dataset: str | Path, output: str | Path, settings: Mapping[str, object], sequences: Sequence[str] = ()
+) -> dict[str, Path]:
     """Refuse what `predict_dataset` would refuse at its start, before a model is loaded and without writing.
 
     Returns:
-        The folder of frames of every sequence, by its name.
+        The folder of frames of every sequence to predict, by its name.
 
     Raises:
         InputError: as `predict_dataset`.
     """
-    folders = find_frame_folders(dataset)
+    folders = select_sequences(dataset, find_frame_folders(dataset), sequences)
     output = Path(output)
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: is a file, not a folder; choose another output")
@@ -71,7 +74,11 @@ def check_dataset(dataset: str | Path, output: str | Path, settings: Mapping[str
 
 
 def predict_dataset(
-    dataset: str | Path, output: str | Path, segmenter: Segmenter, settings: Mapping[str, object]
+    dataset: str | Path,
+    output: str | Path,
+    segmenter: Segmenter,
+    settings: Mapping[str, object],
+    sequences: Sequence[str] = (),
 ) -> Iterator[SequencePrediction]:
     """Write `<output>/<sequence>/<frame>.png` for every sequence, which is round(255 p), and say so one by one.
 
@@ -84,11 +91,12 @@ def predict_dataset(
         segmenter: does the work.
         settings: what the maps depend on, kept in `<output>/predictions.json`; an output made with other
             settings is refused.
+        sequences: predict only these; see `select_sequences`. All by default.
 
     Raises:
         InputError: the dataset is not understood, or the output cannot be written or has other settings.
     """
-    folders = check_dataset(dataset, output, settings)
+    folders = check_dataset(dataset, output, settings, sequences)
     output = Path(output)
     with atomic_path(output / _SETTINGS) as temporary:
         temporary.write_text(_text(settings))
@@ -99,7 +107,7 @@ def predict_dataset(
         finished = all(_is_finished(target / f"{frame}.png", source) for frame in names)
         if not finished:
             with open_output(OUTPUTS["probabilities"], target, source) as writer:
-                segment_frames(segmenter, source, [writer])
+                segment_frames(segmenter, taken_frames(source), [writer])
         yield SequencePrediction(name, target, len(names), finished)
 
 

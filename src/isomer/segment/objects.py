@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from isomer.flow import DISFlow, Flow
 from isomer.flow.stream import numbered_by_shot
 from isomer.media import Frame, Labels, Segmented
+from isomer.options import VideoOptions
 
 # Share of the smaller of a region and an object that must coincide for the object to claim the region.
 _CLAIM = 0.1
@@ -266,7 +267,7 @@ class StepFlow:
         return None if before is None or opens_shot else self._dis.match(self._before, before)
 
 
-def track_objects(results: Iterable[Segmented], threshold: float = 0.5) -> Iterator[Segmented]:
+def track_objects(results: Iterable[Segmented], threshold: float = VideoOptions.threshold) -> Iterator[Segmented]:
     """Tell the objects of stored results apart: yield each with its `labels`, as `Segmenter` gives them.
 
     They are linked within a shot, by DIS flow between neighbouring frames; see `ObjectTracker`.

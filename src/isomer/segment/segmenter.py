@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isomer.errors import InputError
-from isomer.flow import DISFlow, Flow, FlowEstimator, MovingFrame, flow_to_image, moving_frames
+from isomer.flow import Flow, FlowEstimator, MovingFrame, create_flow, flow_to_image, moving_frames
 from isomer.machine import usable_cores
 from isomer.media import Frame, Segmented
 from isomer.media.resize import network_size, resize_image
+from isomer.options import Options, VideoOptions, documented, options_of
 from isomer.runtime import create_backend
+from isomer.segment.door import as_frames
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
 from isomer.segment.objects import StepFlow, number_objects
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 Probability = NDArray[np.float32]
 
 _T = TypeVar("_T")
+
+_process: int | None = None  # the number of the one that made the first segmenter
 
 
 class Views(NamedTuple):
@@ -53,51 +59,40 @@ class _Found(NamedTuple):
     step: Flow | None  # to the frame before; None where a shot opens, or objects are not told apart
 
 
+@documented(Options)
 class Segmenter:
     """Find the primary object of a video in every frame, of one video at a time.
 
+    Streams of several threads take turns. A fork of a process that has made a segmenter cannot have one.
+
     Args:
-        model: a model's name, a checkpoint's path, or a network.
-        size: the network sees a frame at about `size` x `size` pixels, its aspect kept.
-        backend: what runs the network, one of `isomer.runtime.BACKENDS`; `auto` says its choice in the log.
-        device: a torch device, or `auto`.
-        flow: estimates the motion; DIS by default.
-        max_step: the largest temporal step of the flow, in frames; see `isomer.flow.moving_frames`.
-        key_interval: the most frames from one that the network sees to the next. Where little moves they are so far
-            apart, else closer; maps of frames between are interpolated along the flow. With 1 it sees every frame.
-        views: how often the network sees a frame: once with the flow ahead (1); besides mirrored, with the flow
-            from behind (2); or both images with both flows (4). Its maps are averaged. It costs as many times more.
-        smoothing: weight of the maps of both neighbouring key frames, moved along the flow, in that of a key frame,
-            whose own is 1; 0 leaves maps as they are.
-        batch: key frames that go through the network together; more delay the stream.
-        ahead: frames that reading, flow and network each work ahead, in threads of their own; 0 does all when
-            the next map is asked for, in the caller's thread.
+        options: see `isomer.options.Options`, a keyword each.
 
     Raises:
-        InputError: no such model, back end or device, or an impossible size, number or share.
+        InputError: no such model or device, an option out of its range, or a fork of a process with a segmenter.
     """
 
     def __init__(
         self,
-        model: str | Path | Isomer = "isomer_mobilenet_v2",
+        model: str | Path | Isomer = Options.model,
         *,
-        size: int = 384,
-        backend: str = "auto",
-        device: str = "auto",
-        flow: FlowEstimator | None = None,
-        max_step: int = 4,
-        key_interval: int = 6,
-        views: int = 1,
-        smoothing: float = 1.0,
-        batch: int = 1,
-        ahead: int = 2,
+        size: int = Options.size,
+        backend: str = Options.backend,
+        device: str = Options.device,
+        flow: str | FlowEstimator = Options.flow,
+        max_step: int = Options.max_step,
+        key_interval: int = Options.key_interval,
+        views: int = Options.views,
+        smoothing: float = Options.smoothing,
+        batch: int = Options.batch,
+        ahead: int = Options.ahead,
     ):
-        check_options(size=size, key_interval=key_interval, views=views, smoothing=smoothing)
-        if batch < 1:
-            raise InputError(f"batch {batch}: not positive; 1 is the default")
+        Options(model, size, backend, device, flow, max_step, key_interval, views, smoothing, batch, ahead)  # checks
+        _check_process()
         self._backend = create_backend(model, backend, device, workers=usable_cores() if ahead else 1)
         self._size = size
-        self._flow = flow or DISFlow()
+        self._flow = create_flow(flow) if isinstance(flow, str) else flow
+        self._flow_turn, self._network_turn = Lock(), Lock()  # neither bears two threads at once
         self._max_step = max_step
         self._key_interval = key_interval
         self._views = views
@@ -111,22 +106,31 @@ class Segmenter:
         """Stream the frames of a video, each with what is found in it. Closing the stream ends its threads.
 
         Args:
-            frames: in order, all of one size: `Frame`s, or RGB images, uint8 [H, W, 3]. They are taken from
-                a thread unless `ahead` is 0.
-            objects: probability in (0, 1) from which on a pixel is of an object, to tell objects apart: the results
-                then have `labels`.
+            frames: at least two, in order, all of one size: `Frame`s, or RGB images, uint8 [H, W, 3], which are copied.
+                They are taken from a thread unless `ahead` is 0.
+            objects: tell objects apart, so that results have `labels`: the probability from which on a pixel is of one.
 
         Raises:
-            InputError: `objects` is no such probability.
+            InputError: the frames are something else, `objects` is no probability, or this process is a fork. What only
+                a later frame shows is raised when that is taken.
         """
-        if objects is not None and not 0 < objects < 1:
-            raise InputError(f"objects={objects}: not a probability between 0 and 1; 0.5 is that of the masks")
+        _check_process()
+        if objects is not None:
+            options_of(VideoOptions)["threshold"].check("objects", objects)
+        return self._results(as_frames(frames), objects)
+
+    def inputs(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Views]:
+        """Yield what the network sees of a video, key frame by key frame, without running it; see `__call__`."""
+        _check_process()
+        return (key.views for key in self._keys(as_frames(frames), links=False))
+
+    def _results(self, frames: Iterable[Frame], objects: float | None) -> Generator[Segmented, None, None]:
         with ExitStack() as stages:
 
             def overlapped(items: Iterable[_T]) -> Iterator[_T]:
                 return stages.enter_context(closing(prefetch(items, self._ahead)))
 
-            keys = overlapped(self._keys(overlapped(_as_frames(frames)), steps=objects is not None))
+            keys = overlapped(self._keys(overlapped(frames), steps=objects is not None))
             results = (
                 (Segmented.of(frame, resize_map(probability, *frame.image.shape[:2])), step)
                 for frame, probability, step in overlapped(self._small_maps(keys))
@@ -136,15 +140,12 @@ class Segmenter:
             else:
                 yield from number_objects(results, objects)
 
-    def inputs(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Views]:
-        """Yield what the network sees of a video, key frame by key frame, without running it."""
-        return (key.views for key in self._keys(_as_frames(frames), links=False))
-
     def warm_up(self, width: int, height: int) -> None:
         """Run the network once for frames of this size, because back ends compile when they first see one."""
         columns, rows = network_size(width, height, self._size, self._backend.stride)
         blank = np.zeros((self._batch * self._views, rows, columns, 3), np.uint8)
-        self._backend(blank, blank)
+        with self._network_turn:
+            self._backend(blank, blank)
 
     def _keys(self, frames: Iterable[Frame], *, links: bool = True, steps: bool = False) -> Iterator[_Key]:
         """Yield the key frames, each linked with the one before and the frames between, where that is of use."""
@@ -153,7 +154,7 @@ class Segmenter:
         between: list[Frame] = []
         back: list[Flow | None] = []
         for moving in moving_frames(
-            frames, self._flow, self._max_step, both=self._views > 1, key_interval=self._key_interval
+            frames, self._estimate, self._max_step, both=self._views > 1, key_interval=self._key_interval
         ):
             back.append(step(moving.frame, moving.opens_shot) if step else None)
             if moving.flows:
@@ -162,6 +163,10 @@ class Segmenter:
                 between, back = [], []
             else:
                 between.append(moving.frame)
+
+    def _estimate(self, source: Frame, target: Frame) -> Flow:
+        with self._flow_turn:
+            return self._flow(source, target)
 
     def _seen(self, moving: MovingFrame) -> Views:
         height, width = moving.frame.image.shape[:2]
@@ -192,8 +197,9 @@ class Segmenter:
         waiting: deque[tuple[list[_Key], Callable[[], NDArray[np.float32]]]] = deque()
         try:
             while batch := list(islice(keys, self._batch)):
-                images, flows = zip(*(key.views for key in batch), strict=True)
-                waiting.append((batch, self._backend.start(np.concatenate(images), np.concatenate(flows))))
+                images, flows = (np.concatenate(views) for views in zip(*(key.views for key in batch), strict=True))
+                with self._network_turn:
+                    waiting.append((batch, self._backend.start(images, flows)))
                 if len(waiting) > ahead:
                     done, result = waiting.popleft()
                     yield from zip(done, self._averaged(result()), strict=True)
@@ -212,27 +218,20 @@ class Segmenter:
         return np.asarray(np.mean(straight, axis=0), np.float32)
 
 
-def check_options(*, size: int, views: int, smoothing: float, key_interval: int = 6) -> None:
-    """Refuse options of `Segmenter` that are out of their ranges, for who wants to know before one is made.
-
-    Raises:
-        InputError: one is.
-    """
-    if not 64 <= size <= 4096:
-        raise InputError(f"--size {size}: not between 64 and 4096 pixels; 384 is the default")
-    if key_interval < 1:
-        raise InputError(f"--key-interval {key_interval}: not positive; 6 is the default, 1 takes every frame")
-    if views not in (1, 2, 4):
-        raise InputError(f"--views {views}: not 1, 2 or 4; 1 is the default")
-    if not 0 <= smoothing <= 10:
-        raise InputError(f"--smoothing {smoothing}: not a weight of 0 to 10; 1 is the default")
-
-
 def mirrored(flow: Flow) -> Flow:
     """Return the flow of the mirrored frames."""
     return np.ascontiguousarray(flow[:, ::-1] * np.array([-1, 1], np.float32))
 
 
-def _as_frames(frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Frame]:
-    for index, frame in enumerate(frames):
-        yield frame if isinstance(frame, Frame) else Frame(index, frame, float(index), f"{index:05d}")
+def _check_process() -> None:
+    """Refuse to work in a fork of a process that has made a segmenter: who waits for its threads there waits for ever.
+
+    They are those of OpenCV and of what runs the network, which know nothing of forks.
+    """
+    global _process
+    _process = _process or os.getpid()
+    if _process != os.getpid():
+        raise InputError(
+            "this process was forked from one with a Segmenter, whose threads it lacks; start it by "
+            "multiprocessing.get_context('spawn'), and make a Segmenter in it"
+        )

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
-from isomer.errors import InputError
+from isomer.errors import ArgumentError, InputError
 from isomer.flow import FlowEstimator
 from isomer.media import Frame, FrameSource, Look, Output, Writer, find_output, open_frames, open_outputs
+from isomer.options import Options, VideoOptions, documented
+from isomer.progress import Progress
 from isomer.segment.segmenter import Segmenter
 
 if TYPE_CHECKING:
     from isomer.model.network import Isomer
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,82 +40,76 @@ class Summary:
     seconds: float
 
 
-def segment_video(
+@documented(VideoOptions)
+def segment_video(  # noqa: D417 (`documented` adds the options)
     video: str | Path,
     output: str | Path | None = None,
     *,
-    outputs: Sequence[str] = ("overlay",),
-    model: str | Path | Isomer = "isomer_mobilenet_v2",
-    size: int = 384,
-    backend: str = "auto",
-    device: str = "auto",
-    flow: FlowEstimator | None = None,
-    threshold: float = 0.5,
-    stride: int = 1,
-    max_step: int = 4,
-    key_interval: int = 6,
-    views: int = 1,
-    smoothing: float = 1.0,
-    batch: int = 1,
-    objects: bool = False,
+    outputs: Sequence[str] = VideoOptions.outputs,
+    model: str | Path | Isomer = VideoOptions.model,
+    size: int = VideoOptions.size,
+    backend: str = VideoOptions.backend,
+    device: str = VideoOptions.device,
+    flow: str | FlowEstimator = VideoOptions.flow,
+    max_step: int = VideoOptions.max_step,
+    key_interval: int = VideoOptions.key_interval,
+    views: int = VideoOptions.views,
+    smoothing: float = VideoOptions.smoothing,
+    batch: int = VideoOptions.batch,
+    ahead: int = VideoOptions.ahead,
+    threshold: float = VideoOptions.threshold,
+    stride: int = VideoOptions.stride,
+    objects: bool = VideoOptions.objects,
+    max_pixels: int = VideoOptions.max_pixels,
     progress: bool = False,
 ) -> Summary:
-    """Segment the primary object of a video and write what is asked for.
+    """Segment the primary object of a video and write what is asked for: kinds of `isomer.media.OUTPUTS`.
 
     Args:
         video: a video file, or a folder of images in the order of their names.
         output: where to write. With one kind of output, its file or its folder of images; with several, or
             with one that is a file where a folder of this name exists, the folder for all of them. By default
             they go next to the video.
-        outputs: kinds, the keys of `isomer.media.OUTPUTS`.
-        model: a model's name, a checkpoint's path, or a network.
-        size: the network sees a frame at about `size` x `size` pixels, its aspect kept.
-        backend: what runs the network, one of `isomer.runtime.BACKENDS`; `auto` says its choice in the log.
-        device: a torch device, or `auto`.
-        flow: estimates the motion; DIS by default.
-        threshold: probability from which on a pixel is of the object, in (0, 1).
-        stride: take every `stride`-th frame only.
-        max_step: the largest temporal step of the flow, in frames taken; 1 for flow computed beforehand.
-        key_interval: the most frames from one that the network sees to the next; maps between are interpolated along
-            the flow. 1 shows it every frame.
-        views: how often the network sees a frame, mirrored and with the flow from behind: 1, 2 or 4.
-        smoothing: weight of the maps of both neighbouring key frames in that of a key frame; see `Segmenter`.
-        batch: key frames that go through the network together, which pays on a GPU.
-        objects: tell objects apart, each with a number that stays its own over time, in the outputs that can
-            hold several: overlays, previews, `palette`, `coco`, `youtube-vis` and `polygons`.
-        progress: show a bar on standard error.
+        options: see `isomer.options.VideoOptions`, a keyword each.
+        progress: show a bar on standard error; where that is no terminal, a line every ten seconds.
 
     Raises:
         InputError: the video, the output or an option is no good; nothing is left written.
     """
-    if not 0 < threshold < 1:
-        raise InputError(f"--threshold {threshold}: not between 0 and 1; 0.5 is the default")
-    if stride < 1:
-        raise InputError(f"--stride {stride}: not positive; 1 takes every frame")
-    source = open_frames(video)
+    if not isinstance(video, (str, Path)):
+        raise ArgumentError("video", type(video).__name__, "not a path; isomer.Segmenter takes frames")
+    options = VideoOptions(
+        model=model,
+        size=size,
+        backend=backend,
+        device=device,
+        flow=flow,
+        max_step=max_step,
+        key_interval=key_interval,
+        views=views,
+        smoothing=smoothing,
+        batch=batch,
+        ahead=ahead,
+        outputs=outputs,
+        threshold=threshold,
+        stride=stride,
+        objects=objects,
+        max_pixels=max_pixels,
+    )
+    source = open_frames(video, max_pixels)
+    _log.debug("%s: %d x %d pixels, %s frames, %.5g a second", source.path, *source.size, source.count, source.fps)
     kinds = [find_output(kind) for kind in dict.fromkeys(outputs)]
-    paths = _output_paths(source, output, kinds)
+    paths = output_paths(source, output, kinds)
     frames = taken_frames(source, stride)
 
     with ExitStack() as stack:
         writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, Look(threshold)))
-        segmenter = Segmenter(
-            model,
-            size=size,
-            backend=backend,
-            device=device,
-            flow=flow,
-            max_step=max_step,
-            key_interval=key_interval,
-            views=views,
-            smoothing=smoothing,
-            batch=batch,
-        )
+        segmenter = Segmenter(**options.of(Options))
         start = time.perf_counter()
         total = None if source.count is None else -(-source.count // stride)
-        bar = stack.enter_context(tqdm(total=total, unit="frame", disable=not progress, leave=False))
+        bar = stack.enter_context(Progress(total, "frame", shown=progress))
         count = segment_frames(
-            segmenter, frames, writers, objects=threshold if objects else None, written=lambda done: bar.update()
+            segmenter, frames, writers, objects=threshold if objects else None, written=lambda done: bar.step()
         )
     return Summary(paths, count, time.perf_counter() - start)
 
@@ -147,22 +145,27 @@ def segment_frames(
 
 
 def taken_frames(source: FrameSource, stride: int = 1) -> Iterator[Frame]:
-    """Return every `stride`-th frame of a source, of which the first two are read at once.
+    """Return every `stride`-th frame of a source, each for the time until the next; the first two are read at once.
 
     Raises:
         InputError: there is only one; motion needs two.
     """
-    frames = islice(source, 0, None, stride)
+    frames = _every(stride, iter(source))
     first = list(islice(frames, 2))
     if len(first) < 2:
-        taken = "" if stride == 1 else f" with --stride {stride}"
+        taken = "" if stride == 1 else f" at a stride of {stride}"
         raise InputError(f"{source.path}: has only one frame{taken}; motion needs at least two")
     return chain(first, frames)
 
 
-def _output_paths(source: FrameSource, output: str | Path | None, kinds: Sequence[Output]) -> tuple[Path, ...]:
-    if not kinds:
-        raise InputError("no output asked for; name at least one, such as overlay")
+def _every(stride: int, frames: Iterator[Frame]) -> Iterator[Frame]:
+    for frame in frames:
+        passed = sum(skipped.duration for skipped in islice(frames, stride - 1))
+        yield replace(frame, duration=frame.duration + passed)
+
+
+def output_paths(source: FrameSource, output: str | Path | None, kinds: Sequence[Output]) -> tuple[Path, ...]:
+    """Return where each kind of output goes; for `output` see `segment_video`."""
     defaults = [kind.default_path(source) for kind in kinds]
     if output is None:
         return tuple(defaults)

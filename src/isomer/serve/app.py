@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -14,6 +16,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response, status
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
@@ -23,7 +26,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import isomer
 from isomer.errors import InputError
 from isomer.media import OUTPUTS
+from isomer.options import VideoOptions, options_of
 from isomer.serve.jobs import Job, State
+from isomer.serve.log import log_event
 from isomer.serve.queue import JobQueue, QueueFullError, StorageFullError, result_suffix
 from isomer.serve.upload import receive
 
@@ -66,7 +71,19 @@ _UPLOAD_SCHEMA = {
     }
 }
 
+_OF_RESULTS = options_of(VideoOptions)
+
 Kind = Enum("Kind", {kind: kind for kind in OUTPUTS}, type=str)  # type: ignore[misc]
+Threshold = Annotated[
+    float,
+    Query(
+        gt=_OF_RESULTS["threshold"].low,
+        lt=_OF_RESULTS["threshold"].high,
+        multiple_of=0.01,  # each is a file that is kept
+        description=_OF_RESULTS["threshold"].help,
+    ),
+]
+Objects = Annotated[bool, Query(description=_OF_RESULTS["objects"].help)]
 
 
 def create_app(
@@ -101,6 +118,7 @@ def create_app(
     )
     app.add_middleware(_Around, queue=queue)
     app.add_exception_handler(InputError, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse_value)
     app.add_exception_handler(QueueFullError, _refuse_full)
     app.add_exception_handler(StorageFullError, _refuse_storage)
     bearer = HTTPBearer(auto_error=False, description="Only where the server was given a token.")
@@ -175,11 +193,12 @@ def create_app(
     async def result(
         job_id: str,
         kind: Kind,
-        threshold: Annotated[float, Query(ge=0.01, le=0.99, description="rounded to hundredths")] = 0.5,
+        threshold: Threshold = queue.options.threshold,
+        objects: Objects = queue.options.objects,
     ) -> FileResponse:
         """Fetch a result, a video or a zip of PNGs; the first call for it waits until it is written."""
         job = finished(job_id)
-        path = await queue.result(job, kind.value, round(threshold, 2))
+        path = await queue.result(job, kind.value, threshold, objects)
         stem = job.name.rpartition(".")[0] or job.name
         return FileResponse(path, filename=f"{stem}_{kind.value}{result_suffix(kind.value)}")
 
@@ -213,7 +232,7 @@ def _guard(token: str | None, is_local: bool, names: Sequence[str]) -> Callable[
                 raise HTTPException(status.HTTP_401_UNAUTHORIZED, "a token is needed", {"WWW-Authenticate": "Bearer"})
         host = request.headers.get("host", "")
         if is_local and urlsplit(f"//{host}").hostname not in (*LOOPBACK, *names):
-            raise HTTPException(status.HTTP_403_FORBIDDEN, "not a name of this server; see --name")
+            raise HTTPException(status.HTTP_403_FORBIDDEN, "not a name that this server was given")
         # A page from elsewhere may send forms to a server on this machine; browsers say where it is from.
         origin = urlsplit(request.headers.get("origin", f"//{host}"))
         if origin.netloc != host and origin.hostname not in names:
@@ -236,25 +255,48 @@ async def _events(queue: JobQueue, job: Job | None) -> AsyncIterator[str]:
 
 
 class _Around:
-    """Counts answers and adds the headers that keep browsers careful."""
+    """Counts and logs answers, and adds the headers that keep browsers careful."""
 
     def __init__(self, app: ASGIApp, queue: JobQueue) -> None:
         self._app = app
         self._requests = queue.metrics.requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = time.monotonic()
+
         async def send_more(message: Message) -> None:
             if message["type"] == "http.response.start":
                 route = getattr(scope.get("route"), "path", "page")
                 self._requests.labels(scope["method"], route, message["status"]).inc()
                 MutableHeaders(scope=message).update(_HEADERS)
+                self._log(scope, message["status"], time.monotonic() - start)
             await send(message)
 
         await self._app(scope, receive, send_more if scope["type"] == "http" else send)
 
+    def _log(self, scope: Scope, code: int, seconds: float) -> None:
+        """Log a request once its answer begins; one that only looks, such as a poll, only where much is to be told."""
+        only_looks = scope["method"] in ("GET", "HEAD") and code < status.HTTP_400_BAD_REQUEST
+        log_event(
+            logging.DEBUG if only_looks else logging.INFO,
+            "request",
+            method=scope["method"],
+            path=scope["path"],
+            status=code,
+            ms=round(1000 * seconds),
+        )
+
 
 async def _refuse(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, status.HTTP_422_UNPROCESSABLE_CONTENT)
+
+
+async def _refuse_value(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    return JSONResponse(
+        {"detail": f"{first['loc'][-1]}={first['input']}: {first['msg']}"}, status.HTTP_422_UNPROCESSABLE_CONTENT
+    )
 
 
 async def _refuse_full(*_: object) -> JSONResponse:

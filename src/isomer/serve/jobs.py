@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import secrets
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from isomer.errors import InputError
 from isomer.files import atomic_path
+from isomer.serve.log import log_event
 
 _RECORD = "job.json"
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
@@ -96,10 +98,10 @@ class JobStore:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = (folder / "lock").open("w")
         except OSError as error:
-            raise InputError(f"{folder}: cannot be used ({error.strerror}); choose another --data") from error
+            raise InputError(f"{folder}: cannot be used ({error.strerror}); choose another folder") from error
         if not _locked(self._lock.fileno()):
             self._lock.close()
-            raise InputError(f"{folder}: another server uses it; choose another --data")
+            raise InputError(f"{folder}: another server uses it; choose another folder")
 
     def close(self) -> None:
         """Let another server use the folder."""
@@ -110,9 +112,11 @@ class JobStore:
         return self.folder / job.id
 
     def save(self, job: Job) -> None:
-        """Replace the record of a job."""
+        """Replace the record of a job, and log how it stands."""
         with atomic_path(self.path(job) / _RECORD) as temporary:
             temporary.write_text(json.dumps(asdict(job)), encoding="utf-8")
+        failure = {} if job.error is None else {"error": job.error}
+        log_event(logging.INFO, "job", id=job.id, state=job.state.value, bytes=job.bytes, **failure)
 
     def measure(self, job: Job) -> None:
         """Set a job's `bytes`."""

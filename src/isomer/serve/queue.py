@@ -7,6 +7,7 @@ import functools
 import logging
 import threading
 import time
+import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -16,13 +17,13 @@ from typing import Any
 
 from isomer.errors import InputError
 from isomer.media import OUTPUTS
+from isomer.options import VideoOptions
 from isomer.serve import tasks
 from isomer.serve.jobs import Job, JobStore, State
+from isomer.serve.log import log_event
 from isomer.serve.metrics import Metrics
-from isomer.serve.options import Limits, ModelOptions
+from isomer.serve.options import Limits
 from isomer.serve.worker import TaskFailedError, TaskTimeoutError, Worker, WorkerDiedError
-
-_log = logging.getLogger("isomer.serve")
 
 _ATTEMPTS = 2
 _MIB = 2**20
@@ -96,7 +97,7 @@ class JobQueue:
     Args:
         folder: keeps the jobs; what an earlier server left there is taken up by `start`.
         limits: what is taken.
-        options: the model.
+        options: how it segments, and the threshold and objects of results for which no other are asked.
         segment: the task that segments; see `isomer.serve.tasks.segment`.
 
     Raises:
@@ -107,14 +108,14 @@ class JobQueue:
         self,
         folder: Path,
         limits: Limits,
-        options: ModelOptions,
+        options: VideoOptions,
         segment: Callable[..., tasks.Finished] = tasks.segment,
     ) -> None:
         self.limits = limits
         self.metrics = Metrics(
             lambda: self._count(State.queued), lambda: self._count(State.running), lambda: self._stored
         )
-        self._options = options
+        self.options = options
         self._segment = segment
         self._store = JobStore(folder)
         self._jobs: dict[str, Job] = {}
@@ -168,10 +169,10 @@ class JobQueue:
             InputError: no such model or device, or it cannot be loaded.
         """
         try:
-            await self._segmenting.run(None, tasks.load, self._options, seconds=self.limits.job_seconds)
+            await self._segmenting.run(None, tasks.load, self.options, seconds=self.limits.job_seconds)
         except (TaskTimeoutError, TaskFailedError, WorkerDiedError) as error:
-            _log.error("loading the model: %s", error)
-            raise InputError(f"{self._options.model}: could not be loaded; the log above says why") from error
+            log_event(logging.ERROR, "load", model=self.options.model, error=error)
+            raise InputError(f"{self.options.model}: could not be loaded; the log above says why") from error
 
     @asynccontextmanager
     async def upload(self) -> AsyncIterator[tuple[Job, Path]]:
@@ -198,7 +199,7 @@ class JobQueue:
             job.created = time.time()
             self._enqueue(job)
         except (TaskTimeoutError, TaskFailedError, WorkerDiedError) as error:
-            _log.error("upload of job %s: %s", job.id, error)
+            log_event(logging.ERROR, "upload", id=job.id, error=error)
             raise InputError("video: cannot be read without harm; it is damaged or made to do so") from error
         finally:
             self._uploads -= 1
@@ -230,13 +231,14 @@ class JobQueue:
         """Return the preview of a job that is done; see `isomer.serve.preview`."""
         return self._store.path(job) / "preview.mp4"
 
-    async def result(self, job: Job, kind: str, threshold: float) -> Path:
+    async def result(self, job: Job, kind: str, threshold: float, objects: bool) -> Path:
         """Return a result of a job that is done, written at the first call for it.
 
         Args:
             job: it is done.
             kind: a key of `isomer.media.OUTPUTS`.
             threshold: in hundredths.
+            objects: tell objects apart.
 
         Raises:
             QueueFullError: too many results are being written.
@@ -245,12 +247,13 @@ class JobQueue:
         """
         if kind == "probabilities":
             threshold = 0.5  # has no influence on them
-        path = self._store.path(job) / "results" / f"{kind}-{threshold:.2f}{result_suffix(kind)}"
+        name = f"{kind}-{threshold:.2f}{'-objects' * objects}{result_suffix(kind)}"
+        path = self._store.path(job) / "results" / name
         if not path.exists():
             if self._writing.waiting > self.limits.queue:
                 raise QueueFullError
             self._check_storage(0)
-            await self._once(path, lambda: self._write(job, kind, threshold, path))
+            await self._once(path, lambda: self._write(job, kind, threshold, objects, path))
         return path
 
     async def example(self) -> Path:
@@ -281,16 +284,17 @@ class JobQueue:
         except TaskTimeoutError as error:
             raise InputError(f"{path.name}: {error}; give a shorter video") from error
         except (TaskFailedError, WorkerDiedError) as error:
-            _log.error("%s: %s", path, error)
+            log_event(logging.ERROR, "result", path=path, error=error)
             raise InputError(f"{path.name}: could not be written; the server's log says why") from error
 
-    async def _write(self, job: Job, kind: str, threshold: float, path: Path) -> None:
+    async def _write(self, job: Job, kind: str, threshold: float, objects: bool, path: Path) -> None:
         await self._writing.run(
             job,
             tasks.write_result,
             self._store.path(job),
             kind,
             threshold,
+            objects,
             path,
             self.limits,
             seconds=self.limits.job_seconds,
@@ -305,7 +309,7 @@ class JobQueue:
                 try:
                     await self._run(job)
                 except Exception:  # a full disk, for instance; the next job may fare better
-                    _log.exception("job %s", job.id)
+                    log_event(logging.ERROR, "job", id=job.id, error=traceback.format_exc())
                     job.state, job.error = State.failed, "an error of the server; its log says more"
                     job.expires = time.time() + self.limits.retention_seconds
 
@@ -319,7 +323,7 @@ class JobQueue:
                 job,
                 self._segment,
                 self._store.path(job),
-                self._options,
+                self.options,
                 self.limits,
                 seconds=self.limits.job_seconds,
                 report=functools.partial(self._progress, job, _Rate()),
@@ -331,7 +335,7 @@ class JobQueue:
         except WorkerDiedError as error:
             self._finish(job, State.failed, error=f"{error}; the video may need too much memory")
         except TaskFailedError as error:
-            _log.error("job %s: %s", job.id, error)
+            log_event(logging.ERROR, "job", id=job.id, error=error)
             self._finish(job, State.failed, error="an error of the server; its log says more")
         else:
             job.frames_done = job.frames_total = segmented.frames

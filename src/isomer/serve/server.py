@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from isomer.errors import InputError, require
-from isomer.serve.options import Limits, ModelOptions
+from isomer.options import VideoOptions
+from isomer.serve.options import Limits
 
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 _GRACE = 3
@@ -29,7 +30,7 @@ def serve(
     token: str | None = None,
     names: Sequence[str] = (),
     limits: Limits,
-    options: ModelOptions,
+    options: VideoOptions,
     opens_browser: bool = False,
 ) -> None:
     """Serve until interrupted.
@@ -41,7 +42,7 @@ def serve(
         token: what clients must send, or None.
         names: further host names to answer under; see `isomer.serve.app.create_app`.
         limits: what is taken.
-        options: the model.
+        options: how it segments; see `isomer.serve.queue.JobQueue`.
         opens_browser: open the page in the browser.
 
     Raises:
@@ -55,7 +56,7 @@ def serve(
 
     is_local = host in LOOPBACK
     if not is_local and token is None:
-        warnings.warn(f"--host {host}: others on the network may use this server; give a --token-file", stacklevel=2)
+        warnings.warn(f"{host}: others on the network may use this server; give it a token", stacklevel=2)
     with _bound(host, port) as bound:
         queue = JobQueue(folder, limits, options)
         config = uvicorn.Config(
@@ -90,4 +91,4 @@ def _bound(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        raise InputError(f"--host {host} --port {port}: cannot be bound ({error}); choose another") from error
+        raise InputError(f"{host}, port {port}: cannot be bound ({error}); choose another") from error

@@ -5,7 +5,7 @@ The server process itself never parses media. A job's folder holds
     video or frames/   what was uploaded
     probabilities/     one 8-bit PNG a frame, round(255 p)
     preview.mp4        each frame above its map, for the page
-    results/           what was asked for, `<kind>-<threshold>.<suffix>`
+    results/           what was asked for, `<kind>-<threshold>.<suffix>` or `<kind>-<threshold>-objects.<suffix>`
 
 Every task takes a `report(done, total)` for its progress, in frames; total is None where it is not known.
 """
@@ -19,14 +19,15 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isomer.errors import InputError
 from isomer.files import atomic_path
-from isomer.serve.options import Limits, ModelOptions
+from isomer.options import Options, VideoOptions
+from isomer.serve.options import Limits
 
 if TYPE_CHECKING:
     from isomer.media import Frame, FrameSource
@@ -58,7 +59,7 @@ class Finished:
     warning: str | None
 
 
-def load(options: ModelOptions, report: Report) -> None:
+def load(options: VideoOptions, report: Report) -> None:
     """Load the model, so that a bad option is known at the start and the first job does not wait.
 
     Raises:
@@ -79,7 +80,7 @@ def check(folder: Path, limits: Limits, report: Report) -> None:
         _check_count(_open(folder, limits), limits)
 
 
-def segment(folder: Path, options: ModelOptions, limits: Limits, report: Report) -> Finished:
+def segment(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Finished:
     """Segment what was uploaded: write its `probabilities` and its `preview.mp4`.
 
     Raises:
@@ -107,7 +108,9 @@ def segment(folder: Path, options: ModelOptions, limits: Limits, report: Report)
     return Finished(done, width, height, float(source.fps), warning)
 
 
-def write_result(folder: Path, kind: str, threshold: float, path: Path, limits: Limits, report: Report) -> None:
+def write_result(
+    folder: Path, kind: str, threshold: float, objects: bool, path: Path, limits: Limits, report: Report
+) -> None:
     """Write one kind of `isomer.media.OUTPUTS` from the stored maps; a folder of PNGs becomes a zip.
 
     Raises:
@@ -117,6 +120,7 @@ def write_result(folder: Path, kind: str, threshold: float, path: Path, limits: 
 
     from isomer import media
     from isomer.media.image import read_gray
+    from isomer.segment.objects import track_objects
 
     output = media.OUTPUTS[kind]
     with _relative_to(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -124,10 +128,11 @@ def write_result(folder: Path, kind: str, threshold: float, path: Path, limits: 
         target = Path(scratch) / "pngs" if output.is_folder else path
         with media.open_output(output, target, source, media.Look(threshold)) as writer, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the job said it already
-            for frame in source:
-                levels = read_gray(folder / "probabilities" / f"{frame.name}.png")
-                writer.write(media.Segmented.of(frame, np.divide(levels, 255, dtype=np.float32)))
-                report(frame.index + 1, source.count)
+            levels = ((frame, read_gray(folder / "probabilities" / f"{frame.name}.png")) for frame in source)
+            stored = (media.Segmented.of(frame, np.divide(gray, 255, dtype=np.float32)) for frame, gray in levels)
+            for result in track_objects(stored, threshold) if objects else stored:
+                writer.write(result)
+                report(result.index + 1, source.count)
         if output.is_folder:
             _zip(target, path)
 
@@ -143,22 +148,17 @@ def draw_example(path: Path, report: Report) -> None:
 
 
 @lru_cache(maxsize=1)
-def _segmenter(options: ModelOptions) -> Segmenter:
+def _segmenter(options: VideoOptions) -> Segmenter:
     from isomer.segment import Segmenter
 
-    return Segmenter(**asdict(options))
+    return Segmenter(**options.of(Options))
 
 
 def _open(folder: Path, limits: Limits) -> FrameSource:
-    import cv2
-
     from isomer.media import open_frames
 
     frames = folder / "frames"
-    try:
-        return open_frames(frames if frames.is_dir() else folder / "video", max_pixels=limits.pixels)
-    except cv2.error as error:  # by OPENCV_IO_MAX_IMAGE_PIXELS, which the queue sets
-        raise InputError(f"frames: one has more than {limits.pixels} pixels; make them smaller") from error
+    return open_frames(frames if frames.is_dir() else folder / "video", max_pixels=limits.pixels)
 
 
 def _check_header(video: Path, limits: Limits) -> None:
@@ -170,8 +170,8 @@ def _check_header(video: Path, limits: Limits) -> None:
         raise InputError("video: not a video that can be read; give an MP4, WebM, MOV, MKV or AVI") from error
     with container:
         for stream in container.streams.video:
-            context = stream.codec_context
-            if not 0 < context.width * context.height <= limits.pixels:
+            context = stream.codec_context  # None where the codec is not known, which is said when frames are asked for
+            if context is not None and not 0 < context.width * context.height <= limits.pixels:
                 raise InputError(
                     f"video: pictures of more than {limits.pixels} pixels, or without a size; make it smaller"
                 )

@@ -85,7 +85,7 @@ class Worker:
                 elif kind == "result":
                     return content[0]
                 elif kind == "refused":
-                    raise InputError(content[0])
+                    raise content[0]
                 else:
                     raise TaskFailedError(content[0])
         except (EOFError, OSError) as error:
@@ -132,7 +132,7 @@ def _work(connection: Connection, environment: dict[str, str]) -> None:
             try:
                 answer = ("result", task(*arguments, report))
             except InputError as error:
-                answer = ("refused", str(error))
+                answer = ("refused", error)
             except BrokenPipeError:
                 raise
             except Exception:

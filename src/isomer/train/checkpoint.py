@@ -87,7 +87,7 @@ class Checkpoint:
         try:
             state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
         except FileNotFoundError:
-            raise InputError(f"{self.path}: no checkpoint to resume from; leave --resume out") from None
+            raise InputError(f"{self.path}: no checkpoint to resume from; begin the run") from None
         except Exception as error:  # a damaged pickle may raise anything
             raise InputError(unusable) from error
         try:

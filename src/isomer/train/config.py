@@ -329,12 +329,13 @@ _Loader.add_implicit_resolver(
 
 def _apply(content: dict[str, Any], override: str) -> None:
     name, equals, value = override.partition("=")
+    shown = brief(override)
     if not equals:
-        raise InputError(f"{override}: no override; write KEY=VALUE, for instance optimizer.steps=200")
+        raise InputError(f"{shown}: no override; write KEY=VALUE, for instance optimizer.steps=200")
     try:
         parsed = _parse(value)
     except ValueError:
-        raise InputError(f"{override}: the value is no valid YAML; quote it") from None
+        raise InputError(f"{shown}: the value is no valid YAML; quote it") from None
     *parents, last = name.split(".")
     place: Any = content
     try:
@@ -342,7 +343,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
             place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
         place[int(last) if isinstance(place, list) else last] = parsed
     except (ValueError, IndexError, TypeError, AttributeError):
-        raise InputError(f"{override}: there is no {name} in the configuration; check the key") from None
+        raise InputError(f"{shown}: there is no {brief(name)} in the configuration; check the key") from None
 
 
 def _first(error: ValidationError) -> str:
@@ -351,7 +352,7 @@ def _first(error: ValidationError) -> str:
     keys, is_unknown = _keys(TrainConfig), problem["type"] == "extra_forbidden"
     # Where a key takes values of several types, pydantic adds the type to its place.
     parts = [str(part) for part in problem["loc"] if is_unknown or isinstance(part, int) or part in keys]
-    name = ".".join(parts) or "configuration"
+    name = brief(".".join(parts)) or "configuration"
     if is_unknown:
         close = difflib.get_close_matches(parts[-1], keys, n=1)
         return f"{name}: unknown key; " + (f"did you mean {close[0]}?" if close else "remove it")

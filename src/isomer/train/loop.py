@@ -64,7 +64,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> bool:
 def _train(config: TrainConfig, fabric: Fabric, resume: bool) -> bool:
     checkpoint = Checkpoint(config.output / "last.pt", config)
     if checkpoint.path.exists() and not resume:
-        raise InputError(f"{checkpoint.path}: a run is there already; give --resume, or another output")
+        raise InputError(f"{checkpoint.path}: a run is there already; resume it, or give another output")
 
     fabric.launch()
     torch.manual_seed(config.seed)

@@ -17,6 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from isomer.errors import InputError
 from isomer.files import Stage
 from isomer.media.containers.container import Container
 from isomer.media.frame import Frame, Source, display_size, pixel_aspect
@@ -104,7 +105,13 @@ class VideoFile(Container):
         resources.push(self._finish)
         self._size = self._picture_size(source)
         self._stream = self._add_stream(source)
-        self._container.start_encoding()
+        try:
+            self._container.start_encoding()
+        except (av.error.ExternalError, av.error.ArgumentError) as error:
+            pictures = f"{self._stream.width}x{self._stream.height}"
+            raise InputError(
+                f"{self.path}: {self._encoding.codec} takes no pictures of {pictures}; choose another output"
+            ) from error
         self._reformatter = VideoReformatter()
         self._interval = float(1 / source.fps)
         self._waiting: VideoFrame | None = None  # until it is known when it ends

@@ -144,8 +144,22 @@ function duration(seconds) {
   return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
+/** Set the controls of results to the ranges, defaults and words that the server describes. */
+async function offer() {
+  const { paths } = await (await ask("openapi.json")).json();
+  const asked = paths["/v1/jobs/{job_id}/results/{kind}"].get.parameters;
+  const { threshold, objects } = Object.fromEntries(asked.map((parameter) => [parameter.name, parameter]));
+  const { exclusiveMinimum: low, exclusiveMaximum: high, multipleOf: step } = threshold.schema;
+  Object.assign($("threshold"), { step, min: low + step, max: high - step, title: threshold.description });
+  $("threshold").value = threshold.schema.default;
+  $("threshold").oninput();
+  $("objects").checked = objects.schema.default;
+  $("objects").parentElement.title = objects.description;
+}
+
 async function play(mine) {
   progress(1, "Loading the result");
+  if (!$("value").textContent) await offer();
   const content = await (await ask(`v1/jobs/${job.id}/preview`)).blob();
   if (mine !== turn) return;
   URL.revokeObjectURL(video.src);
@@ -207,7 +221,10 @@ async function download(button) {
   button.disabled = true;
   label.textContent = "Writing…";
   try {
-    const response = await ask(`v1/jobs/${id}/results/${kind}?threshold=${$("threshold").value}`);
+    const response = await ask(`v1/jobs/${id}/results/${kind}?${new URLSearchParams({
+      threshold: $("threshold").value,
+      objects: $("objects").checked,
+    })}`);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(await response.blob());
     const suffix = { "video/mp4": "mp4", "video/webm": "webm" }[response.headers.get("content-type")] ?? "zip";

@@ -1,0 +1,227 @@
+"""Every option of segmenting, defined once: its type, its default, its range, what it does and what it costs.
+
+`Options` are those of `isomer.Segmenter`, `VideoOptions` those of `isomer.segment_video`. Signatures and their
+documentation, the command line, the server and a batch take from here what they offer. To make a group of options is to
+check them; they are checked nowhere else.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from isomer.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from isomer.flow import FlowEstimator
+    from isomer.model.network import Isomer
+
+T = TypeVar("T")
+
+BACKENDS = ("auto", "openvino", "onnx", "torch")
+FLOWS = ("dis", "raft")
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is said of an option, besides its name.
+
+    Attributes:
+        default: its value unless another is given.
+        meaning: what it does, for users of the library and of the command; N stands for a number that is given.
+        cost: what other values than the default cost, or where they pay.
+        kind: type of the values.
+        choices: all values there are.
+        in_python: what will do in place of a name, where that is more than names. Of choices, it can be called.
+        low: the least value.
+        high: the greatest value.
+        is_open: whether neither of these two will do itself.
+        unit: of a number.
+    """
+
+    default: Any
+    meaning: str
+    cost: str = ""
+    kind: type = str
+    choices: tuple[object, ...] = ()
+    in_python: str = ""
+    low: float | None = None
+    high: float | None = None
+    is_open: bool = False
+    unit: str = ""
+
+    @property
+    def help(self) -> str:
+        """What it does and costs."""
+        return f"{self.meaning}; {self.cost}" if self.cost else self.meaning
+
+    def check(self, name: str, value: object) -> None:
+        """Refuse a value that is of another type or out of range.
+
+        Raises:
+            ArgumentError: the value is no good.
+        """
+        is_left_out = value is None and self.default is None
+        if not is_left_out and (problem := self._problem(value)):
+            default = "" if self.default is None else f"; {self.default} is the default"
+            raise ArgumentError(name, value, problem + default)
+
+    def _problem(self, value: Any) -> str:
+        """Say what is wrong with a value; nothing if it is good."""
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if self.kind is bool:
+            return "" if isinstance(value, bool) else "neither True nor False"
+        if self.kind is int and not (is_number and isinstance(value, Integral)):
+            return "not a whole number"
+        if self.kind is float and not is_number:
+            return "not a number"
+        if self.kind is tuple:
+            is_list = isinstance(value, Sequence) and not isinstance(value, str)
+            return "" if is_list and value else "not a list of one or more"
+        if self.choices:
+            *others, last = map(str, self.choices)
+            is_object = self.in_python and callable(value)
+            return "" if is_object or value in self.choices else f"not {', '.join(others)} or {last}"
+        if self.low is not None and self.high is not None:
+            is_inside = self.low < value < self.high if self.is_open else self.low <= value <= self.high
+            return "" if is_inside else f"not between {self.low} and {self.high}{self.unit}"
+        return f"less than {self.low}{self.unit}" if self.low is not None and value < self.low else ""
+
+
+def option(default: T, meaning: str, cost: str = "", **more: Any) -> T:
+    """Declare an option as a field of an `OptionGroup`; the arguments are the attributes of `Option`."""
+    said = Option(default, meaning, cost, **{"kind": type(default), **more})
+    declared: T = field(default=default, metadata={"option": said})
+    return declared
+
+
+@dataclass(frozen=True)
+class OptionGroup:
+    """Options that go together, one a field.
+
+    Raises:
+        ArgumentError: a value is of another type or out of range.
+    """
+
+    def __post_init__(self) -> None:
+        for name, said in options_of(type(self)).items():
+            said.check(name, getattr(self, name))
+
+    def of(self, group: type[OptionGroup]) -> dict[str, Any]:
+        """Return the values of those options that another group has too, by name."""
+        return {name: getattr(self, name) for name in options_of(group)}
+
+
+def options_of(group: type[OptionGroup]) -> dict[str, Option]:
+    """Return the options of a group by name."""
+    return {declared.name: declared.metadata["option"] for declared in fields(group)}
+
+
+@dataclass(frozen=True)
+class Options(OptionGroup):
+    """How frames become maps: the options of `isomer.Segmenter`."""
+
+    model: str | Path | Isomer = option(  # noqa: RUF009 (it declares a field)
+        "isomer_mobilenet_v2",
+        "a model's name, or the path of a checkpoint or of what `isomer export` wrote",
+        in_python="a network",
+    )
+    size: int = option(
+        384,
+        "the network sees a frame at about N x N pixels, its aspect kept: more finds smaller objects and sharper edges",
+        "time grows with its square",
+        low=64,
+        high=4096,
+        unit=" pixels",
+    )
+    backend: str = option(
+        "auto",
+        "what runs the network: torch, openvino, onnx, or auto, which takes the fastest here and names it in the log",
+        choices=BACKENDS,
+    )
+    device: str = option("auto", "where PyTorch runs the network: auto, cpu, cuda, cuda:1, mps")
+    flow: str | FlowEstimator = option(  # noqa: RUF009
+        "dis",
+        "what finds the motion: dis or raft",
+        "raft is better, and many times slower",
+        choices=FLOWS,
+        in_python="a FlowEstimator",
+    )
+    max_step: int = option(
+        4,
+        "the flow leads from a frame to the next, or where little moves to one up to N frames on; 1 for flow computed "
+        "beforehand",
+        low=1,
+        high=16,
+        unit=" frames",
+    )
+    key_interval: int = option(
+        6,
+        "the network sees every N-th frame at least, more where more moves; maps between are interpolated along the "
+        "flow",
+        "1 shows it every frame, which takes up to three times as long",
+        low=1,
+        high=12,
+        unit=" frames",
+    )
+    views: int = option(
+        1,
+        "average the maps of N views of a frame: 2 see it mirrored and with the flow from behind as well, 4 both "
+        "images with both flows",
+        "the network takes N times as long",
+        choices=(1, 2, 4),
+    )
+    smoothing: float = option(
+        1.0,
+        "weight of the maps of both neighbours, moved along the flow, in that of a frame that the network sees; its "
+        "own has 1; 0 leaves it alone",
+        low=0,
+        high=10,
+    )
+    batch: int = option(
+        1, "frames that go through the network together", "more pay on a GPU, and delay a stream", low=1
+    )
+    ahead: int = option(
+        2,
+        "frames that reading, flow and network each work ahead, in threads of their own",
+        "0 does all in one thread, when the next map is asked for: the least memory and delay",
+        low=0,
+    )
+
+
+@dataclass(frozen=True)
+class VideoOptions(Options):
+    """How a video becomes what is written: the options of `isomer.segment_video`."""
+
+    outputs: Sequence[str] = option(("overlay",), "what to write: one or several kinds of output", kind=tuple)
+    threshold: float = option(0.5, "probability from which on a pixel is of the object", low=0, high=1, is_open=True)
+    stride: int = option(1, "take every N-th frame only", low=1)
+    objects: bool = option(
+        False,
+        "tell objects apart, each with a number that stays its own over time, in the outputs that can hold several",
+    )
+    max_pixels: int = option(2**26, "refuse frames of more than N pixels, which would take too much memory", low=1)
+
+
+def documented(group: type[OptionGroup]) -> Callable[[T], T]:
+    """Describe the options of a group where a docstring says `options: ...` among the arguments."""
+
+    def fill(target: T) -> T:
+        lines = []
+        for line in (target.__doc__ or "").splitlines():
+            indentation, found, _ = line.partition("options: ")
+            if found and not indentation.strip():
+                wrapper = textwrap.TextWrapper(120, initial_indent=indentation, subsequent_indent=indentation + " " * 4)
+                for name, said in options_of(group).items():
+                    also = f"; or {said.in_python}" if said.in_python else ""
+                    lines += wrapper.wrap(f"{name}: {said.help}{also}.")
+            else:
+                lines.append(line)
+        target.__doc__ = "\n".join(lines)
+        return target
+
+    return fill

@@ -1,0 +1,79 @@
+"""What a caller gives as the frames of a video, checked before anything relies on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.errors import ArgumentError, InputError
+from isomer.media import Frame
+
+_WANTED = "pass RGB images, uint8 [H, W, 3]"
+# By the kind of the type: "f" for floating point, "u" for unsigned, of which uint16 is the common one.
+_TO_UINT8 = {
+    "f": "(255 * image).round().astype(np.uint8) where 1 is white",
+    "u": "(image // 257).astype(np.uint8) where 65535 is white",
+}
+
+
+def as_frames(frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Frame]:
+    """Return the frames, images among them numbered in order; what cannot be frames at all is refused at once.
+
+    Every image is copied, so that the caller may fill one array again and again.
+
+    Raises:
+        InputError: they are no RGB images, of different sizes or fewer than two, also when that is found on the way.
+    """
+    if isinstance(frames, (str, Path)):
+        raise ArgumentError("frames", frames, "a path; pass isomer.media.open_frames of it, or call segment_video")
+    if isinstance(frames, np.ndarray) and frames.ndim != 4:
+        raise InputError(f"frames: an array {_shape(frames)}; pass several images, uint8 [N, H, W, 3]")
+    try:
+        return _checked(iter(frames))
+    except TypeError:
+        raise InputError(f"frames: an object of type {type(frames).__name__}; {_WANTED}") from None
+
+
+def _checked(frames: Iterator[Frame | NDArray[np.uint8]]) -> Iterator[Frame]:
+    size = None
+    count = 0
+    for count, given in enumerate(frames, 1):
+        name = f"frames[{count - 1}]"
+        image: object = given.image if isinstance(given, Frame) else given
+        if not isinstance(image, np.ndarray):
+            raise InputError(f"{name}: an object of type {type(image).__name__}; {_WANTED}, such as np.asarray(image)")
+        if problem := _problem(image):
+            raise InputError(f"{name}: {problem}")
+        if size is not None and image.shape != size:
+            raise InputError(f"{name}: {_shape(image)}, but those before [{size[0]}, {size[1]}, 3]; pass one size")
+        size = image.shape
+        own = np.array(image, np.uint8, order="C")
+        if isinstance(given, Frame):
+            yield replace(given, image=own)
+        else:
+            yield Frame(count - 1, own, float(count - 1), f"{count - 1:05d}")
+    if count < 2:
+        raise InputError(f"frames: {'only one' if count else 'none'}; motion needs at least two")
+
+
+def _problem(image: NDArray[np.generic]) -> str:
+    """Say what an image has that an RGB image has not, and how to make it one."""
+    if image.ndim == 2 or image.shape[2:] == (1,):
+        return f"gray, {_shape(image)}; {_WANTED}, such as np.dstack([image] * 3)"
+    if image.shape[2:] == (4,):
+        return f"four channels, {_shape(image)}; {_WANTED}, such as image[..., :3]"
+    if image.ndim == 3 and image.shape[0] == 3 != image.shape[2]:
+        return f"channels first, {_shape(image)}; {_WANTED}, such as image.transpose(1, 2, 0)"
+    if image.shape[2:] != (3,) or not image.size:
+        return f"an array {_shape(image)}; {_WANTED}"
+    if image.dtype == np.uint8:
+        return ""
+    return f"{image.dtype}; {_WANTED}, such as {_TO_UINT8.get(image.dtype.kind, 'image.astype(np.uint8)')}"
+
+
+def _shape(image: NDArray[np.generic]) -> str:
+    return f"[{', '.join(map(str, image.shape))}]"

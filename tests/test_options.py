@@ -1,0 +1,197 @@
+"""Options are the same wherever they are offered: names, types, defaults, ranges and words."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isomer import Segmenter, segment_video
+from isomer.cli._options import flag
+from isomer.cli.main import build_parser, main
+from isomer.cluster import Resources, Settings
+from isomer.errors import ArgumentError
+from isomer.flow import ANCHOR, create_flow
+from isomer.media import OUTPUTS
+from isomer.options import FLOWS, Options, VideoOptions, options_of
+from isomer.serve.options import Limits
+
+# What a verb needs, and the options that make no sense for it.
+VERBS = {
+    "segment": (["clip.mp4"], set()),
+    "batch": (["clip.mp4", "-o", "out"], set()),
+    "predict": (["dataset", "-o", "out"], {"outputs", "threshold", "stride", "objects"}),
+    "benchmark": ([], {"outputs", "threshold", "stride", "objects"}),
+    "live": (["clip.mp4"], {"max_step", "key_interval", "smoothing", "batch", "ahead", "stride"}),
+    "serve": ([], {"outputs", "stride"}),
+    "demo": ([], {"outputs", "stride"}),
+}
+
+BAD = {
+    "size": {
+        "63": "not between 64 and 4096 pixels; 384 is the default",
+        "4097": "not between 64 and 4096 pixels; 384 is the default",
+        "1.5": "not a whole number; 384 is the default",
+        "big": "not a whole number; 384 is the default",
+    },
+    "backend": {"tensorrt": "not auto, openvino, onnx or torch; auto is the default"},
+    "flow": {"farneback": "not dis or raft; dis is the default"},
+    "max_step": {
+        "0": "not between 1 and 16 frames; 4 is the default",
+        "17": "not between 1 and 16 frames; 4 is the default",
+    },
+    "key_interval": {
+        "0": "not between 1 and 12 frames; 6 is the default",
+        "13": "not between 1 and 12 frames; 6 is the default",
+    },
+    "views": {"3": "not 1, 2 or 4; 1 is the default", "two": "not a whole number; 1 is the default"},
+    "smoothing": {
+        "-0.5": "not between 0 and 10; 1.0 is the default",
+        "11.0": "not between 0 and 10; 1.0 is the default",
+        "nan": "not between 0 and 10; 1.0 is the default",
+        "much": "not a number; 1.0 is the default",
+    },
+    "batch": {"0": "less than 1; 1 is the default"},
+    "ahead": {"-1": "less than 0; 2 is the default"},
+    "threshold": {
+        "0.0": "not between 0 and 1; 0.5 is the default",
+        "1.0": "not between 0 and 1; 0.5 is the default",
+        "nan": "not between 0 and 1; 0.5 is the default",
+    },
+    "stride": {"0": "less than 1; 1 is the default"},
+}
+
+
+def verb_parser(verb: str) -> argparse.ArgumentParser:
+    (verbs,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return verbs.choices[verb]
+
+
+def offered(name: str) -> list[str]:
+    return [verb for verb, (_, without) in VERBS.items() if name not in without]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_offers_the_options_by_the_same_names_defaults_and_words(verb: str) -> None:
+    needed, without = VERBS[verb]
+    parser = verb_parser(verb)
+    found = {action.dest: action for action in parser._actions if action.dest in options_of(VideoOptions)}
+    assert set(found) == set(options_of(VideoOptions)) - without
+    for name, action in found.items():
+        said = options_of(VideoOptions)[name]
+        assert action.option_strings == [flag(name)]
+        assert action.help.startswith(said.meaning)
+        assert said.cost in action.help
+        assert action.default == said.default
+    arguments = vars(parser.parse_args(needed))
+    assert {name: arguments[name] for name in found} == {name: getattr(VideoOptions, name) for name in found}
+
+
+def test_what_is_given_arrives_with_its_type() -> None:
+    arguments = verb_parser("segment").parse_args(
+        ["clip.mp4", "--size", "512", "--smoothing", "2", "--flow", "raft", "--output", "masks", "coco", "--objects"]
+    )
+    given = arguments.size, arguments.smoothing, arguments.flow, arguments.outputs, arguments.objects
+    assert given == (512, 2.0, "raft", ["masks", "coco"], True)
+    assert isinstance(arguments.smoothing, float)
+
+
+@pytest.mark.parametrize(("name", "text", "problem"), [(n, t, p) for n, bad in BAD.items() for t, p in bad.items()])
+def test_every_verb_refuses_a_bad_value_in_the_same_line_before_any_work(
+    name: str,
+    text: str,
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def working(*_: object, **__: object) -> None:
+        raise AssertionError("the work began")
+
+    for work in ("serve.server.serve", "segment.Segmenter", "cluster.segment_batch", "benchmark.benchmark"):
+        monkeypatch.setattr(f"isomer.{work}", working)
+    monkeypatch.chdir(tmp_path)
+    for verb in offered(name):
+        assert main([verb, *VERBS[verb][0], flag(name), text]) == 2
+        assert capsys.readouterr().err == f"isomer: {flag(name)} {text}: {problem}\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("name", "text", "problem"), [(n, t, p) for n, bad in BAD.items() for t, p in bad.items()])
+def test_the_library_refuses_it_in_the_same_words(name: str, text: str, problem: str) -> None:
+    kind = options_of(VideoOptions)[name].kind
+    try:
+        value = kind(text)
+    except ValueError:
+        value = text
+    calls = [lambda: segment_video("missing.mp4", **{name: value}), lambda: Settings(**{name: value})]
+    if name in options_of(Options):
+        calls.append(lambda: Segmenter(**{name: value}))
+    for call in calls:
+        with pytest.raises(ArgumentError) as caught:
+            call()
+        assert str(caught.value) == f"{name}={value}: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("size", True),
+        ("size", 384.0),
+        ("size", None),
+        ("threshold", "0.5"),
+        ("views", "1"),
+        ("objects", "no"),
+        ("outputs", "overlay"),
+        ("outputs", ()),
+        ("flow", 3),
+    ],
+)
+def test_values_of_other_types_are_refused(name: str, value: object) -> None:
+    with pytest.raises(ArgumentError, match=f"{name}=.*: n(ot|either) .*; .* is the default"):
+        VideoOptions(**{name: value})
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    options = VideoOptions(size=np.int64(128), threshold=np.float32(0.25), stride=np.uint8(2), smoothing=1)
+    assert (options.size, options.threshold) == (128, 0.25)
+
+
+@pytest.mark.parametrize(("call", "group"), [(Segmenter, Options), (segment_video, VideoOptions)])
+def test_signatures_have_plain_keywords_and_documentation_has_the_words(call: object, group: type[Options]) -> None:
+    parameters = inspect.signature(call).parameters
+    words = " ".join(inspect.getdoc(call).split())
+    for name, said in options_of(group).items():
+        assert parameters[name].default == said.default
+        assert parameters[name].annotation == inspect.signature(group).parameters[name].annotation
+        assert f"{name}: {said.help}" in words
+    assert "options: see" not in words
+
+
+def test_groups_are_of_one_kind() -> None:
+    """A batch's settings are those of a video and one more; each group's defaults are within its own ranges."""
+    assert set(options_of(Settings)) == set(options_of(VideoOptions)) | {"shard"}
+    for group in (Settings, Resources, Limits):
+        for name, said in options_of(group).items():
+            assert getattr(group(), name) == said.default
+    with pytest.raises(ArgumentError, match="queue=0: less than 1; 8 is the default"):
+        Limits(queue=0)
+    with pytest.raises(ArgumentError, match=r"^workers=0: less than 1$"):
+        Resources(workers=0)
+
+
+def test_ranges_and_choices_are_those_of_what_does_the_work() -> None:
+    assert options_of(Options)["key_interval"].high == ANCHOR
+    assert set(VideoOptions.outputs) <= set(OUTPUTS)
+    for name in FLOWS:
+        pytest.importorskip("openvino", reason="runs RAFT")
+        assert callable(create_flow(name))
+
+
+def test_an_error_of_an_argument_survives_the_way_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(ArgumentError("size", 32, "too small")))
+    assert (str(error), error.argument, error.value) == ("size=32: too small", "size", 32)
