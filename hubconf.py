@@ -1,4 +1,7 @@
-"""Entry points of `torch.hub.load`, which fetches this repository instead of an installed package."""
+"""Entry points of `torch.hub.load`, which fetches this repository instead of an installed package.
+
+It finds them by their names here, so there is a function for each of `isomer.list_models`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+# The hub puts the root of the repository there, and the package is in src. It stays: entries import when they are used.
 sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
 if TYPE_CHECKING:
@@ -41,7 +45,7 @@ def isomer_swin_tiny(pretrained: bool = True) -> Isomer:
 
 
 def segmenter(*arguments: Any, **keywords: Any) -> Segmenter:
-    """The whole path, `isomer.Segmenter`: RGB frames in, probability maps out."""
+    """The whole path, `isomer.Segmenter`: RGB frames in, each out with what was found in it."""
     import isomer
 
     return isomer.Segmenter(*arguments, **keywords)

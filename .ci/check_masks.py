@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from isomer.data.clip import SceneFrames
-from isomer.data.drawing import draw_scene
+from isomer.data.synthetic.clip import SceneFrames
+from isomer.data.synthetic.drawn import draw_scene
 from isomer.media.image import read_gray
 from isomer.metrics import RegionSimilarity
 

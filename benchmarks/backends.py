@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from isomer.data.drawing import draw_scene
+from isomer.data.synthetic.drawn import draw_scene
 from isomer.flow import DISFlow, flow_to_image
 from isomer.media.resize import network_size, resize_image
 from isomer.runtime import create_backend

@@ -84,9 +84,9 @@ def measure(dataset: Path, segmenter: Segmenter, frames: int | None) -> dict[str
     for name, folder in find_frame_folders(dataset).items():
         figures[name] = SequenceFigures()
         names = list(annotations[name])[:frames]
-        for frame, probability in segmenter.predict(islice(open_frames(folder), frames)):
-            if frame.name in names[1:-1]:
-                figures[name].step(probability, read_gray(annotations[name][frame.name]) > 0)
+        for result in segmenter(islice(open_frames(folder), frames)):
+            if result.name in names[1:-1]:
+                figures[name].step(result.probability, read_gray(annotations[name][result.name]) > 0)
     return figures
 
 

@@ -36,15 +36,15 @@ class Result(NamedTuple):
 def results(sequence: VideoSequence, segmenter: Segmenter) -> Iterator[Result]:
     """Segment a sequence and judge every frame that has a mask with an object in it."""
     for video in videos(sequence):
-        for path, (_, probability) in zip(video, segmenter(map(read_image, video)), strict=True):
+        for path, result in zip(video, segmenter(map(read_image, video)), strict=True):
             if path.stem not in sequence.masks:
                 continue
-            truth, found = sequence.mask(path), probability >= 0.5
+            truth, found = sequence.mask(path), result.mask()
             known, object_ = truth != 128, truth == 255
             union = ((found | object_) & known).sum()
             if object_.any():
                 similarity = float((found & object_).sum() / union)
-                yield Result(sequence.name, path.stem, similarity, picture(read_image(path), found, object_))
+                yield Result(sequence.name, path.stem, similarity, picture(result.image, found, object_))
 
 
 def videos(sequence: VideoSequence) -> list[list[Path]]:

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.data.drawing import draw_scene
+from isomer.data.synthetic.drawn import draw_scene
 from isomer.flow import DISFlow, Flow, RAFTFlow
 from isomer.media.resize import resize_image
 

@@ -97,16 +97,16 @@ class Row:
         segmenter.warm_up(*source.size)
         judged = sorted(truth)[1:-1]
         start = time.perf_counter()
-        for frame, probability in segmenter.predict(source):
+        for result in segmenter(source):
             self.seconds += time.perf_counter() - start
-            levels = np.rint(255 * probability).astype(np.uint8)
-            if frame.name in judged and judged.index(frame.name) % self._every == 0:
-                mask = read_gray(truth[frame.name])
+            levels = np.rint(255 * result.probability).astype(np.uint8)
+            if result.name in judged and judged.index(result.name) % self._every == 0:
+                mask = read_gray(truth[result.name])
                 j.step(levels, mask)
                 f.step(levels, mask)
-            if self._temporal and frame.name in judged:
-                t.step(levels, read_gray(truth[frame.name]))
-            self._flicker.step(frame, levels > 128)
+            if self._temporal and result.name in judged:
+                t.step(levels, read_gray(truth[result.name]))
+            self._flicker.step(result, levels > 128)
             start = time.perf_counter()
         self._scores["J"].append(j.result().mean)
         self._scores["F"].append(f.result().mean)

@@ -21,7 +21,7 @@ from isomer.media import open_frames
 from isomer.segment import Segmenter
 options = {"backend": sys.argv[3], "size": int(sys.argv[4]), "key_interval": int(sys.argv[5])}
 next(Segmenter(sys.argv[2], **options)(open_frames(sys.argv[1])))
-os._exit(0)
+os._exit(0)  # it stops there: what is read ahead is not waited for
 """
 
 
@@ -89,8 +89,8 @@ def _row(backend: str, what: str, values: list[float], peak: float) -> None:
 def _rendered(path: Path, frames: int) -> Path:
     import numpy as np
 
-    from isomer.data.clip import SceneFrames, write_clip
-    from isomer.data.drawing import draw_scene
+    from isomer.data.synthetic.clip import SceneFrames, write_clip
+    from isomer.data.synthetic.drawn import draw_scene
 
     write_clip(SceneFrames(draw_scene(np.random.default_rng(0)), frames), path)
     return path

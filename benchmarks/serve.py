@@ -28,8 +28,8 @@ from pathlib import Path
 
 import numpy as np
 
-from isomer.data.clip import SceneFrames, write_clip
-from isomer.data.drawing import draw_scene
+from isomer.data.synthetic.clip import SceneFrames, write_clip
+from isomer.data.synthetic.drawn import draw_scene
 
 
 @dataclass

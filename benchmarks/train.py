@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from isomer.data.clip import SceneFrames, write_sequence
-from isomer.data.drawing import draw_scene
 from isomer.data.kitti import read_kitti_flow
+from isomer.data.synthetic.clip import SceneFrames, write_sequence
+from isomer.data.synthetic.drawn import draw_scene
 from isomer.flow import flow_to_image
 from isomer.model.network import Isomer
 

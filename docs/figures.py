@@ -24,9 +24,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from isomer import create_model, segment_video
-from isomer.data.drawing import draw_scene
-from isomer.data.motion import Motion
-from isomer.data.scene import Scene
+from isomer.data.synthetic.drawn import draw_scene
+from isomer.data.synthetic.motion import Motion
+from isomer.data.synthetic.scene import Scene
 from isomer.flow import DISFlow, Flow, flow_to_image, frames_with_flow
 from isomer.media import Frame, open_frames
 from isomer.media.image import read_gray, read_image, write_image

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from isomer.data.drawing import draw_scene
-from isomer.data.scene import Scene
+from isomer.data.synthetic.drawn import draw_scene
+from isomer.data.synthetic.scene import Scene
 
 if TYPE_CHECKING:
     from isomer.model.network import Isomer

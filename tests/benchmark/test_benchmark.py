@@ -15,8 +15,8 @@ from torch import nn
 from isomer.benchmark.parts import PartTimer, part_timer
 from isomer.benchmark.path import STAGES, benchmark, count_flops
 from isomer.cli.main import main
-from isomer.data.clip import SceneFrames, write_clip
-from isomer.data.scene import Scene
+from isomer.data.synthetic.clip import SceneFrames, write_clip
+from isomer.data.synthetic.scene import Scene
 from isomer.model.ffn import FeedForward
 from isomer.model.network import Isomer
 from isomer.options import Options

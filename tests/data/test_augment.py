@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isomer.data.augment import degrade, motion_blur_kernel, random_crop, warp_flow, warp_image
-from isomer.data.motion import Motion, similarity
-from isomer.data.scene import Layer, Scene
+from isomer.data.synthetic.motion import Motion, similarity
+from isomer.data.synthetic.scene import Layer, Scene
 from isomer.flow import DISFlow
 
 seeds = st.integers(0, 2**32 - 1)

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from isomer.data import samples as samples_module
-from isomer.data.clip import SceneFrames, write_sequence
 from isomer.data.kitti import write_kitti_flow
-from isomer.data.motion import Motion, similarity
 from isomer.data.samples import SampleOptions, TrainingSamples, collate
 from isomer.data.sequences import find_sequences
-from isomer.data.synthetic import SceneSampler
+from isomer.data.synthetic.clip import SceneFrames, write_sequence
+from isomer.data.synthetic.cutouts import SceneSampler
+from isomer.data.synthetic.motion import Motion, similarity
 from isomer.errors import InputError
 from isomer.flow import flow_to_image
 from isomer.media.image import write_image

@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from isomer.cli.main import main
-from isomer.data.drawing import draw_scene
 from isomer.data.kitti import read_kitti_flow
-from isomer.data.motion import Deformation, Motion, Swing, similarity
-from isomer.data.scene import Layer, Scene
-from isomer.data.synthetic import SceneSampler
+from isomer.data.synthetic.cutouts import SceneSampler
+from isomer.data.synthetic.drawn import draw_scene
+from isomer.data.synthetic.motion import Deformation, Motion, Swing, similarity
+from isomer.data.synthetic.scene import Layer, Scene
 from isomer.media import open_frames
 from isomer.media.image import read_gray, read_image
 

@@ -18,8 +18,8 @@ import pytest
 import isomer
 from isomer import machine
 from isomer.cli.main import main
-from isomer.data.clip import SceneFrames
-from isomer.data.drawing import draw_scene
+from isomer.data.synthetic.clip import SceneFrames
+from isomer.data.synthetic.drawn import draw_scene
 from isomer.doctor import installation, self_test
 from isomer.doctor.finding import State
 from isomer.doctor.machine import gpu

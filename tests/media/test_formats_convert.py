@@ -59,8 +59,8 @@ def palette(tmp_path: Path) -> Path:
 def labels_of(path: Path) -> dict[str, NDArray[np.uint8]]:
     """Name and objects; where the format has none, 1 is what is found."""
     return {
-        frame.name: np.asarray(probability >= 0.5, np.uint8) if labels is None else labels
-        for frame, probability, labels in open_masks(path)
+        result.name: result.mask().astype(np.uint8) if result.labels is None else result.labels
+        for result in open_masks(path)
     }
 
 
@@ -162,9 +162,9 @@ def test_images_with_the_mask_in_alpha(tmp_path: Path, kind: str) -> None:
     files = {f"{i}.png": written_as(kind, mask) for i, mask in enumerate(masks)}
     files["0.png"] = encode_image(masks[0])  # as what makes PNGs smaller leaves a frame of nothing
     path = zip_of(tmp_path / "in.zip", files)
-    for mask, (_, probability, labels) in zip(masks, open_masks(path), strict=True):
-        assert np.array_equal(probability, mask / 255)
-        assert labels is None
+    for mask, result in zip(masks, open_masks(path), strict=True):
+        assert np.array_equal(result.probability, mask / 255)
+        assert result.labels is None
 
 
 @pytest.mark.parametrize("opacity", [0, 128, 255])
@@ -172,16 +172,16 @@ def test_opacity_that_is_the_same_everywhere_is_no_mask(tmp_path: Path, opacity:
     masks = binary()
     files = {f"{i}.png": encode_image(np.dstack([m, m, m, 0 * m + opacity])) for i, m in enumerate(masks)}
     path = zip_of(tmp_path / "in.zip", files)
-    for mask, (_, probability, _) in zip(masks, open_masks(path), strict=True):
-        assert np.array_equal(probability, mask / 255)
+    for mask, result in zip(masks, open_masks(path), strict=True):
+        assert np.array_equal(result.probability, mask / 255)
 
 
 def test_an_opaque_video_with_alpha_is_read_by_its_brightness(tmp_path: Path) -> None:
     masks = binary()
     gray = [np.dstack([mask] * 3) for mask in masks]
     path = encode(tmp_path / "mask.mov", gray, codec="prores_ks", pixel_format="yuva444p10le", options={})
-    for mask, (_, probability, _) in zip(masks, open_masks(path), strict=True):
-        assert ((probability > 0.5) != (mask > 0)).mean() < 0.002
+    for mask, result in zip(masks, open_masks(path), strict=True):
+        assert (result.mask() != (mask > 0)).mean() < 0.002
 
 
 def test_palettes_that_may_mean_something_else_are_said(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def save(tmp_path: Path, document: object) -> Path:
 def test_coco_of_other_tools(tmp_path: Path) -> None:
     square = np.zeros((4, 6), np.uint8)
     square[1:3, 1:3] = 1
-    assert [frame.name for frame, *_ in open_masks(save(tmp_path, coco()))] == ["9", "10"]
+    assert [result.name for result in open_masks(save(tmp_path, coco()))] == ["9", "10"]
     annotations = [
         {"image_id": 9, "segmentation": encode_rle(square), "attributes": {"track_id": 3}},
         {"image_id": 10, "segmentation": {"size": [4, 6], "counts": [0, 24]}, "track_id": 5},

@@ -93,6 +93,17 @@ def test_an_animated_avif_is_read_whole(tmp_path: Path) -> None:
     assert numbers(read(path)) == list(range(6))
 
 
+def test_a_stream_that_appears_late_costs_no_picture(tmp_path: Path) -> None:
+    """Sound begins behind where FFmpeg has looked for streams."""
+    silent = film(tmp_path / "a", FORMATS["flv"], [40] * 200)
+    sounding = film(tmp_path / "b", FORMATS["flv"], [40] * 3, before=["sound"])
+    path = tmp_path / "c.flv"
+    path.write_bytes(silent.read_bytes() + sounding.read_bytes()[13:])  # without a second header
+    with av.open(str(path)) as file:
+        assert len(file.streams) == 1
+    assert numbers(read(path)) == [*range(200), *range(3)]
+
+
 CLOCKS = st.lists(st.sampled_from([1, 3, 5.4, 9, 13, 60, 1000, 20_000, 50_000]), min_size=2, max_size=4)
 
 

@@ -112,6 +112,6 @@ class TestTorchHub:
             backend="torch",
         )
         frames = np.random.default_rng(0).integers(0, 255, (3, 32, 48, 3), np.uint8)
-        maps = dict(segmenter(frames))
-        assert list(maps) == [0, 1, 2]
-        assert {probability.shape for probability in maps.values()} == {(32, 48)}
+        results = list(segmenter(frames))
+        assert [result.index for result in results] == [0, 1, 2]
+        assert {result.probability.shape for result in results} == {(32, 48)}

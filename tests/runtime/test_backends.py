@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isomer.data.scene import Scene
+from isomer.data.synthetic.scene import Scene
 from isomer.errors import InputError
 from isomer.flow import flow_to_image
 from isomer.model.network import Isomer
@@ -140,7 +140,7 @@ def test_a_kept_network_needs_no_pytorch(weights: Path) -> None:
 def test_segmenters_of_both_back_ends_find_the_same(weights: Path, images: list[Image]) -> None:
     pytest.importorskip("openvino")
     maps = [
-        np.stack([p for _, p in Segmenter(weights, size=96, backend=name, device="cpu")(images)])
+        np.stack([found.probability for found in Segmenter(weights, size=96, backend=name, device="cpu")(images)])
         for name in ("torch", "openvino")
     ]
     assert agreement(*maps) >= 0.995
@@ -151,16 +151,15 @@ def test_a_stream_left_early_harms_no_later_one(weights: Path, images: list[Imag
     pytest.importorskip("openvino")
     segmenter = Segmenter(weights, size=96, backend="openvino")
     segmenter._backend.workers = 3
-    expected = dict(Segmenter(weights, size=96, backend="openvino", ahead=0)(images))
+    expected = list(Segmenter(weights, size=96, backend="openvino", ahead=0)(images))
     for left in (1, 2, 3):
         stream = segmenter(images)
         for _ in range(left):
             next(stream)
         stream.close()
-    found = dict(segmenter(images))
-    assert list(found) == list(expected)
-    for index, probability in found.items():
-        np.testing.assert_allclose(probability, expected[index], atol=1e-4)
+    for found, right in zip(segmenter(images), expected, strict=True):
+        assert found.index == right.index
+        np.testing.assert_allclose(found.probability, right.probability, atol=1e-4)
 
 
 @pytest.fixture(scope="session")

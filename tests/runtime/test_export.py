@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 import torch
 
+from isomer.cli import export as cli_export
 from isomer.cli.main import main
-from isomer.data.clip import SceneFrames, write_clip
-from isomer.data.scene import Scene
+from isomer.data.synthetic.clip import SceneFrames, write_clip
+from isomer.data.synthetic.scene import Scene
 from isomer.errors import InputError
 from isomer.media import open_frames
 from isomer.model.network import Isomer
-from isomer.runtime import create_backend, export, quantization
+from isomer.runtime import create_backend, export
 from isomer.runtime.export import FORMATS, export_network
+from isomer.runtime.quantization import export_int8
 from isomer.segment import Segmenter
 
 
@@ -88,6 +90,10 @@ def test_a_missing_package_is_named(network: Isomer, tmp_path: Path, monkeypatch
         export_network(network, tmp_path / "net.xml", "openvino")
 
 
+def test_the_command_knows_the_suffixes() -> None:
+    assert {name: form.suffix for name, form in FORMATS.items()} | {"package": ".onnx"} == cli_export._SUFFIXES
+
+
 @pytest.fixture
 def clip(scene: Scene, tmp_path: Path) -> Path:
     write_clip(SceneFrames(scene, 8, Fraction(25)), tmp_path / "clip.mp4")
@@ -108,8 +114,8 @@ def test_int8_runs_as_a_model_and_says_how_close_it_comes(
     assert sum(kind == "FakeQuantize" for kind, _ in kinds) > 50
     assert sum(kind == "Constant" and str(dtype) == "<Type: 'int8_t'>" for kind, dtype in kinds) > 50
 
-    seen = list(Segmenter(weights, backend="torch", key_interval=1)._keys(open_frames(clip)))
-    inputs = [np.concatenate(images) for images in zip(*(key.views for key in seen[3::4]), strict=True)]
+    seen = list(Segmenter(weights, backend="torch", key_interval=1).inputs(open_frames(clip)))
+    inputs = [np.concatenate(images) for images in zip(*seen[3::4], strict=True)]
     expected, found = create_backend(weights, "torch", "cpu")(*inputs), create_backend(out)(*inputs)
     assert float(said[1]) == pytest.approx(float(np.abs(found - expected).mean()), rel=0.1)
     masks = zip(expected >= 0.5, found >= 0.5, strict=True)
@@ -133,19 +139,12 @@ def test_int8_names_its_package(network: Isomer, tmp_path: Path, monkeypatch: py
     pytest.importorskip("openvino")
     monkeypatch.setattr("isomer.errors.find_spec", lambda name: None if name == "nncf" else find_spec(name))
     with pytest.raises(InputError, match=r'8-bit integers: needs nncf; .*pip install "\.\[int8\]"'):
-        quantization.export_int8(network, tmp_path / "net.xml", [tmp_path / "clip.mp4"])
+        export_int8(network, tmp_path / "net.xml", [])
 
 
-def test_int8_wants_frames_enough(network: Isomer, scene: Scene, tmp_path: Path) -> None:
+def test_int8_wants_frames_enough(network: Isomer, tmp_path: Path) -> None:
     pytest.importorskip("nncf")
-    write_clip(SceneFrames(scene, 3, Fraction(25)), tmp_path / "clip.mp4")
+    image = np.zeros((1, 32, 64, 3), np.uint8)
     with pytest.raises(InputError, match="3 frames are too few to calibrate on"):
-        quantization.export_int8(network, tmp_path / "net.xml", [tmp_path / "clip.mp4"])
+        export_int8(network, tmp_path / "net.xml", [(image, image)] * 3)
     assert not (tmp_path / "net.xml").exists()
-
-
-@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 16, 17, 100, 1000])
-def test_frames_for_calibration_are_evenly_spaced(count: int) -> None:
-    chosen = quantization._evenly(iter(range(count)), 8)
-    assert chosen == list(range(0, count, max(1, chosen[1] if len(chosen) > 1 else 1)))
-    assert min(count, 5) <= len(chosen) <= 8

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isomer.data.clip import SceneFrames
-from isomer.data.drawing import draw_scene
+from isomer.data.synthetic.clip import SceneFrames
+from isomer.data.synthetic.drawn import draw_scene
 from isomer.metrics import RegionSimilarity
 from isomer.model.weights import EMBEDDED
 from isomer.model.zoo import list_models
@@ -23,13 +23,16 @@ SHIPPED = [name for name in list_models() if (EMBEDDED / f"{name}.safetensors").
 def test_graph_and_checkpoint_are_one_network(model: str) -> None:
     pytest.importorskip("torch")
     frames = SceneFrames(draw_scene(np.random.default_rng(3), (428, 240)), 8)
-    expected = dict(Segmenter(model, backend="torch", device="cpu", size=320, key_interval=1)(frames))
+    expected = [
+        r.probability for r in Segmenter(model, backend="torch", device="cpu", size=320, key_interval=1)(frames)
+    ]
     for backend in ("openvino", "onnx"):
         pytest.importorskip({"openvino": "openvino", "onnx": "onnxruntime"}[backend])
         similarity = RegionSimilarity()
-        for index, probability in Segmenter(model, backend=backend, size=320, key_interval=1)(frames):
-            assert np.abs(probability - expected[index]).max() < 1e-3
-            similarity.step(*(np.where(p >= 0.5, 255, 0).astype(np.uint8) for p in (probability, expected[index])))
+        for result in Segmenter(model, backend=backend, size=320, key_interval=1)(frames):
+            maps = result.probability, expected[result.index]
+            assert np.abs(np.subtract(*maps)).max() < 1e-3
+            similarity.step(*(np.where(p >= 0.5, 255, 0).astype(np.uint8) for p in maps))
         assert similarity.result().mean > 0.9999
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isomer.data.scene import Scene
+from isomer.data.synthetic.scene import Scene
 
 torch = pytest.importorskip("torch", reason="needs PyTorch")
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from isomer.cli.main import main
 from isomer.errors import InputError
-from isomer.media import Frame
+from isomer.media import Frame, Segmented
 from isomer.segment.dataset import find_frame_folders, predict_dataset
 
 
@@ -22,10 +21,10 @@ class BrightnessSegmenter:
     def __init__(self) -> None:
         self.frames = 0
 
-    def predict(self, frames: Iterator[Frame]) -> Iterator[tuple[Frame, NDArray[np.float32]]]:
+    def __call__(self, frames: Iterable[Frame], objects: float | None = None) -> Iterator[Segmented]:
         for frame in frames:
             self.frames += 1
-            yield frame, frame.image[..., 0].astype(np.float32) / 255
+            yield Segmented.of(frame, frame.image[..., 0].astype(np.float32) / 255)
 
 
 def write_frames(folder: Path, count: int = 3, size: tuple[int, int] = (12, 16)) -> None:

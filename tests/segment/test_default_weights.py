@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from isomer import Segmenter
-from isomer.data.clip import SceneFrames
-from isomer.data.drawing import draw_scene
+from isomer.data.synthetic.clip import SceneFrames
+from isomer.data.synthetic.drawn import draw_scene
 from isomer.metrics import RegionSimilarity
 from isomer.model.weights import EMBEDDED
 
@@ -18,8 +18,8 @@ def test_they_find_a_drawn_object_that_moves() -> None:
     frames = SceneFrames(draw_scene(np.random.default_rng(0), (428, 240)), 6)
     masks = [mask for _, mask in frames.with_masks()]
     similarity = RegionSimilarity()
-    for index, probability in Segmenter(backend="torch", device="cpu", size=320)(frames):
-        similarity.step(np.rint(255 * probability).astype(np.uint8), masks[index])
+    for result in Segmenter(backend="torch", device="cpu", size=320)(frames):
+        similarity.step(np.rint(255 * result.probability).astype(np.uint8), masks[result.index])
     assert similarity.result().mean > 0.7
 
 

@@ -32,7 +32,7 @@ def segmenter(network: Isomer) -> Segmenter:
 
 @pytest.fixture(scope="module")
 def reference(segmenter: Segmenter, images: list[Picture]) -> list[NDArray[np.float32]]:
-    return [probability for _, probability in segmenter(images)]
+    return [result.probability for result in segmenter(images)]
 
 
 # Images of other kinds, what is said of them, and what to do.
@@ -120,7 +120,7 @@ def test_an_array_may_be_filled_again(
             buffer[:] = image
             yield Frame(index, buffer, float(index), str(index)) if in_frames else buffer
 
-    found = [probability for _, probability in segmenter(refilled())]
+    found = [result.probability for result in segmenter(refilled())]
     np.testing.assert_array_equal(found, reference)
 
 
@@ -128,9 +128,9 @@ def test_views_of_other_layouts_are_the_same_images(
     segmenter: Segmenter, images: list[Picture], reference: list[NDArray[np.float32]]
 ) -> None:
     bgr = [np.ascontiguousarray(image[..., ::-1]) for image in images]
-    found = [probability for _, probability in segmenter([image[..., ::-1] for image in bgr])]
+    found = [result.probability for result in segmenter([image[..., ::-1] for image in bgr])]
     np.testing.assert_array_equal(found, reference)
-    found = [probability for _, probability in segmenter(np.stack(images))]
+    found = [result.probability for result in segmenter(np.stack(images))]
     np.testing.assert_array_equal(found, reference)
 
 
@@ -157,7 +157,7 @@ def test_streams_in_several_threads_give_the_maps_of_one(
     found: dict[int, list[NDArray[np.float32]]] = {}
 
     def work(number: int) -> None:
-        found[number] = [probability for _, probability in shared(images)]
+        found[number] = [result.probability for result in shared(images)]
 
     threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(3)]
     for thread in threads:
@@ -172,10 +172,11 @@ def test_streams_in_several_threads_give_the_maps_of_one(
 @pytest.mark.parametrize("ahead", [0, 2])
 def test_two_streams_in_turn_do_not_mix(ahead: int, network: Isomer, images: list[Picture]) -> None:
     segmenter = Segmenter(network, size=64, device="cpu", ahead=ahead)
-    forward, backward = [dict(segmenter(order)) for order in (images, images[::-1])]
-    for (index, one), (_, other) in zip(segmenter(images), segmenter(images[::-1]), strict=True):
-        np.testing.assert_allclose(one, forward[index], atol=1e-5)
-        np.testing.assert_allclose(other, backward[index], atol=1e-5)
+    orders = images, images[::-1]
+    forward, backward = [[result.probability for result in segmenter(order)] for order in orders]
+    for one, other in zip(*map(segmenter, orders), strict=True):
+        np.testing.assert_allclose(one.probability, forward[one.index], atol=1e-5)
+        np.testing.assert_allclose(other.probability, backward[other.index], atol=1e-5)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isomer.data.clip import SceneFrames
-from isomer.data.drawing import draw_scene
+from isomer.data.synthetic.clip import SceneFrames
+from isomer.data.synthetic.drawn import draw_scene
 from isomer.flow import DISFlow, moving_frames
 from isomer.media import Frame
 from isomer.metrics import RegionSimilarity
@@ -144,8 +144,9 @@ def test_nothing_links_two_shots() -> None:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_the_segmenter_interpolates_between_its_own_maps(network: Isomer, batch: int) -> None:
     frames = list(SceneFrames(draw_scene(np.random.default_rng(0), (128, 96)), 14))
-    found = dict(Segmenter(network, size=96, device="cpu", batch=batch, key_interval=4)(frames))
-    assert list(found) == list(range(14))
+    results = list(Segmenter(network, size=96, device="cpu", batch=batch, key_interval=4)(frames))
+    assert [result.index for result in results] == list(range(14))
+    found = [result.probability for result in results]
     keys = [m.frame.index for m in moving_frames(frames, DISFlow(), key_interval=4) if m.flows]
     assert 4 < len(keys) < 14
     links = KeyFrameLinks()
@@ -180,8 +181,8 @@ def test_interpolated_masks_are_as_good_as_the_networks_own() -> None:
     means = []
     for interval in (1, 4):
         similarity = RegionSimilarity()
-        for index, probability in Segmenter(backend="torch", device="cpu", size=224, key_interval=interval)(frames):
-            similarity.step(np.rint(255 * probability).astype(np.uint8), masks[index])
+        for result in Segmenter(backend="torch", device="cpu", size=224, key_interval=interval)(frames):
+            similarity.step(np.rint(255 * result.probability).astype(np.uint8), masks[result.index])
         means.append(similarity.result().mean)
     assert means[1] > 0.7
     assert means[1] > means[0] - 0.02

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from isomer.cli.main import main
-from isomer.data.clip import SceneFrames, write_clip
-from isomer.data.scene import Scene
+from isomer.data.synthetic.clip import SceneFrames, write_clip
+from isomer.data.synthetic.scene import Scene
 from isomer.errors import InputError
 from isomer.media import Frame, open_frames
 from isomer.media.live import LiveSource, open_live

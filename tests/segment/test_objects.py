@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isomer.media import Frame
+from isomer.errors import InputError
+from isomer.media import Segmented
+from isomer.model.network import Isomer
+from isomer.segment import Segmenter
 from isomer.segment.objects import ObjectTracker, track_objects
 
 WIDTH, HEIGHT = 160, 96
@@ -207,7 +211,7 @@ def test_a_coarse_flow_says_the_same_as_a_fine_one() -> None:
         assert np.array_equal(a, b)
 
 
-def textured(things: Sequence[Box], count: int) -> Iterator[tuple[Frame, NDArray[np.float32]]]:
+def textured(things: Sequence[Box], count: int) -> Iterator[Segmented]:
     """Frames of twice the size, large enough to estimate flow, with the mask as probability."""
     rng = np.random.default_rng(0)
 
@@ -223,7 +227,8 @@ def textured(things: Sequence[Box], count: int) -> Iterator[tuple[Frame, NDArray
         for thing, skin in zip(things, skins, strict=True):
             matrix = np.hstack((np.eye(2), thing.corner(t)[:, None]))
             cv2.warpAffine(skin, matrix, size, image, borderMode=cv2.BORDER_TRANSPARENT)
-        yield Frame(t, image, t / 24, f"{t:05d}"), (drawn(things, t, scale=2) > 0).astype(np.float32)
+        mask = drawn(things, t, scale=2) > 0
+        yield Segmented(t, image, t / 24, f"{t:05d}", probability=mask.astype(np.float32))
 
 
 CROSSING = [Box(line(250, 96, -4), 60, 120), Box(line(50, 100, 4), 40, 60)]
@@ -231,27 +236,62 @@ CROSSING = [Box(line(250, 96, -4), 60, 120), Box(line(50, 100, 4), 40, 60)]
 
 def test_with_estimated_flow_who_crosses_keeps_the_number() -> None:
     overlaps = []
-    for frame, _, labels in track_objects(textured(CROSSING, 48)):
-        truth = drawn(CROSSING, frame.index, scale=2)
+    for result in track_objects(textured(CROSSING, 48)):
+        truth = drawn(CROSSING, result.index, scale=2)
         for number in (1, 2):
-            found, known = labels == number, truth == number
+            found, known = result.labels == number, truth == number
             overlaps.append((found & known).sum() / (found | known).sum())
-        assert np.array_equal(labels > 0, truth > 0)
+        assert result.labels is not None
+        assert np.array_equal(result.labels > 0, truth > 0)
     assert np.mean(overlaps) > 0.95
     assert overlaps[-2:] == [1, 1]  # apart again
 
 
 def test_the_same_twice() -> None:
-    first, second = ([labels for *_, labels in track_objects(textured(CROSSING, 30))] for _ in range(2))
+    first, second = ([result.labels for result in track_objects(textured(CROSSING, 30))] for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_a_cut_in_the_video_ends_all_objects() -> None:
-    box = [Box(still(60, 48), 30, 30)]
+    numbered = [result.labels for result in track_objects(two_shots(6))]
+    assert [set(np.unique(labels).tolist()) for labels in numbered] == [{0, 1, 2}] * 3 + [{0, 3, 4}] * 3
 
-    def shots() -> Iterator[tuple[Frame, NDArray[np.float32]]]:
-        for frame, probability in textured(box, 6):
-            image = frame.image if frame.index < 3 else np.full_like(frame.image, (255, 0, 0))
-            yield Frame(frame.index, image, frame.time, frame.name), probability
 
-    assert [int(labels.max()) for *_, labels in track_objects(shots())] == [1, 1, 1, 2, 2, 2]
+def two_shots(count: int) -> Iterator[Segmented]:
+    """Another colour from the middle on."""
+    for result in textured([Box(line(60, 48, 3), 30, 30), Box(still(200, 100), 40, 40)], count):
+        shade = np.uint8([1, 1, 1] if result.index < count // 2 else [0, 1, 0])
+        yield replace(result, image=result.image * shade)
+
+
+class _Redness:
+    """A back end that finds what is red."""
+
+    stride, workers = 32, 1
+
+    def start(self, frames: NDArray[np.uint8], flows: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+        return lambda: frames[..., 0] / np.float32(255)
+
+
+@pytest.mark.parametrize("objects", [0, 1, True, 1.5])
+def test_a_segmenter_refuses_what_is_no_probability(network: Isomer, objects: float) -> None:
+    with pytest.raises(InputError, match=rf"^objects={objects}: not .*; 0.5 is the default"):
+        Segmenter(network, device="cpu")([], objects)
+
+
+@pytest.mark.parametrize("options", [{"key_interval": 1, "smoothing": 0}, {"key_interval": 1}, {"key_interval": 6}])
+def test_a_segmenter_numbers_objects_as_they_are_from_its_stored_results(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows the flow and the cuts, they find them: neither key frames nor what is stored decide on numbers."""
+    monkeypatch.setattr("isomer.segment.segmenter.create_backend", lambda *_, **__: _Redness())
+    frames = []
+    for result in two_shots(24):
+        result.image[..., 0] = np.where(result.mask(), 255, 0)
+        frames.append(result)
+    segmenter = Segmenter("any", size=240, **options)
+    found = list(segmenter(frames, objects=0.4))
+    assert {int(number) for result in found for number in np.unique(result.labels)} >= {0, 1, 2, 3, 4}
+    for result, stored in zip(found, track_objects(segmenter(frames), 0.4), strict=True):
+        np.testing.assert_array_equal(result.probability, stored.probability)
+        np.testing.assert_array_equal(result.labels, stored.labels)

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isomer.data.clip import SceneFrames, write_clip
-from isomer.data.scene import Scene
+from isomer.data.synthetic.clip import SceneFrames, write_clip
+from isomer.data.synthetic.scene import Scene
 from isomer.errors import InputError
 from isomer.media import Frame, Segmented, Writer, open_frames
 from isomer.media.image import read_gray, read_palette, write_image
 from isomer.segment import Segmenter, segment_video
-from isomer.segment.objects import track_objects
 from isomer.segment.video import taken_frames
 
 
@@ -47,10 +46,11 @@ def test_with_nothing_but_a_video_the_overlay_goes_next_to_it(clip: Path, weight
 def test_masks_are_the_maps_at_the_threshold(clip: Path, weights: Path, tmp_path: Path) -> None:
     (masks,) = segment(clip, weights, tmp_path / "here", outputs=["masks"], threshold=0.3)
     assert masks == tmp_path / "here"
-    maps = dict(Segmenter(weights, size=96, backend="torch", device="cpu")(open_frames(clip)))
-    assert sorted(path.stem for path in masks.iterdir()) == [f"{index:05d}" for index in maps]
-    for index, probability in maps.items():
-        np.testing.assert_array_equal(read_gray(masks / f"{index:05d}.png"), np.where(probability >= 0.3, 255, 0))
+    results = list(Segmenter(weights, size=96, backend="torch", device="cpu")(open_frames(clip)))
+    assert sorted(path.stem for path in masks.iterdir()) == [result.name for result in results]
+    for result in results:
+        expected = np.where(result.probability >= 0.3, 255, 0)
+        np.testing.assert_array_equal(read_gray(masks / f"{result.name}.png"), expected)
 
 
 def test_several_outputs_at_once_go_into_one_folder(clip: Path, weights: Path, tmp_path: Path) -> None:
@@ -153,11 +153,10 @@ def test_a_failure_midway_leaves_neither_files_nor_threads(
 def test_objects_are_told_apart_in_the_outputs_that_can_hold_them(clip: Path, weights: Path, tmp_path: Path) -> None:
     kinds = ["palette", "masks", "overlay"]
     numbered, masks, overlay = segment(clip, weights, tmp_path, outputs=kinds, objects=True, threshold=0.3)
-    maps = Segmenter(weights, size=96, backend="torch", device="cpu").predict(open_frames(clip))
     found = 0
-    for frame, _, labels in track_objects(maps, threshold=0.3):
-        found += np.count_nonzero(labels)
-        np.testing.assert_array_equal(read_palette(numbered / f"{frame.name}.png"), labels)
-        assert not labels[read_gray(masks / f"{frame.name}.png") == 0].any()
+    for result in Segmenter(weights, size=96, backend="torch", device="cpu")(open_frames(clip), objects=0.3):
+        found += np.count_nonzero(result.labels)
+        np.testing.assert_array_equal(read_palette(numbered / f"{result.name}.png"), result.labels)
+        assert not result.labels[read_gray(masks / f"{result.name}.png") == 0].any()
     assert found
     assert len(pictures(overlay)) == 8

@@ -37,8 +37,8 @@ def no_threads() -> bool:
 
 def test_maps_are_the_networks_own(network: Isomer, images: list[Image]) -> None:
     """The oracle: each frame alone, resized by PyTorch and normalised by hand."""
-    results = dict(segmenter(network, key_interval=1, smoothing=0)(images))
-    assert list(results) == list(range(len(images)))
+    results = list(segmenter(network, key_interval=1, smoothing=0)(images))
+    assert [result.index for result in results] == list(range(len(images)))
     mean, std = (torch.tensor(values)[:, None, None] for values in (network.mean, network.std))
     for frame, flow in frames_with_flow(frames(images), DISFlow()):
         inputs = []
@@ -48,7 +48,7 @@ def test_maps_are_the_networks_own(network: Isomer, images: list[Image]) -> None
             inputs.append((small / 255 - mean) / std)
         with torch.inference_mode():
             expected = F.interpolate(network(*inputs).sigmoid(), frame.image.shape[:2], mode="bilinear")[0, 0]
-        found = results[frame.index]
+        found = results[frame.index].probability
         assert found.dtype == np.float32
         assert found.shape == frame.image.shape[:2]
         np.testing.assert_allclose(found, expected.numpy(), atol=1e-3)
@@ -58,15 +58,15 @@ def test_maps_are_the_networks_own(network: Isomer, images: list[Image]) -> None
 def test_batches_and_threads_change_nothing(network: Isomer, images: list[Image], batch: int, ahead: int) -> None:
     expected = list(segmenter(network)(images))
     found = list(segmenter(network, batch=batch, ahead=ahead)(images))
-    assert [index for index, _ in found] == [index for index, _ in expected]
-    for (_, one), (_, other) in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-4)
+    for one, other in zip(found, expected, strict=True):
+        assert one.index == other.index
+        np.testing.assert_allclose(one.probability, other.probability, atol=1e-4)
 
 
 @pytest.mark.parametrize("views", [2, 4])
 def test_views_are_averaged(network: Isomer, images: list[Image], views: int) -> None:
     """The oracle: the network by hand on each image and flow, mirrored as vectors."""
-    results = dict(segmenter(network, views=views, batch=2, key_interval=1, smoothing=0)(images))
+    results = list(segmenter(network, views=views, batch=2, key_interval=1, smoothing=0)(images))
     for moving in moving_frames(frames(images), DISFlow(), both=True):
         ahead, behind = moving.flows
         seen = [(ahead, False), (behind, True), (behind, False), (ahead, True)][:views]
@@ -79,27 +79,27 @@ def test_views_are_averaged(network: Isomer, images: list[Image], views: int) ->
             one = TorchBackend(network, "cpu")(small[0][None], small[1][None])[0]
             maps.append(one[:, ::-1] if mirror else one)
         expected = cv2.resize(np.mean(maps, axis=0), moving.frame.image.shape[1::-1])
-        np.testing.assert_allclose(results[moving.frame.index], expected, atol=1e-4)
+        np.testing.assert_allclose(results[moving.frame.index].probability, expected, atol=1e-4)
 
 
 def test_the_same_input_gives_the_same_bytes(network: Isomer, images: list[Image]) -> None:
-    first, second = (b"".join(probability.tobytes() for _, probability in segmenter(network)(images)) for _ in range(2))
+    first, second = (b"".join(found.probability.tobytes() for found in segmenter(network)(images)) for _ in range(2))
     assert first == second
 
 
 def test_memory_does_not_grow_with_the_length(network: Isomer, images: list[Image]) -> None:
-    made: list[weakref.ref[Frame]] = []
+    made: list[weakref.ref[Image]] = []
     alive = []
 
     def endless() -> Iterator[Frame]:
         for index in count():
-            frame = Frame(index, images[index % len(images)].copy(), index / 24, str(index))
-            made.append(weakref.ref(frame))
-            yield frame
+            image = images[index % len(images)].copy()
+            made.append(weakref.ref(image))
+            yield Frame(index, image, index / 24, str(index))
 
-    stream = segmenter(network).predict(endless())
+    stream = segmenter(network)(endless())
     for _ in islice(stream, 120):
-        alive.append(sum(frame() is not None for frame in made))
+        alive.append(sum(image() is not None for image in made))
     stream.close()
     # 7 + 4 where the flow is found, 3 read ahead, up to 6 with each of the key frames between there and the caller.
     assert max(alive) <= 48
@@ -130,7 +130,7 @@ def test_a_failure_of_any_stage_comes_as_it_is(network: Isomer, images: list[Ima
         failing.stride, failing.workers, failing.start = 32, 1, failing  # type: ignore[attr-defined]
         this._backend = failing  # type: ignore[assignment]
     with pytest.raises(OwnError):
-        list(this.predict(source()))
+        list(this(source()))
     assert no_threads()
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isomer.data.clip import SceneFrames
-from isomer.data.drawing import draw_scene
+from isomer.data.synthetic.clip import SceneFrames
+from isomer.data.synthetic.drawn import draw_scene
 from isomer.model.network import Isomer
 from isomer.segment import Segmenter
 from isomer.segment.links import Link, Span
@@ -85,7 +85,7 @@ def test_segmenter_s_maps_change_less(network: Isomer) -> None:
 
     def change(smoothing: float) -> float:
         segmenter = Segmenter(network, size=96, device="cpu", key_interval=1, smoothing=smoothing)
-        maps = [p for _, p in segmenter(frames)]
+        maps = [result.probability for result in segmenter(frames)]
         assert len(maps) == 8
         return float(np.mean([np.abs(a - b).mean() for a, b in pairwise(maps)]))
 

@@ -9,33 +9,33 @@ from pathlib import Path
 
 from isomer.options import VideoOptions
 from isomer.serve.options import Limits
-from isomer.serve.tasks import Segmented
+from isomer.serve.tasks import Finished
 
 Report = Callable[[int, "int | None"], None]
 
 
-def quick(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Segmented:
+def quick(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Finished:
     for done in range(4):
         report(done, 3)
     (folder / "preview.mp4").write_bytes(b"preview")
-    return Segmented(3, 96, 64, 25.0, None)
+    return Finished(3, 96, 64, 25.0, None)
 
 
-def endless(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Segmented:
+def endless(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Finished:
     report(0, None)
     (folder / "half-done").write_bytes(b"")
     time.sleep(600)
     raise AssertionError
 
 
-def dying_at_first(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Segmented:
+def dying_at_first(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Finished:
     """Take the process down, as a codec would, but only for the server's first job."""
     if len(list(folder.parent.glob("*/job.json"))) == 1:
         os._exit(9)
     return quick(folder, options, limits, report)
 
 
-def faulty(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Segmented:
+def faulty(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Finished:
     raise ZeroDivisionError("a secret of the server")
 
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from isomer.data.clip import SceneFrames, write_sequence
-from isomer.data.synthetic import SceneSampler
+from isomer.data.synthetic.clip import SceneFrames, write_sequence
+from isomer.data.synthetic.cutouts import SceneSampler
 from isomer.media.image import write_image
 
 

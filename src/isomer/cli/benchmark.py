@@ -78,8 +78,8 @@ def _overrides(pairs: list[str]) -> dict[str, Any]:
 def _rendered(folder: Path, frames: int) -> Path:
     import numpy as np
 
-    from isomer.data.clip import SceneFrames, write_clip
-    from isomer.data.drawing import draw_scene
+    from isomer.data.synthetic.clip import SceneFrames, write_clip
+    from isomer.data.synthetic.drawn import draw_scene
 
     write_clip(SceneFrames(draw_scene(np.random.default_rng(0)), frames), folder / "clip.mp4")
     return folder / "clip.mp4"

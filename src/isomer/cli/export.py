@@ -13,6 +13,7 @@ from pathlib import Path
 
 from isomer.cli._options import report
 
+# Of `isomer.runtime.export.FORMATS`, whose import takes PyTorch, and of the package.
 _SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2", "package": ".onnx"}
 
 
@@ -60,8 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     network = create_model(arguments.model)
     if arguments.int8:
         from isomer.runtime.quantization import export_int8
+        from isomer.segment.calibration import calibration_samples
 
-        frames, mean, similarity = export_int8(network, out, arguments.int8)
+        samples = calibration_samples(network, arguments.int8)
+        frames, mean, similarity = export_int8(network, out, samples)
         report(
             arguments,
             f"wrote {out}: over {frames} frames held back, probabilities differ from PyTorch's by {mean:.2g} in "

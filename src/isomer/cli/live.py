@@ -39,10 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from isomer.errors import InputError
-    from isomer.media import Look, Segmented, find_output, open_outputs
+    from isomer.media import Look, find_output, open_outputs
     from isomer.media.live import OverlayWindow, open_live
     from isomer.segment import Segmenter
-    from isomer.segment.objects import track_objects
     from isomer.segment.video import output_paths
 
     options = chosen(VideoOptions, arguments)
@@ -56,19 +55,18 @@ def run(arguments: argparse.Namespace) -> int:
         window = stack.enter_context(closing(OverlayWindow(look))) if arguments.show else None
         segmenter = Segmenter(**options.of(Options) | _PROMPT)
         segmenter.warm_up(*source.size)
-        maps = stack.enter_context(closing(segmenter.predict(source)))
+        results = stack.enter_context(closing(segmenter(source, options.threshold if options.objects else None)))
         with suppress(KeyboardInterrupt):  # how a person ends a camera
-            for frame, *found in track_objects(maps, options.threshold) if options.objects else maps:
-                result = Segmented.of(frame, *found)
+            for result in results:
                 for writer in writers:
                     writer.write(result)
                 is_wanted = window is None or window.show(result)
-                latencies.append(source.age(frame))
+                latencies.append(source.age(result))
                 if not is_wanted:
                     break
         if not latencies:
             raise InputError(f"{arguments.source}: gave no frame; check the source")
-        seconds = frame.time
+        seconds = result.time
     median, p95 = np.percentile(latencies, (50, 95)) * 1000
     report(
         arguments,

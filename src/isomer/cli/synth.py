@@ -38,9 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Render and write."""
     import numpy as np
 
-    from isomer.data.clip import SceneFrames, write_clip, write_sequence
-    from isomer.data.drawing import draw_scene
-    from isomer.data.synthetic import SceneSampler
+    from isomer.data.synthetic.clip import SceneFrames, write_clip, write_sequence
+    from isomer.data.synthetic.cutouts import SceneSampler
+    from isomer.data.synthetic.drawn import draw_scene
     from isomer.errors import InputError
     from isomer.progress import Progress
 

@@ -148,11 +148,11 @@ class Worker:
             shared = partial(PNGFolder, is_shared=True)  # with the other parts
             parts = [(OUTPUTS[kind]._replace(container=shared), folder / kind) for kind in settings.kept]
             writers = stack.enter_context(open_outputs(parts, source, Look(settings.threshold)))
-            for frame, probability in stack.enter_context(closing(self._segmenter.predict(frames))):
-                position = frame.index // stride
+            for result in stack.enter_context(closing(self._segmenter(frames))):
+                position = result.index // stride
                 if position < shard.seam:
                     continue
-                pair = self._flow.pair(frame)
+                pair = self._flow.pair(result)
                 if pair:
                     right = right + 1 if had[len(pairs) : len(pairs) + 1] == [pair] else 0
                 if right == 2:  # from here on all is as it was; the first's map has another neighbour's in it
@@ -163,7 +163,7 @@ class Worker:
                     break
                 if position >= shard.start:
                     for writer in writers:
-                        writer.write(Segmented.of(frame, probability))
+                        writer.write(result)
         with atomic_path(record) as temporary:
             temporary.write_text(json.dumps(pairs))
         return PartDone(pairs)
@@ -187,9 +187,9 @@ class Worker:
         if not self._settings.objects:
             yield from ((frame, None) for frame in frames)
             return
-        masks = ((frame, _probability("masks", folder / "masks" / f"{frame.name}.png", 0.5)) for frame in frames)
-        for frame, _, labels in track_objects(masks):
-            yield frame, labels
+        files = ((frame, folder / "masks" / f"{frame.name}.png") for frame in frames)
+        masks = (Segmented.of(frame, _probability("masks", file, 0.5)) for frame, file in files)
+        yield from ((result, result.labels) for result in track_objects(masks))
 
     @contextmanager
     def _writers(self, video: Video, source: FrameSource) -> Iterator[dict[str, Writer]]:

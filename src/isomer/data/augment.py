@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.data.motion import Matrix, similarity
-from isomer.data.scene import Image
+from isomer.data.synthetic.motion import Matrix, similarity
+from isomer.data.synthetic.scene import Image
 from isomer.flow import Flow
 
 

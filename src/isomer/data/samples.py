@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from isomer.data.augment import degrade, random_crop, warp_flow, warp_image
-from isomer.data.motion import Motion
-from isomer.data.scene import Image
 from isomer.data.sequences import VideoSequence
-from isomer.data.synthetic import SceneSampler
+from isomer.data.synthetic.cutouts import SceneSampler
+from isomer.data.synthetic.motion import Motion
+from isomer.data.synthetic.scene import Image
 from isomer.errors import InputError
 from isomer.flow import DISFlow, Flow, flow_to_image
 from isomer.media.image import read_image

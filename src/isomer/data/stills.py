@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from isomer.data.scene import Cutout, Image
 from isomer.errors import InputError
 from isomer.media.image import IMAGE_SUFFIXES, read_gray, read_image
 
@@ -24,6 +27,42 @@ def image_files(folder: Path) -> list[Path]:
     return files
 
 
+@dataclass(frozen=True)
+class Cutout:
+    """An image with the mask of its salient object.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        mask: uint8 0/255 [H, W].
+    """
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+
+    @cached_property
+    def box(self) -> tuple[int, int, int, int]:
+        """The object's bounding box x, y, width, height."""
+        x, y, w, h = cv2.boundingRect(self.mask)
+        return x, y, w, h
+
+    @cached_property
+    def alpha(self) -> NDArray[np.uint8]:
+        """The mask with a soft edge, drawn in by a pixel so that no background shines through."""
+        return cv2.blur(cv2.erode(self.mask, np.ones((3, 3), np.uint8)), (3, 3)).astype(np.uint8, copy=False)
+
+    @cached_property
+    def background(self) -> NDArray[np.uint8]:
+        """The image with the object painted over from its surroundings."""
+        small = cv2.resize(self.image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        hole = cv2.resize(self.mask, (small.shape[1], small.shape[0]), interpolation=cv2.INTER_AREA)
+        hole = cv2.dilate((hole > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
+        filled = cv2.inpaint(small, hole, 3, cv2.INPAINT_TELEA)
+        filled = cv2.resize(filled, self.mask.shape[::-1], interpolation=cv2.INTER_CUBIC)
+        near = cv2.blur(cv2.dilate(self.mask, np.ones((9, 9), np.uint8)), (7, 7))
+        weight = near[..., None] / np.float32(255)
+        return np.asarray(weight * filled + (1 - weight) * self.image).astype(np.uint8)
+
+
 class Photographs:
     """The images of some folders; indexing reads one as uint8 RGB [H, W, 3].
 
@@ -37,7 +76,7 @@ class Photographs:
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index: int) -> Image:
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
         return read_image(self.files[index])
 
 

@@ -87,8 +87,8 @@ def _store() -> None:
     """Draw the frames, and store them with the maps that PyTorch finds."""
     import numpy as np
 
-    from isomer.data.clip import SceneFrames, write_clip
-    from isomer.data.drawing import draw_scene
+    from isomer.data.synthetic.clip import SceneFrames, write_clip
+    from isomer.data.synthetic.drawn import draw_scene
     from isomer.media.image import write_image
 
     write_clip(SceneFrames(draw_scene(np.random.default_rng(0), (256, 144)), 3), _CLIP)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from isomer.flow.color import motion_scale
 from isomer.flow.estimator import Flow, FlowEstimator
 from isomer.media import Frame
+
+_AnyFrame = TypeVar("_AnyFrame", bound=Frame)
 
 # Bhattacharyya distance of colour histograms. Neighbouring frames of six DAVIS sequences stay below 0.06, frames
 # four apart below 0.14; first frames of 14 different videos are 0.29 or more apart.
@@ -72,7 +74,7 @@ def moving_frames(
         both: look back as well as ahead; frames at an end of a shot get what there is twice.
         key_interval: the most frames from a key frame to the next; 1 makes all frames key frames.
     """
-    for _, shot in groupby(_numbered_by_shot(frames), key=itemgetter(0)):
+    for _, shot in groupby(numbered_by_shot(frames), key=itemgetter(0)):
         yield from _flow_in_shot((numbered[1:] for numbered in shot), estimator, max_step, both, key_interval)
 
 
@@ -84,29 +86,24 @@ def frames_with_flow(
         yield moving.frame, moving.flows[0]
 
 
-def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
-    """Tell whether two frames, by their `colour_histogram`, belong to different shots."""
-    return cv2.compareHist(before, after, cv2.HISTCMP_BHATTACHARYYA) > _CUT
+def numbered_by_shot(frames: Iterable[_AnyFrame]) -> Iterator[tuple[int, int, _AnyFrame]]:
+    """Yield (shot, position, frame): with every cut another shot begins."""
+    shot = 0
+    previous = None
+    for position, frame in enumerate(frames):
+        histogram = _colour_histogram(frame.image)
+        if previous is not None and cv2.compareHist(previous, histogram, cv2.HISTCMP_BHATTACHARYYA) > _CUT:
+            shot += 1
+        previous = histogram
+        yield shot, position, frame
 
 
-def colour_histogram(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _colour_histogram(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the 8x8x8 colour histogram of an RGB image [H, W, 3], taken on a thumbnail."""
     picked = cv2.resize(image, (192, 192), interpolation=cv2.INTER_NEAREST)  # a mean of all pixels takes far longer
     thumbnail = cv2.resize(picked, (96, 96), interpolation=cv2.INTER_AREA)
     histogram = cv2.calcHist([thumbnail], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3)
     return cv2.GaussianBlur(histogram.reshape(8, 64), (3, 3), 0).astype(np.float32, copy=False)
-
-
-def _numbered_by_shot(frames: Iterable[Frame]) -> Iterator[tuple[int, int, Frame]]:
-    """Yield (shot, position, frame)."""
-    shot = 0
-    previous = None
-    for position, frame in enumerate(frames):
-        histogram = colour_histogram(frame.image)
-        if previous is not None and is_cut(previous, histogram):
-            shot += 1
-        previous = histogram
-        yield shot, position, frame
 
 
 def _flow_in_shot(

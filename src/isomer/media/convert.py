@@ -8,13 +8,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from isomer.errors import ArgumentError, InputError
-from isomer.media import segmented
 from isomer.media.folder import DEFAULT_FPS
 from isomer.media.frame import FrameSource
-from isomer.media.masks import MaskSource, Segmented, open_masks
+from isomer.media.masks import MaskSource, open_masks
 from isomer.media.outputs import find_output, open_output
 from isomer.media.pictures import Look
 from isomer.media.reader import open_frames
+from isomer.media.segmented import Segmented
 from isomer.options import VideoOptions, options_of
 
 _KINDS = {
@@ -71,12 +71,12 @@ def convert_masks(
         raise InputError(f"{output}: is the input itself; choose another output")
     source = open_masks(masks, fps)
     pictures = None if video is None else open_frames(video)
-    frames = iter(source) if pictures is None else _with_pictures(source, pictures)
+    results = iter(source) if pictures is None else _with_pictures(source, pictures)
     count, highest = 0, 0.0
     with open_output(made, output, pictures or source, Look(threshold)) as writer:
-        for frame, probability, labels in frames:
-            writer.write(segmented.Segmented.of(frame, probability, labels))
-            highest = max(highest, float(probability.max()))
+        for result in results:
+            writer.write(result)
+            highest = max(highest, float(result.probability.max()))
             count += 1
     if 0 < highest < threshold:
         warnings.warn(
@@ -93,8 +93,9 @@ def _with_pictures(masks: MaskSource, video: FrameSource) -> Iterator[Segmented]
         of_masks, of_frames = (f"{width}x{height}" for width, height in (masks.size, video.size))
         raise InputError(f"{masks.path}: {of_masks} but the video is {of_frames}; give masks of its size")
     try:
-        for frame, (_, probability, labels) in zip(video, masks, strict=True):
-            yield frame, probability[:height, :width], None if labels is None else labels[:height, :width]
+        for frame, mask in zip(video, masks, strict=True):
+            labels = None if mask.labels is None else mask.labels[:height, :width]
+            yield Segmented.of(frame, mask.probability[:height, :width], labels)
     except ValueError as error:
         if isinstance(error, InputError):
             raise

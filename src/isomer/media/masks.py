@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 
 from isomer.errors import InputError, brief
 from isomer.media.folder import DEFAULT_FPS, FolderSource, natural_order
-from isomer.media.frame import Frame, Source
+from isomer.media.frame import Source
 from isomer.media.image import IMAGE_SUFFIXES, MAX_PIXELS, read_bytes
 from isomer.media.labels import Labels, object_numbers
 from isomer.media.mask_image import VOID, MaskImage, alpha_is_mask, decode_mask
 from isomer.media.polygons import polygons_to_mask
 from isomer.media.rle import decode_rle
+from isomer.media.segmented import Segmented
 from isomer.media.video import VideoSource
 
 _MOST_BYTES = 1 << 28  # of an image in a zip
@@ -33,12 +34,9 @@ _FARTHEST = 1e100  # a corner of a polygon, in pixels: what is computed of it st
 _LONGEST_NAME = 250  # bytes: a file's is at most 255, and it gets a suffix
 _UNFIT = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff]")  # in a name: control characters, and what is no text
 
-Segmented = tuple[Frame, NDArray[np.float32], Labels | None]
-"""A frame, its probability map, and its objects where the format numbers them."""
-
 
 class MaskSource(Source, Protocol):
-    """Finished masks as a stream of frames, whose pictures are black: there are none."""
+    """Finished masks as a stream; the frames' images are black, as there are none, labels where the format has them."""
 
     def __iter__(self) -> Iterator[Segmented]: ...
 
@@ -83,7 +81,7 @@ class _VideoMasks:
     def __iter__(self) -> Iterator[Segmented]:
         for frame in self._video:
             levels = frame.image[..., 3] if self._in_alpha else cv2.cvtColor(frame.image, cv2.COLOR_RGBA2GRAY)
-            yield _frame(frame.index, frame.name, frame.time, self.size), _probability(levels), None
+            yield _segmented(frame.index, frame.name, frame.time, _probability(levels))
 
 
 class _ImageMasks:
@@ -118,7 +116,7 @@ class _ImageMasks:
             else:
                 levels = image.levels
                 probability = _probability(levels if levels.ndim == 2 else cv2.cvtColor(levels, cv2.COLOR_BGR2GRAY))
-            yield _frame(index, name, float(index / self.fps), size), probability, labels
+            yield _segmented(index, name, float(index / self.fps), probability, labels)
         if VOID in objects and len(objects) > 1:
             warnings.warn(f"{self.path}: index {VOID} of the palette, often void, is taken for an object", stacklevel=2)
         if not_black:
@@ -203,7 +201,7 @@ class _JSONMasks:
                     ) from error
                 labels[mask != 0] = number
             probability = (labels != 0).astype(np.float32)
-            yield _frame(index, name, float(index / self.fps), self.size), probability, labels
+            yield _segmented(index, name, float(index / self.fps), probability, labels)
 
 
 def _open_json(path: Path, fps: Fraction) -> MaskSource:
@@ -299,9 +297,11 @@ def _stem(name: str) -> str:
     return stem
 
 
-def _frame(index: int, name: str, time: float, size: tuple[int, int]) -> Frame:
-    black = np.broadcast_to(np.uint8(0), (size[1], size[0], 3))
-    return Frame(index, black, time, name)
+def _segmented(
+    index: int, name: str, time: float, probability: NDArray[np.float32], labels: Labels | None = None
+) -> Segmented:
+    black = np.broadcast_to(np.uint8(0), (*probability.shape, 3))
+    return Segmented(index, black, time, name, probability=probability, labels=labels)
 
 
 def _probability(levels: NDArray[Any]) -> NDArray[np.float32]:

@@ -209,6 +209,8 @@ def _packets(container: InputContainer, stream: VideoStream, extent: Extent) -> 
                 suspect = packet
             else:
                 yield packet
+    except IndexError:  # PyAV before 19 trips, behind the last packet, over streams that were not there at the start
+        pass
     except av.error.FFmpegError:
         yield None
     if suspect is not None:

@@ -39,6 +39,7 @@ class CST(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
+        # Lists of one: the names are those of the published checkpoints.
         self.transformer_self_attention_layers = nn.ModuleList([ContextSharing(channels)])
         self.transformer_ffn_layers = nn.ModuleList([FeedForward(channels)])
         self.project = nn.Conv2d(2 * channels, channels, 1)

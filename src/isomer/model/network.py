@@ -67,6 +67,7 @@ class Isomer(nn.Module):
             build(width, tokens)
             for build, width, tokens in zip(_FUSIONS[config.fusion], channels, _TOKENS, strict=True)
         ]
+        # Not a list: the names are those of the published checkpoints.
         self.fusion_module0, self.fusion_module1, self.fusion_module2, self.fusion_module3 = stages
         self.decode_head = Head(channels, config.head_width)
         narrow(self, config.hidden)

@@ -45,6 +45,7 @@ class SGST(nn.Module):
         super().__init__()
         self.threshold = threshold
         self.generate_heat_map = _HeatMap(channels)
+        # Lists of one: the names are those of the published checkpoints.
         self.fg_self_attention_layers = nn.ModuleList([AttentionLayer(channels, heads)])
         self.bg_self_attention_layers = nn.ModuleList([AttentionLayer(channels, heads)])
         self.fg_ffn_layers = nn.ModuleList([FeedForward(channels)])

@@ -17,8 +17,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
 
-import isomer
-
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
@@ -92,7 +90,7 @@ def _key(weights: Path, packages: tuple[str, ...]) -> str:
 @cache
 def _code() -> bytes:
     digest = hashlib.sha256()
-    home = Path(isomer.__file__).parent
+    home = Path(__file__).parents[1]
     for file in (*sorted((home / "model").rglob("*.py")), *sorted((home / "runtime").rglob("*.py"))):
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.digest()

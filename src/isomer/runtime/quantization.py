@@ -1,4 +1,4 @@
-"""Networks in 8-bit integers for OpenVINO: post-training quantisation by NNCF, calibrated on videos."""
+"""Networks in 8-bit integers for OpenVINO: post-training quantisation by NNCF, calibrated on samples of videos."""
 
 from __future__ import annotations
 
@@ -9,27 +9,23 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isomer.errors import InputError, require
-from isomer.media import open_frames
 from isomer.model.network import Isomer
 from isomer.runtime import Backend, create_backend
 from isomer.runtime.conversion import INPUTS, graph_of, to_openvino
 from isomer.runtime.export import check_file, put_in_place
-from isomer.segment.segmenter import Segmenter
 
 if TYPE_CHECKING:
     import openvino as ov
 
-T = TypeVar("T")
 Sample = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """A frame and its flow image as the network sees them, both [1, H, W, 3]."""
 
-_SAMPLES = 100  # of all videos together
 _HELD_BACK = 4  # every fourth is
 
 
@@ -53,26 +49,28 @@ class Agreement(NamedTuple):
     region_similarity: float
 
 
-def export_int8(network: Isomer, path: str | Path, videos: Sequence[str | Path]) -> Agreement:
+def export_int8(network: Isomer, path: str | Path, samples: Iterable[Sample]) -> Agreement:
     """Write a network as an OpenVINO file that mostly computes in 8-bit integers, for any batch and size.
 
-    Frames evenly spaced over the videos, with their flow as `Segmenter` computes it, tell the ranges of its
-    activations. Every fourth is held back, and how close the file comes to float32 is measured on these.
+    The samples tell the ranges of its activations. Every fourth is held back, and how close the file comes to float32
+    is measured on these.
 
     Args:
         network: to quantise.
         path: the file, `.xml`; its weights go beside it, in `.bin`.
-        videos: files or folders of images like those that it will see, a few hundred frames in all.
+        samples: a hundred or so, like what it will see; the first is asked for once the path is known to be good.
 
     Raises:
-        InputError: the path has another suffix or cannot be written, a package is missing, or a video is no good.
+        InputError: the path has another suffix or cannot be written, a package is missing, or samples are too few.
     """
     path = Path(path)
     check_file(path, "openvino")
     require("a network in 8-bit integers", "int8", "nncf")
     import openvino as ov
 
-    samples = _samples(network, videos)
+    samples = list(samples)
+    if len(samples) < _HELD_BACK:
+        raise InputError(f"--int8: {len(samples)} frames are too few to calibrate on; give a few hundred")
     held_back = samples[_HELD_BACK - 1 :: _HELD_BACK]
     del samples[_HELD_BACK - 1 :: _HELD_BACK]
     with tempfile.TemporaryDirectory() as folder:
@@ -81,31 +79,6 @@ def export_int8(network: Isomer, path: str | Path, videos: Sequence[str | Path])
         agreement = _agreement(create_backend(network, "torch", "cpu"), create_backend(made, "openvino"), held_back)
         put_in_place(made, path)
     return agreement
-
-
-def _samples(network: Isomer, videos: Sequence[str | Path]) -> list[Sample]:
-    sources = [open_frames(video) for video in videos]
-    segmenter = Segmenter(network, backend="torch", device="cpu", key_interval=1, smoothing=0)
-    samples: list[Sample] = []
-    for source in sources:
-        inputs = _evenly(segmenter._keys(source), max(_SAMPLES // len(sources), _HELD_BACK))
-        samples += [seen.views for seen in inputs]
-    if len(samples) < _HELD_BACK:
-        raise InputError(f"{len(samples)} frames are too few to calibrate on; give videos with a few hundred")
-    return samples
-
-
-def _evenly(items: Iterable[T], most: int) -> list[T]:
-    """Choose up to `most` items of a stream, evenly spaced; never hold more."""
-    chosen: list[T] = []
-    step = 1
-    for index, item in enumerate(items):
-        if len(chosen) == most and index % step == 0:
-            del chosen[1::2]
-            step *= 2
-        if index % step == 0:
-            chosen.append(item)
-    return chosen
 
 
 def _quantized(model: ov.Model, samples: Sequence[Sample]) -> ov.Model:

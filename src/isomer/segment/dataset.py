@@ -9,10 +9,11 @@ from pathlib import Path
 
 from isomer.errors import InputError
 from isomer.files import atomic_path
-from isomer.media import OUTPUTS, FrameSource, Segmented, open_frames, open_output
+from isomer.media import OUTPUTS, FrameSource, open_frames, open_output
 from isomer.media.image import IMAGE_SUFFIXES, read_gray
 from isomer.options import VideoOptions
 from isomer.segment.segmenter import Segmenter
+from isomer.segment.video import segment_frames, taken_frames
 from isomer.selection import select_sequences
 
 # Where the frames of a sequence are: DAVIS, YouTube-VOS and others; DAVSOD, ViSal, MCL; ours; FBMS.
@@ -109,8 +110,7 @@ def predict_dataset(
         finished = all(_is_finished(target / f"{frame}.png", source) for frame in names)
         if not finished:
             with open_output(OUTPUTS["probabilities"], target, source) as writer:
-                for frame, probability in segmenter.predict(source):
-                    writer.write(Segmented.of(frame, probability))
+                segment_frames(segmenter, taken_frames(source), [writer])
         yield SequencePrediction(name, target, len(names), finished)
 
 

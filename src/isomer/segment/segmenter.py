@@ -1,4 +1,4 @@
-"""Frames in, probability maps out, as a stream."""
+"""Frames in, results out, as a stream."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from isomer.errors import InputError
 from isomer.flow import Flow, FlowEstimator, MovingFrame, create_flow, flow_to_image, moving_frames
 from isomer.machine import usable_cores
-from isomer.media import Frame
+from isomer.media import Frame, Segmented
 from isomer.media.resize import network_size, resize_image
-from isomer.options import Options, documented
+from isomer.options import Options, VideoOptions, documented, options_of
 from isomer.runtime import create_backend
 from isomer.segment.door import as_frames
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
+from isomer.segment.objects import StepFlow, number_objects
 from isomer.segment.prefetch import prefetch
 from isomer.segment.smoothing import smooth
 from isomer.segment.warp import resize_map
@@ -38,7 +39,7 @@ _T = TypeVar("_T")
 _process: int | None = None  # the number of the one that made the first segmenter
 
 
-class _Views(NamedTuple):
+class Views(NamedTuple):
     """What the network sees of a frame, view by view: uint8 [V, h, w, 3], those of odd number mirrored."""
 
     images: NDArray[np.uint8]
@@ -47,8 +48,15 @@ class _Views(NamedTuple):
 
 class _Key(NamedTuple):
     frame: Frame
-    views: _Views
+    views: Views
     span: Span | None  # from the key frame before of the shot, if there is one
+    steps: list[Flow | None]  # see `_Found.step`: of the frames between, and its own
+
+
+class _Found(NamedTuple):
+    frame: Frame
+    probability: Probability  # at the network's size or smaller
+    step: Flow | None  # to the frame before; None where a shot opens, or objects are not told apart
 
 
 @documented(Options)
@@ -92,42 +100,45 @@ class Segmenter:
         self._batch = batch
         self._ahead = ahead
 
-    def __call__(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Generator[tuple[int, Probability], None, None]:
-        """Stream (frame index, probability map) over a video.
+    def __call__(
+        self, frames: Iterable[Frame | NDArray[np.uint8]], objects: float | None = None
+    ) -> Generator[Segmented, None, None]:
+        """Stream the frames of a video, each with what is found in it. Closing the stream ends its threads.
 
         Args:
             frames: at least two, in order, all of one size: `Frame`s, or RGB images, uint8 [H, W, 3], which are copied.
                 They are taken from a thread unless `ahead` is 0.
-
-        Returns:
-            A stream of the index and the probability of the primary object, float32 [H, W] in [0, 1].
+            objects: tell objects apart, so that results have `labels`: the probability from which on a pixel is of one.
 
         Raises:
-            InputError: the frames are something else, or this process is a fork. What only a later frame shows is
-                raised when that is taken.
+            InputError: the frames are something else, `objects` is no probability, or this process is a fork. What only
+                a later frame shows is raised when that is taken.
         """
         _check_process()
-        return self._indexed(as_frames(frames))
+        if objects is not None:
+            options_of(VideoOptions)["threshold"].check("objects", objects)
+        return self._results(as_frames(frames), objects)
 
-    def _indexed(self, frames: Iterable[Frame]) -> Generator[tuple[int, Probability], None, None]:
-        with closing(self.predict(frames)) as maps:
-            for frame, probability in maps:
-                yield frame.index, probability
-
-    def predict(self, frames: Iterable[Frame]) -> Generator[tuple[Frame, Probability], None, None]:
-        """Stream each frame with its probability map; see `__call__`. Closing it ends its threads.
-
-        Frames of `isomer.media.open_frames` need no check and no copy, and get none here.
-        """
+    def inputs(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Views]:
+        """Yield what the network sees of a video, key frame by key frame, without running it; see `__call__`."""
         _check_process()
+        return (key.views for key in self._keys(as_frames(frames), links=False))
+
+    def _results(self, frames: Iterable[Frame], objects: float | None) -> Generator[Segmented, None, None]:
         with ExitStack() as stages:
 
             def overlapped(items: Iterable[_T]) -> Iterator[_T]:
                 return stages.enter_context(closing(prefetch(items, self._ahead)))
 
-            keys = overlapped(self._keys(overlapped(frames)))
-            for frame, probability in overlapped(self._small_maps(keys)):
-                yield frame, resize_map(probability, *frame.image.shape[:2])
+            keys = overlapped(self._keys(overlapped(frames), steps=objects is not None))
+            results = (
+                (Segmented.of(frame, resize_map(probability, *frame.image.shape[:2])), step)
+                for frame, probability, step in overlapped(self._small_maps(keys))
+            )
+            if objects is None:
+                yield from (result for result, _ in results)
+            else:
+                yield from number_objects(results, objects)
 
     def warm_up(self, width: int, height: int) -> None:
         """Run the network once for frames of this size, because back ends compile when they first see one."""
@@ -136,18 +147,20 @@ class Segmenter:
         with self._network_turn:
             self._backend(blank, blank)
 
-    def _keys(self, frames: Iterable[Frame]) -> Iterator[_Key]:
-        """Yield the key frames, each with the frames between it and the one before."""
-        linked = self._smoothing > 0 or self._key_interval > 1
-        links = KeyFrameLinks()
+    def _keys(self, frames: Iterable[Frame], *, links: bool = True, steps: bool = False) -> Iterator[_Key]:
+        """Yield the key frames, each linked with the one before and the frames between, where that is of use."""
+        link = KeyFrameLinks() if links and (self._smoothing > 0 or self._key_interval > 1) else None
+        step = StepFlow() if steps else None
         between: list[Frame] = []
+        back: list[Flow | None] = []
         for moving in moving_frames(
             frames, self._estimate, self._max_step, both=self._views > 1, key_interval=self._key_interval
         ):
+            back.append(step(moving.frame, moving.opens_shot) if step else None)
             if moving.flows:
-                span = links(between, moving.frame, moving.opens_shot) if linked else None
-                yield _Key(moving.frame, self._seen(moving), span)
-                between = []
+                span = link(between, moving.frame, moving.opens_shot) if link else None
+                yield _Key(moving.frame, self._seen(moving), span, back)
+                between, back = [], []
             else:
                 between.append(moving.frame)
 
@@ -155,7 +168,7 @@ class Segmenter:
         with self._flow_turn:
             return self._flow(source, target)
 
-    def _seen(self, moving: MovingFrame) -> _Views:
+    def _seen(self, moving: MovingFrame) -> Views:
         height, width = moving.frame.image.shape[:2]
         size = network_size(width, height, self._size, self._backend.stride)
         image = resize_image(moving.frame.image, size)
@@ -165,16 +178,17 @@ class Segmenter:
             images = [image, np.ascontiguousarray(image[:, ::-1])] * 2
             flows = [ahead, mirrored(behind), behind, mirrored(ahead)]
         colours = [resize_image(flow_to_image(flow), size) for flow in flows[: self._views]]
-        return _Views(np.stack(images[: self._views]), np.stack(colours))
+        return Views(np.stack(images[: self._views]), np.stack(colours))
 
-    def _small_maps(self, keys: Iterator[_Key]) -> Iterator[tuple[Frame, Probability]]:
-        """Yield each frame with its map, at the network's size or smaller."""
+    def _small_maps(self, keys: Iterator[_Key]) -> Iterator[_Found]:
         before = np.empty(0, np.float32)
         maps = self._computed(keys)
         for key, probability in smooth(maps, self._smoothing) if self._smoothing else maps:
+            *steps, step = key.steps
             if key.span:
-                yield from interpolate(before, probability, key.span.between)
-            yield key.frame, probability
+                between = interpolate(before, probability, key.span.between)
+                yield from (_Found(*item, its) for item, its in zip(between, steps, strict=True))
+            yield _Found(key.frame, probability, step)
             before = probability
 
     def _computed(self, keys: Iterator[_Key]) -> Iterator[tuple[_Key, Probability]]:

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from isomer.errors import ArgumentError, InputError
 from isomer.flow import FlowEstimator
-from isomer.media import Frame, FrameSource, Look, Output, Segmented, Writer, find_output, open_frames, open_outputs
+from isomer.media import Frame, FrameSource, Look, Output, Writer, find_output, open_frames, open_outputs
 from isomer.options import Options, VideoOptions, documented
 from isomer.progress import Progress
-from isomer.segment.objects import track_objects
 from isomer.segment.segmenter import Segmenter
 
 if TYPE_CHECKING:
@@ -123,10 +122,10 @@ def segment_frames(
     objects: float | None = None,
     written: Callable[[int], object] = lambda done: None,
 ) -> int:
-    """Give every frame with its map to every writer: what `segment_video` and the servers have in common.
+    """Give the result of every frame to every writer: the one way from a segmenter to outputs.
 
     Args:
-        segmenter: finds the maps.
+        segmenter: finds the results.
         frames: of one video, in order.
         writers: of its outputs; they stay open.
         objects: threshold from which on objects are told apart; without, they are not.
@@ -136,9 +135,8 @@ def segment_frames(
         The number of frames.
     """
     count = 0
-    with closing(segmenter.predict(frames)) as maps:
-        for frame, *found in maps if objects is None else track_objects(maps, objects):
-            result = Segmented.of(frame, *found)
+    with closing(segmenter(frames, objects)) as results:
+        for result in results:
             for writer in writers:
                 writer.write(result)
             count += 1

@@ -109,7 +109,7 @@ class JobQueue:
         folder: Path,
         limits: Limits,
         options: VideoOptions,
-        segment: Callable[..., tasks.Segmented] = tasks.segment,
+        segment: Callable[..., tasks.Finished] = tasks.segment,
     ) -> None:
         self.limits = limits
         self.metrics = Metrics(
@@ -319,7 +319,7 @@ class JobQueue:
         self._store.save(job)
         self.metrics.waiting.observe(job.started - job.created)
         try:
-            segmented: tasks.Segmented = await self._segmenting.run(
+            segmented: tasks.Finished = await self._segmenting.run(
                 job,
                 self._segment,
                 self._store.path(job),

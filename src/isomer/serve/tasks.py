@@ -42,7 +42,7 @@ EXAMPLE_SIZE, EXAMPLE_FRAMES = (854, 480), 72
 
 
 @dataclass(frozen=True)
-class Segmented:
+class Finished:
     """What is known of a job once it is done.
 
     Attributes:
@@ -80,7 +80,7 @@ def check(folder: Path, limits: Limits, report: Report) -> None:
         _check_count(_open(folder, limits), limits)
 
 
-def segment(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Segmented:
+def segment(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Finished:
     """Segment what was uploaded: write its `probabilities` and its `preview.mp4`.
 
     Raises:
@@ -105,7 +105,7 @@ def segment(folder: Path, options: VideoOptions, limits: Limits, report: Report)
             done = segment_frames(_segmenter(options), frames, writers, written=lambda done: report(done, total))
     width, height = source.size
     warning = next((str(w.message) for w in caught if issubclass(w.category, UserWarning)), None)
-    return Segmented(done, width, height, float(source.fps), warning)
+    return Finished(done, width, height, float(source.fps), warning)
 
 
 def write_result(
@@ -129,10 +129,10 @@ def write_result(
         with media.open_output(output, target, source, media.Look(threshold)) as writer, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the job said it already
             levels = ((frame, read_gray(folder / "probabilities" / f"{frame.name}.png")) for frame in source)
-            maps = ((frame, np.divide(gray, 255, dtype=np.float32)) for frame, gray in levels)
-            for frame, *found in track_objects(maps, threshold) if objects else maps:
-                writer.write(media.Segmented.of(frame, *found))
-                report(frame.index + 1, source.count)
+            stored = (media.Segmented.of(frame, np.divide(gray, 255, dtype=np.float32)) for frame, gray in levels)
+            for result in track_objects(stored, threshold) if objects else stored:
+                writer.write(result)
+                report(result.index + 1, source.count)
         if output.is_folder:
             _zip(target, path)
 
@@ -141,8 +141,8 @@ def draw_example(path: Path, report: Report) -> None:
     """Draw a video to try: a scene in motion, always the same."""
     import numpy as np
 
-    from isomer.data.clip import SceneFrames, write_clip
-    from isomer.data.drawing import draw_scene
+    from isomer.data.synthetic.clip import SceneFrames, write_clip
+    from isomer.data.synthetic.drawn import draw_scene
 
     write_clip(SceneFrames(draw_scene(np.random.default_rng(0), EXAMPLE_SIZE), EXAMPLE_FRAMES), path, None)
 

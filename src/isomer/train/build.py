@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from isomer.data.samples import Batch, SampleOptions, TrainingSamples, collate
 from isomer.data.sequences import Levels, VideoSequence, find_sequences, select_sequences
-from isomer.data.synthetic import SceneSampler
+from isomer.data.synthetic.cutouts import SceneSampler
 from isomer.errors import InputError
 from isomer.model.checkpoint import load_encoder
 from isomer.model.config import IsomerConfig

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isomer.data.kitti import write_kitti_flow
-from isomer.data.scene import Scene
+from isomer.data.synthetic.scene import Scene
 from isomer.media import OUTPUTS, Frame, Output, Segmented, open_outputs, pictures
 from isomer.media.containers import h264
 from isomer.media.image import write_image

@@ -4,53 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import reduce
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.data.motion import Displacement, Matrix, Motion, Movement
+from isomer.data.synthetic.motion import Displacement, Matrix, Motion, Movement
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Cutout:
-    """An image with the mask of its salient object.
-
-    Args:
-        image: uint8 RGB [H, W, 3].
-        mask: uint8 0/255 [H, W].
-    """
-
-    image: Image
-    mask: Mask
-
-    @cached_property
-    def box(self) -> tuple[int, int, int, int]:
-        """The object's bounding box x, y, width, height."""
-        x, y, w, h = cv2.boundingRect(self.mask)
-        return x, y, w, h
-
-    @cached_property
-    def alpha(self) -> Mask:
-        """The mask with a soft edge, drawn in by a pixel so that no background shines through."""
-        return _bytes(cv2.blur(cv2.erode(self.mask, np.ones((3, 3), np.uint8)), (3, 3)))
-
-    @cached_property
-    def background(self) -> Image:
-        """The image with the object painted over from its surroundings."""
-        small = cv2.resize(self.image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-        hole = cv2.resize(self.mask, (small.shape[1], small.shape[0]), interpolation=cv2.INTER_AREA)
-        hole = cv2.dilate((hole > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
-        filled = cv2.inpaint(small, hole, 3, cv2.INPAINT_TELEA)
-        filled = cv2.resize(filled, self.mask.shape[::-1], interpolation=cv2.INTER_CUBIC)
-        near = cv2.blur(cv2.dilate(self.mask, np.ones((9, 9), np.uint8)), (7, 7))
-        weight = near[..., None] / np.float32(255)
-        return np.asarray(weight * filled + (1 - weight) * self.image).astype(np.uint8)
 
 
 @dataclass(frozen=True)

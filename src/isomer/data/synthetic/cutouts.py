@@ -1,4 +1,4 @@
-"""Synthetic motion: still images become short scenes whose objects and camera move."""
+"""Scenes of cut-outs and photographs: still images become short scenes whose objects and camera move."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.data.motion import (
+from isomer.data.stills import Cutout, Cutouts, Photographs
+from isomer.data.synthetic.motion import (
     Deformation,
     Displacement,
     Matrix,
@@ -22,8 +23,7 @@ from isomer.data.motion import (
     Swing,
     similarity,
 )
-from isomer.data.scene import Cutout, Image, Layer, Mask, Scene
-from isomer.data.stills import Cutouts, Photographs
+from isomer.data.synthetic.scene import Image, Layer, Mask, Scene
 
 
 class SceneSampler:

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.data.motion import Bounce, Matrix, Motion, similarity
-from isomer.data.scene import Image, Layer, Mask, Scene
+from isomer.data.synthetic.motion import Bounce, Matrix, Motion, similarity
+from isomer.data.synthetic.scene import Image, Layer, Mask, Scene
 
 _Field = NDArray[np.float32]
 _Colour = tuple[float, float, float]
