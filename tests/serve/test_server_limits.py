@@ -28,8 +28,8 @@ from isomer.media.image import encode_image
 from isomer.options import VideoOptions, options_of
 from isomer.serve import server, tasks
 from isomer.serve.jobs import Job, JobStore
+from isomer.serve.lane import Lane
 from isomer.serve.options import Limits
-from isomer.serve.queue import Lane
 from isomer.serve.worker import WorkerDiedError
 
 UPLOAD = {"frames": ("a.png", b"\x89PNG\r\n\x1a\n")}
@@ -483,8 +483,8 @@ def test_an_abandoned_result_is_still_written(tmp_path: Path) -> None:
             await asyncio.sleep(0.1)
             written.set()
 
-        first = asyncio.create_task(queue._once(tmp_path / "file", write))
-        second = asyncio.create_task(queue._once(tmp_path / "file", write))
+        first = asyncio.create_task(queue.results.once(tmp_path / "file", write))
+        second = asyncio.create_task(queue.results.once(tmp_path / "file", write))
         await asyncio.sleep(0.02)
         first.cancel()
         await second

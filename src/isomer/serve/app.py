@@ -27,9 +27,11 @@ import isomer
 from isomer.errors import InputError
 from isomer.media import OUTPUTS
 from isomer.options import VideoOptions, options_of
+from isomer.serve.errors import QueueFullError, StorageFullError
 from isomer.serve.jobs import Job, State
 from isomer.serve.log import log_event
-from isomer.serve.queue import JobQueue, QueueFullError, StorageFullError, result_suffix
+from isomer.serve.queue import JobQueue
+from isomer.serve.results import result_suffix
 from isomer.serve.upload import receive
 
 PAGE = Path(__file__).parent / "page"
@@ -179,7 +181,7 @@ def create_app(
     @guarded.get("/v1/jobs/{job_id}/preview", response_class=FileResponse)
     async def preview(job_id: str) -> FileResponse:
         """Fetch the video behind the page: each frame above its probability map, H.264."""
-        return FileResponse(queue.preview(finished(job_id)), media_type="video/mp4")
+        return FileResponse(queue.results.preview(finished(job_id)), media_type="video/mp4")
 
     @guarded.get(
         "/v1/jobs/{job_id}/results/{kind}",
@@ -198,7 +200,7 @@ def create_app(
     ) -> FileResponse:
         """Fetch a result, a video or a zip of PNGs; the first call for it waits until it is written."""
         job = finished(job_id)
-        path = await queue.result(job, kind.value, threshold, objects)
+        path = await queue.results.result(job, kind.value, threshold, objects)
         stem = job.name.rpartition(".")[0] or job.name
         return FileResponse(path, filename=f"{stem}_{kind.value}{result_suffix(kind.value)}")
 
@@ -217,7 +219,7 @@ def create_app(
     @guarded.get("/example.mp4", response_class=FileResponse)
     async def example() -> FileResponse:
         """Fetch a video to try."""
-        return FileResponse(await queue.example(), media_type="video/mp4")
+        return FileResponse(await queue.results.example(), media_type="video/mp4")
 
     app.include_router(guarded)
     app.mount("/", StaticFiles(directory=PAGE, html=True))

@@ -1,0 +1,37 @@
+"""The budget of what the server keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from isomer.serve.errors import StorageFullError
+
+
+class Storage:
+    """Says whether more can be kept.
+
+    Args:
+        most: bytes that may be kept.
+        kept: says the bytes that are.
+    """
+
+    def __init__(self, most: int, kept: Callable[[], int]) -> None:
+        self._most = most
+        self._kept = kept
+        self._reserved = 0
+
+    @contextmanager
+    def reserve(self, size: int) -> Iterator[None]:
+        """Hold room for this many bytes while they are written; afterwards they count as what they are.
+
+        Raises:
+            StorageFullError: there is no room for as much.
+        """
+        if self._kept() + self._reserved + size > self._most:
+            raise StorageFullError
+        self._reserved += size
+        try:
+            yield
+        finally:
+            self._reserved -= size
