@@ -12,6 +12,7 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,13 +21,25 @@ import av
 import numpy as np
 import pytest
 import stand_ins
-from serving import JobQueue, Start, TestClient, create_app, encode, listening, moving_square, submit, wait
+from serving import (
+    JobQueue,
+    Start,
+    TestClient,
+    create_app,
+    encode,
+    listening,
+    moving_square,
+    served,
+    submit,
+    wait,
+)
+from starlette.types import Receive, Scope, Send
 
 from isomer.errors import InputError
 from isomer.media import Frame
 from isomer.media.image import encode_image
 from isomer.options import VideoOptions, options_of
-from isomer.serve import server, tasks
+from isomer.serve import connection, server, tasks
 from isomer.serve.jobs import Job, JobStore
 from isomer.serve.lane import Lane
 from isomer.serve.options import Limits
@@ -195,6 +208,55 @@ def test_a_slow_upload_is_ended_and_leaves_its_place(tmp_path: Path, clip: Path)
     assert queue._uploads == 0
 
 
+def test_idle_connections_give_their_places_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        size = 2**26 if scope["path"] == "/large" else 0
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    def status(address: tuple[str, int]) -> bytes:
+        with socket.create_connection(address, timeout=20) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            return client.recv(64).split(b" ")[1]
+
+    for name in ("_TICK_SECONDS", "_HEAD_SECONDS", "_UNREAD_SECONDS"):
+        monkeypatch.setattr(connection, name, 0.2)
+    request = b"GET %s HTTP/1.1\r\nhost: localhost\r\n"
+    for said in (
+        b"",  # nothing at all
+        b"GET",
+        request % b"/",  # a head without its end
+        request % b"/" + b"\r\n" + request % b"/",  # likewise, after an answer
+        request % b"/" + b"content-length: 9\r\n\r\n",  # a body that no one asked for and that never comes
+        request % b"/large" + b"\r\n",  # an answer that is not read
+    ):
+        with served(large, connections=5) as address, ExitStack() as stack:
+            idle = [stack.enter_context(socket.create_connection(address)) for _ in range(5)]
+            if said:
+                for client in idle:
+                    client.sendall(said)
+            deadline = time.monotonic() + 4.5  # uvicorn itself gives up after 5 s, and only after an answer
+            while status(address) != b"200":
+                assert time.monotonic() < deadline, said
+                time.sleep(0.05)
+
+
+def test_an_answer_that_takes_its_time_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(1)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4194304")]})
+        await send({"type": "http.response.body", "body": bytes(2**22)})
+
+    for name in ("_TICK_SECONDS", "_HEAD_SECONDS", "_UNREAD_SECONDS"):
+        monkeypatch.setattr(connection, name, 0.2)
+    with served(slow) as address, socket.create_connection(address, timeout=20) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        received = 0
+        while chunk := client.recv(2**16):
+            received += len(chunk)
+    assert received > 2**22
+
+
 def test_a_full_queue_says_so(start: Start, clip: Path) -> None:
     client = start(stand_ins.endless, queue=2)
     running = submit(client, clip)
@@ -306,6 +368,8 @@ def test_a_token_is_asked_for(start: Start, clip: Path) -> None:
         assert client.get("/metrics", headers=headers).status_code == 401
     assert client.get("/health").status_code == 200
     assert client.get("/").status_code == 200
+    for scheme in ("bearer", "BEARER", "Bearer "):
+        assert client.get("/metrics", headers={"authorization": f"{scheme} sesame"}).status_code == 200
     client.headers["authorization"] = "Bearer sesame"
     assert wait(client, submit(client, clip))["state"] == "done"
 
@@ -320,6 +384,10 @@ def test_pages_from_elsewhere_are_refused(start: Start) -> None:
         ({"origin": "null"}, 403),
         ({"origin": "http://localhost:3000"}, 403),
         ({"host": "evil.example"}, 403),
+        ({"host": "[::1"}, 403),
+        ({"host": "[::g]:8000"}, 403),
+        ({"host": ""}, 403),
+        ({"origin": "http://[::1"}, 403),
     ):
         assert (client.get("/v1/jobs/x", headers=headers).status_code, headers) == (status, headers)
 
@@ -364,6 +432,14 @@ def test_metrics_count(start: Start, clip: Path) -> None:
         'isomer_http_requests_total{method="GET",route="/v1/jobs/{job_id}",status="404"} 1.0',
     ):
         assert line in text.splitlines()
+
+
+def test_methods_that_clients_make_up_are_counted_together(start: Start) -> None:
+    client = start(stand_ins.quick)
+    for method in ("GET", "PATCH", "MADE-UP", "A1", "A2"):
+        client.request(method, "/v1/jobs")
+    counted = re.findall(r'isomer_http_requests_total\{method="(.*?)",.*\} (.*)', client.get("/metrics").text)
+    assert sorted(counted) == [("GET", "1.0"), ("PATCH", "1.0"), ("other", "3.0")]
 
 
 def test_the_api_is_described(start: Start) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response, status
 from fastapi.exceptions import RequestValidationError
@@ -28,6 +26,7 @@ from isomer.errors import InputError
 from isomer.media import OUTPUTS
 from isomer.options import VideoOptions, options_of
 from isomer.serve.errors import QueueFullError, StorageFullError
+from isomer.serve.guard import guard
 from isomer.serve.jobs import Job, State
 from isomer.serve.log import log_event
 from isomer.serve.queue import JobQueue
@@ -35,8 +34,6 @@ from isomer.serve.results import result_suffix
 from isomer.serve.upload import receive
 
 PAGE = Path(__file__).parent / "page"
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 _RETRY_SECONDS = 5
 _EVENT_SECONDS = 0.25
@@ -124,7 +121,7 @@ def create_app(
     app.add_exception_handler(QueueFullError, _refuse_full)
     app.add_exception_handler(StorageFullError, _refuse_storage)
     bearer = HTTPBearer(auto_error=False, description="Only where the server was given a token.")
-    guarded = APIRouter(dependencies=[Depends(bearer), Depends(_guard(token, is_local, names))])
+    guarded = APIRouter(dependencies=[Depends(bearer), Depends(guard(token, is_local, names))])
 
     def found(job_id: str) -> Job:
         job = queue.get(job_id)
@@ -226,23 +223,6 @@ def create_app(
     return app
 
 
-def _guard(token: str | None, is_local: bool, names: Sequence[str]) -> Callable[[Request], None]:
-    def guard(request: Request) -> None:
-        if token is not None:
-            sent = request.headers.get("authorization", "")
-            if not hmac.compare_digest(sent.encode(), f"Bearer {token}".encode()):
-                raise HTTPException(status.HTTP_401_UNAUTHORIZED, "a token is needed", {"WWW-Authenticate": "Bearer"})
-        host = request.headers.get("host", "")
-        if is_local and urlsplit(f"//{host}").hostname not in (*LOOPBACK, *names):
-            raise HTTPException(status.HTTP_403_FORBIDDEN, "not a name that this server was given")
-        # A page from elsewhere may send forms to a server on this machine; browsers say where it is from.
-        origin = urlsplit(request.headers.get("origin", f"//{host}"))
-        if origin.netloc != host and origin.hostname not in names:
-            raise HTTPException(status.HTTP_403_FORBIDDEN, "requests of other sites' pages are refused")
-
-    return guard
-
-
 async def _events(queue: JobQueue, job: Job | None) -> AsyncIterator[str]:
     said = None
     while job is not None:
@@ -261,7 +241,7 @@ class _Around:
 
     def __init__(self, app: ASGIApp, queue: JobQueue) -> None:
         self._app = app
-        self._requests = queue.metrics.requests
+        self._metrics = queue.metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = time.monotonic()
@@ -269,7 +249,7 @@ class _Around:
         async def send_more(message: Message) -> None:
             if message["type"] == "http.response.start":
                 route = getattr(scope.get("route"), "path", "page")
-                self._requests.labels(scope["method"], route, message["status"]).inc()
+                self._metrics.count_answer(scope["method"], route, message["status"])
                 MutableHeaders(scope=message).update(_HEADERS)
                 self._log(scope, message["status"], time.monotonic() - start)
             await send(message)
