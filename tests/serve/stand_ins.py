@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from isomer.errors import InputError
 from isomer.options import VideoOptions
 from isomer.serve.options import Limits
 from isomer.serve.tasks import Finished
@@ -37,6 +38,14 @@ def dying_at_first(folder: Path, options: VideoOptions, limits: Limits, report: 
 
 def faulty(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Finished:
     raise ZeroDivisionError("a secret of the server")
+
+
+def filling(*_: object) -> None:
+    """Meet a full disk."""
+    try:
+        Path("/dev/full").write_bytes(b"x")
+    except OSError as error:
+        raise InputError("cannot be written") from error  # as writers of outputs do
 
 
 def brief(report: Report) -> str:

@@ -287,6 +287,30 @@ def test_storage_is_limited(start: Start, clip: Path) -> None:
     assert client.post("/v1/jobs", files={"video": clip.read_bytes()}).status_code == 507
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_said(start: Start, tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = start(stand_ins.quick)
+    job = wait(client, submit(client, clip))
+
+    async def writing(*_: object) -> str:
+        Path("/dev/full").write_bytes(b"x")
+        raise AssertionError
+
+    full = {"detail": "the storage is full; try again when old jobs have expired"}
+    for name, stand_in in (("app.receive", writing), ("jobs.JobStore.save", stand_ins.filling)):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"isomer.serve.{name}", stand_in)
+            response = client.post("/v1/jobs", files={"video": clip.read_bytes()})
+        assert (response.status_code, response.json()) == (507, full)
+        assert jobs_in(tmp_path) == [job["id"]]
+    monkeypatch.setattr(tasks, "write_result", stand_ins.filling)
+    response = client.get(f"/v1/jobs/{job['id']}/results/masks")
+    assert (response.status_code, response.json()) == (507, full)
+    failing = start(stand_ins.filling, folder=tmp_path / "other")
+    failed = wait(failing, submit(failing, clip))
+    assert (failed["state"], failed["error"]) == ("failed", full["detail"])
+
+
 def test_a_crash_costs_one_job(start: Start, clip: Path) -> None:
     client = start(stand_ins.dying_at_first)
     died = wait(client, submit(client, clip))

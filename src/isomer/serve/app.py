@@ -289,8 +289,5 @@ async def _refuse_full(*_: object) -> JSONResponse:
     )
 
 
-async def _refuse_storage(*_: object) -> JSONResponse:
-    return JSONResponse(
-        {"detail": "the storage is full; try again when old jobs have expired"},
-        status.HTTP_507_INSUFFICIENT_STORAGE,
-    )
+async def _refuse_storage(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status.HTTP_507_INSUFFICIENT_STORAGE)

@@ -19,7 +19,7 @@ from isomer.serve.log import log_event
 from isomer.serve.options import Limits
 from isomer.serve.results import Results
 from isomer.serve.runner import Runner
-from isomer.serve.storage import Storage
+from isomer.serve.storage import Storage, full_disk_said
 from isomer.serve.table import JobTable
 from isomer.serve.worker import TaskFailedError, TaskTimeoutError, WorkerDiedError
 
@@ -128,7 +128,7 @@ class JobQueue:
         """
         if self._uploads + self._table.count(State.queued) >= self.limits.queue:
             raise QueueFullError
-        with self._storage.reserve(self.limits.upload_mib * _MIB):
+        with full_disk_said(), self._storage.reserve(self.limits.upload_mib * _MIB):
             job = Job()
             folder = self._store.path(job)
             self._uploads += 1

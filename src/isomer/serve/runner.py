@@ -11,10 +11,12 @@ from collections.abc import Callable
 from isomer.errors import InputError
 from isomer.options import VideoOptions
 from isomer.serve import tasks
+from isomer.serve.errors import StorageFullError
 from isomer.serve.jobs import Job, JobStore, State
 from isomer.serve.lane import Lane
 from isomer.serve.log import log_event
 from isomer.serve.options import Limits
+from isomer.serve.storage import full_disk_said
 from isomer.serve.table import JobTable
 from isomer.serve.worker import TaskFailedError, TaskTimeoutError, WorkerDiedError
 
@@ -61,8 +63,11 @@ class Runner:
             job = await self._pending.get()
             if job in self._table:
                 try:
-                    await self._run(job)
-                except Exception:  # a full disk, for instance; the next job may fare better
+                    with full_disk_said():
+                        await self._run(job)
+                except StorageFullError as error:
+                    self._table.end(job, State.failed, str(error))
+                except Exception:  # the next job may fare better
                     log_event(logging.ERROR, "job", id=job.id, error=traceback.format_exc())
                     self._table.end(job, State.failed, _OUR_ERROR)
 

@@ -1,7 +1,8 @@
-"""The budget of what the server keeps."""
+"""The budget of what the server keeps, and what the disk sets."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -35,3 +36,21 @@ class Storage:
             yield
         finally:
             self._reserved -= size
+
+
+@contextmanager
+def full_disk_said() -> Iterator[None]:
+    """Tell a disk that is full, or a quota that is met, from other errors.
+
+    Raises:
+        StorageFullError: in place of an error, of the system or with one as its cause, that says so.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFullError from error
+            cause = cause.__cause__
+        raise
