@@ -475,6 +475,34 @@ def test_the_api_is_described(start: Start) -> None:
     assert "429" in described["paths"]["/v1/jobs"]["post"]["responses"]
 
 
+def test_errors_are_a_detail_as_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = JobQueue(tmp_path / "jobs", Limits(), VideoOptions())
+    with TestClient(create_app(queue), base_url="http://localhost", raise_server_exceptions=False) as client:
+        described = client.get("/openapi.json").json()
+        monkeypatch.setattr(queue, "get", lambda identifier: 1 / 0)
+        assert client.get("/v1/jobs/x").status_code == 500
+        for method, path in (
+            ("GET", "/v1/jobs/x"),
+            ("GET", "/v1/jobs/x/results/nothing"),
+            ("GET", "/v1/jobs/x/results/masks?threshold=2"),
+            ("PUT", "/v1/jobs"),
+            ("POST", "/v1/jobs"),
+            ("GET", "/nothing"),
+        ):
+            response = client.request(method, path)
+            assert response.status_code >= 400
+            detail = response.json().pop("detail")
+            assert (isinstance(detail, str), response.json().keys()) == (True, {"detail"})
+    assert "HTTPValidationError" not in described["components"]["schemas"]
+    del described["paths"]["/health"]  # says its status in any case
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            refusals = {code: answer for code, answer in operation["responses"].items() if not code.startswith("2")}
+            assert "default" in refusals
+            for answer in refusals.values():
+                assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Refusal"}
+
+
 def test_parameters_of_results_are_the_options(tmp_path: Path) -> None:
     queue = JobQueue(tmp_path / "jobs", Limits(), VideoOptions(threshold=0.3, objects=True))
     with TestClient(create_app(queue), base_url="http://localhost") as client:

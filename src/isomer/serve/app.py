@@ -6,18 +6,19 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response, status
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -85,6 +86,12 @@ Threshold = Annotated[
 Objects = Annotated[bool, Query(description=_OF_RESULTS["objects"].help)]
 
 
+class Refusal(BaseModel):
+    """Of a request; the detail says what is wrong and what to do."""
+
+    detail: str
+
+
 def create_app(
     queue: JobQueue, *, token: str | None = None, is_local: bool = True, names: Sequence[str] = ()
 ) -> FastAPI:
@@ -120,8 +127,12 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _refuse_value)
     app.add_exception_handler(QueueFullError, _refuse_full)
     app.add_exception_handler(StorageFullError, _refuse_storage)
+    app.add_exception_handler(Exception, _own_up)
     bearer = HTTPBearer(auto_error=False, description="Only where the server was given a token.")
-    guarded = APIRouter(dependencies=[Depends(bearer), Depends(guard(token, is_local, names))])
+    guarded = APIRouter(
+        dependencies=[Depends(bearer), Depends(guard(token, is_local, names))],
+        responses=_refusals({"default": "refused"}),
+    )
 
     def found(job_id: str) -> Job:
         job = queue.get(job_id)
@@ -139,15 +150,17 @@ def create_app(
         "/v1/jobs",
         status_code=status.HTTP_202_ACCEPTED,
         openapi_extra=_UPLOAD_SCHEMA,
-        responses={
-            400: {"description": "the form is broken"},
-            408: {"description": "the upload took too long"},
-            413: {"description": "the upload is too large"},
-            415: {"description": "not a form"},
-            422: {"description": "nothing that can be segmented, or beyond the limits"},
-            429: {"description": "the queue is full; try again after `Retry-After` seconds"},
-            507: {"description": "the storage is full"},
-        },
+        responses=_refusals(
+            {
+                400: "the form is broken",
+                408: "the upload took too long",
+                413: "the upload is too large",
+                415: "not a form",
+                422: "nothing that can be segmented, or beyond the limits",
+                429: "the queue is full; try again after `Retry-After` seconds",
+                507: "the storage is full",
+            }
+        ),
     )
     async def submit(request: Request, response: Response) -> Job:
         """Submit a video, or the frames of one, and get its job."""
@@ -183,11 +196,14 @@ def create_app(
     @guarded.get(
         "/v1/jobs/{job_id}/results/{kind}",
         response_class=FileResponse,
-        responses={
-            409: {"description": "the job is not done"},
-            429: {"description": "too many results are being written"},
-            507: {"description": "the storage is full"},
-        },
+        responses=_refusals(
+            {
+                409: "the job is not done",
+                422: "no such kind, a bad value, or the result cannot be written",
+                429: "too many results are being written",
+                507: "the storage is full",
+            }
+        ),
     )
     async def result(
         job_id: str,
@@ -221,6 +237,11 @@ def create_app(
     app.include_router(guarded)
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app
+
+
+def _refusals(reasons: Mapping[int | str, str]) -> dict[int | str, dict[str, Any]]:
+    """Describe answers that are errors, by their status."""
+    return {code: {"description": reason, "model": Refusal} for code, reason in reasons.items()}
 
 
 async def _events(queue: JobQueue, job: Job | None) -> AsyncIterator[str]:
@@ -291,3 +312,7 @@ async def _refuse_full(*_: object) -> JSONResponse:
 
 async def _refuse_storage(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, status.HTTP_507_INSUFFICIENT_STORAGE)
+
+
+async def _own_up(*_: object) -> JSONResponse:
+    return JSONResponse({"detail": "an error of the server; its log says more"}, status.HTTP_500_INTERNAL_SERVER_ERROR)
