@@ -12,6 +12,7 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -285,6 +286,23 @@ def test_storage_is_limited(start: Start, clip: Path) -> None:
     client = start(stand_ins.quick, upload_mib=1, storage_mib=1)
     wait(client, submit(client, clip))  # there is room for one upload of the largest size, but not for two
     assert client.post("/v1/jobs", files={"video": clip.read_bytes()}).status_code == 507
+
+
+def test_results_asked_for_together_stay_within_the_storage(start: Start, tmp_path: Path, clip: Path) -> None:
+    client = start(stand_ins.noisy, upload_mib=1, storage_mib=1)
+    job = wait(client, submit(client, clip))
+    results = f"/v1/jobs/{job['id']}/results/cutouts?threshold=0."
+
+    def fetch(threshold: int) -> tuple[int, int]:
+        response = client.get(f"{results}{threshold}")
+        return response.status_code, len(response.content)
+
+    with ThreadPoolExecutor(9) as pool:
+        answers = list(pool.map(fetch, range(1, 10)))
+    sizes = [size for status, size in answers if status == 200]
+    assert sizes
+    assert [status for status, _ in answers if status != 200] == [507] * (9 - len(sizes))
+    assert 2**20 - 2 * max(sizes) < sum(file.stat().st_size for file in tmp_path.glob("jobs/*/**/*")) <= 2**20
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

@@ -20,7 +20,6 @@ class Lane:
         self._thread = ThreadPoolExecutor(1)
         self._lock = threading.Lock()
         self._job: Job | None = None
-        self.waiting = 0
 
     async def run(
         self,
@@ -45,11 +44,7 @@ class Lane:
                 with self._lock:
                     self._job = None
 
-        self.waiting += 1
-        try:
-            return await loop.run_in_executor(self._thread, work)
-        finally:
-            self.waiting -= 1
+        return await loop.run_in_executor(self._thread, work)
 
     def kill(self, job: Job) -> None:
         """End the task that runs, if it is this job's."""

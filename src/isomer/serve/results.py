@@ -20,6 +20,9 @@ from isomer.serve.options import Limits
 from isomer.serve.storage import Storage
 from isomer.serve.worker import TaskFailedError, TaskTimeoutError, WorkerDiedError
 
+_HEADERS = 2**20
+"""Bytes for a result's headers and indices."""
+
 
 class Results:
     """Files of jobs that are done, and the example.
@@ -39,6 +42,7 @@ class Results:
         self._limits = limits
         self._metrics = metrics
         self._files: dict[Path, asyncio.Task[None]] = {}
+        self._turn = asyncio.Lock()
 
     async def stop(self) -> None:
         """Wait until nothing is written any more; to be called once the lane is closed."""
@@ -73,10 +77,9 @@ class Results:
         name = f"{kind}-{threshold:.2f}{'-objects' * objects}{result_suffix(kind)}"
         path = self._store.path(job) / "results" / name
         if not path.exists():
-            if self._lane.waiting > self._limits.queue:
+            if len(self._files) > self._limits.queue:
                 raise QueueFullError
-            with self._storage.reserve(0):
-                await self.once(path, lambda: self._write(job, kind, threshold, objects, path))
+            await self.once(path, lambda: self._write(job, kind, threshold, objects, path))
         return path
 
     async def example(self) -> Path:
@@ -115,19 +118,28 @@ class Results:
             raise InputError(f"{path.name}: could not be written; the server's log says why") from error
 
     async def _write(self, job: Job, kind: str, threshold: float, objects: bool, path: Path) -> None:
-        await self._lane.run(
-            job,
-            tasks.write_result,
-            self._store.path(job),
-            kind,
-            threshold,
-            objects,
-            path,
-            self._limits,
-            seconds=self._limits.job_seconds,
-        )
+        async with self._turn:  # so that what one takes is known when the next begins
+            most = min(_most_bytes(job), self._storage.free)
+            with self._storage.reserve(most):
+                await self._lane.run(
+                    job,
+                    tasks.write_result,
+                    self._store.path(job),
+                    kind,
+                    threshold,
+                    objects,
+                    path,
+                    self._limits,
+                    most,
+                    seconds=self._limits.job_seconds,
+                )
+                await asyncio.to_thread(self._store.measure, job)
         self._metrics.results.labels(kind).inc()
-        await asyncio.to_thread(self._store.measure, job)
+
+
+def _most_bytes(job: Job) -> int:
+    """Return more than a result of a job takes: four bytes a pixel, and what else its video has, such as sound."""
+    return job.bytes + _HEADERS + tasks.RAW_BYTES * (job.frames_total or 0) * (job.width or 0) * (job.height or 0)
 
 
 def result_suffix(kind: str) -> str:

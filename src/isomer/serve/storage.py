@@ -22,6 +22,11 @@ class Storage:
         self._kept = kept
         self._reserved = 0
 
+    @property
+    def free(self) -> int:
+        """Bytes that can be reserved."""
+        return max(0, self._most - self._kept() - self._reserved)
+
     @contextmanager
     def reserve(self, size: int) -> Iterator[None]:
         """Hold room for this many bytes while they are written; afterwards they count as what they are.
