@@ -26,7 +26,7 @@ import isomer
 from isomer.errors import InputError
 from isomer.media import OUTPUTS
 from isomer.options import VideoOptions, options_of
-from isomer.serve.errors import QueueFullError, StorageFullError
+from isomer.serve.errors import OUR_FAULT, QueueFullError, StorageFullError
 from isomer.serve.guard import guard
 from isomer.serve.jobs import Job, State
 from isomer.serve.log import log_event
@@ -315,4 +315,4 @@ async def _refuse_storage(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _own_up(*_: object) -> JSONResponse:
-    return JSONResponse({"detail": "an error of the server; its log says more"}, status.HTTP_500_INTERNAL_SERVER_ERROR)
+    return JSONResponse({"detail": OUR_FAULT}, status.HTTP_500_INTERNAL_SERVER_ERROR)

@@ -1,8 +1,10 @@
-"""What the server cannot do for now, and may do later."""
+"""What the server cannot do for now, and what it says of its own faults."""
 
 from __future__ import annotations
 
 from isomer.errors import InputError
+
+OUR_FAULT = "an error of the server; its log says more"
 
 
 class QueueFullError(RuntimeError):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from isomer.errors import InputError
 from isomer.options import VideoOptions
 from isomer.serve import tasks
-from isomer.serve.errors import StorageFullError
+from isomer.serve.errors import OUR_FAULT, StorageFullError
 from isomer.serve.jobs import Job, JobStore, State
 from isomer.serve.lane import Lane
 from isomer.serve.log import log_event
@@ -19,8 +19,6 @@ from isomer.serve.options import Limits
 from isomer.serve.storage import full_disk_said
 from isomer.serve.table import JobTable
 from isomer.serve.worker import TaskFailedError, TaskTimeoutError, WorkerDiedError
-
-_OUR_ERROR = "an error of the server; its log says more"
 
 
 class Runner:
@@ -69,7 +67,7 @@ class Runner:
                     self._table.end(job, State.failed, str(error))
                 except Exception:  # the next job may fare better
                     log_event(logging.ERROR, "job", id=job.id, error=traceback.format_exc())
-                    self._table.end(job, State.failed, _OUR_ERROR)
+                    self._table.end(job, State.failed, OUR_FAULT)
 
     async def _run(self, job: Job) -> None:
         self._table.begin(job)
@@ -92,7 +90,7 @@ class Runner:
             self._table.finish(job, State.failed, f"{error}; the video may need too much memory")
         except TaskFailedError as error:
             log_event(logging.ERROR, "job", id=job.id, error=error)
-            self._table.finish(job, State.failed, _OUR_ERROR)
+            self._table.finish(job, State.failed, OUR_FAULT)
         else:
             job.frames_done = job.frames_total = segmented.frames
             job.width, job.height, job.fps = segmented.width, segmented.height, segmented.fps
