@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from serving import JobQueue, TestClient, create_app, encode, moving_square, submit, wait
 
-from isomer.media import open_frames
+from isomer.media import Segmented, open_frames
 from isomer.media.image import encode_image
 from isomer.options import VideoOptions
 from isomer.segment import segment_video
@@ -105,15 +105,16 @@ def test_masks_are_the_maps_at_the_threshold(
 def test_objects_are_told_apart_in_the_stored_maps(
     client: TestClient, job: dict[str, object], expected: dict[str, bytes], clip: Path
 ) -> None:
-    result = f"/v1/jobs/{job['id']}/results/palette"
+    fetched = f"/v1/jobs/{job['id']}/results/palette"
     apart, together = (
-        unzipped(client.get(result, params={"threshold": 0.4, "objects": told}).content) for told in (True, False)
+        unzipped(client.get(fetched, params={"threshold": 0.4, "objects": told}).content) for told in (True, False)
     )
-    maps = ((frame, np.float32(gray(expected[f"{frame.name}.png"]) / 255)) for frame in open_frames(clip))
-    for frame, _, labels in track_objects(maps, 0.4):
-        name = f"{frame.name}.png"
-        np.testing.assert_array_equal(palette(apart[name]), labels)
-        np.testing.assert_array_equal(palette(together[name]), labels > 0)
+    levels = ((frame, gray(expected[f"{frame.name}.png"])) for frame in open_frames(clip))
+    for result in track_objects((Segmented.of(frame, np.float32(level / 255)) for frame, level in levels), 0.4):
+        name = f"{result.name}.png"
+        assert result.labels is not None
+        np.testing.assert_array_equal(palette(apart[name]), result.labels)
+        np.testing.assert_array_equal(palette(together[name]), result.labels > 0)
 
 
 def test_videos_have_every_frame(client: TestClient, job: dict[str, object]) -> None:
