@@ -163,7 +163,7 @@ def test_bad_input_is_refused_before_ray_starts_and_a_bar_is_drawn(
     def starting(*arguments: object) -> None:
         raise AssertionError("Ray was started")
 
-    for name in ("_import_ray", "_ray_running"):
+    for name in ("import_ray", "ray_running"):
         monkeypatch.setattr(f"isomer.cluster.batch.{name}", starting)
     (tree / "empty").mkdir()
     other = {"settings": {"outputs": ["overlay"], "model": "another"}, "videos": {}}
