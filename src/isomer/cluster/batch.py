@@ -12,6 +12,7 @@ from isomer.cluster.machines import Resources, import_ray, ray_running
 from isomer.cluster.manifest import Manifest, State
 from isomer.cluster.plan import Plan, Progress
 from isomer.cluster.settings import Settings
+from isomer.files import remove_unfinished, sole_writer
 
 _MANIFEST = "manifest.json"
 _PARTS = ".isomer-parts"
@@ -61,24 +62,28 @@ def segment_batch(
         progress: is called when a video is done or has failed, with the number of those that are left.
 
     Raises:
-        InputError: Ray is not installed, the cluster is not there, or an input, setting or output is no good.
+        InputError: Ray is not installed, the cluster is not there, an input, setting or output is no good, or
+            another batch writes to the output.
     """
     settings, resources = settings or Settings(), resources or Resources()
     videos = find_videos(inputs, output)
     output = Path(output).absolute()
-    manifest = Manifest(output / _MANIFEST, settings.made_with())
     import_ray(resources)
-    pending = manifest.open(videos, retry_failed=retry_failed)
-    if pending:
-        try:
-            with ray_running(resources):
-                started(len(pending))
-                parts = output / _PARTS
-                plan = Plan(pending, manifest, settings.shard, resources.retries, parts, progress)
-                Crew(settings, resources).work_off(plan)
-                plan.remove_parts()
-        finally:
-            manifest.save()
+    with sole_writer(output):
+        manifest = Manifest(output / _MANIFEST, settings.made_with())
+        pending = manifest.open(videos, retry_failed=retry_failed)
+        if pending:
+            plan = Plan(pending, manifest, settings.shard, resources.retries, output / _PARTS, progress)
+            try:
+                with ray_running(resources):
+                    started(len(pending))
+                    Crew(settings, resources).work_off(plan)
+                    plan.remove_parts()
+            finally:
+                for video in plan.begun:  # by workers that have been ended
+                    for path in settings.places(video).values():
+                        remove_unfinished(path)
+                manifest.save()
     states = [manifest[video].state for video in videos]
     tried = [manifest[video] for video in pending]
     done = [record for record in tried if record.state is State.done]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,7 +63,8 @@ def ray_running(resources: Resources) -> Iterator[None]:
         options = {"address": resources.address}
     try:
         _check_reachable(resources.address or "local")
-        ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
+        with _own_signals():
+            ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
     except Exception as error:  # Ray raises bare ones
         problem = f"Ray cannot be started or reached ({first_line(error)})"
         if resources.address is None:
@@ -71,6 +74,15 @@ def ray_running(resources: Resources) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep the process's answer to SIGTERM, for which Ray's own would leave with the exit code 15."""
+    answer = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, answer)
 
 
 def _check_reachable(address: str) -> None:

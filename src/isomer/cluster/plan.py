@@ -45,6 +45,7 @@ class Plan:
     ) -> None:
         self._tasks = deque(Task(video, "segment") for video in videos)
         self._left = len(videos)
+        self._begun: set[Video] = set()
         self._manifest = manifest
         self._shard = shard
         self._retries = retries
@@ -58,7 +59,14 @@ class Plan:
 
     def next(self) -> Task:
         """Take the task out that is to be done next."""
-        return self._tasks.popleft()
+        task = self._tasks.popleft()
+        self._begun.add(task.video)
+        return task
+
+    @property
+    def begun(self) -> list[Video]:
+        """Videos that workers were at, and that are neither done nor failed."""
+        return [video for video in self._begun if self._manifest[video].state is State.pending]
 
     def take_in(self, task: Task, outcome: Outcome) -> None:
         """Enter what became of a task, and plan what follows from it."""
