@@ -78,11 +78,18 @@ def ray_running(resources: Resources) -> Iterator[None]:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Keep the process's answer to SIGTERM, for which Ray's own would leave with the exit code 15."""
+    """Keep the process's answer to SIGTERM, in whose place Ray puts an exit with the code 15."""
     answer = signal.getsignal(signal.SIGTERM)
-    yield
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, answer)
+    arrived = False
+    try:
+        yield
+    except SystemExit:  # by Ray's answer
+        arrived = True
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, answer)
+    if arrived:
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _check_reachable(address: str) -> None:
