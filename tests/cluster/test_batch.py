@@ -271,7 +271,6 @@ def test_a_bad_video_and_a_killed_worker_stop_nothing_and_runs_go_on(
 def test_one_batch_at_a_time_writes_to_a_folder(
     write_clip: WriteClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("ray", reason="needs the extra cluster")
     clip, out = write_clip(tmp_path / "clip.mp4", [2.0]), tmp_path / "out"
     with sole_writer(out):
         before = list(out.iterdir())

@@ -68,9 +68,9 @@ def segment_batch(
     settings, resources = settings or Settings(), resources or Resources()
     videos = find_videos(inputs, output)
     output = Path(output).absolute()
-    import_ray(resources)
     with sole_writer(output):
         manifest = Manifest(output / _MANIFEST, settings.made_with())
+        import_ray(resources)
         pending = manifest.open(videos, retry_failed=retry_failed)
         if pending:
             plan = Plan(pending, manifest, settings.shard, resources.retries, output / _PARTS, progress)
