@@ -25,10 +25,10 @@ VERBS = {
     "segment": (["clip.mp4"], set()),
     "batch": (["clip.mp4", "-o", "out"], set()),
     "predict": (["dataset", "-o", "out"], {"outputs", "threshold", "stride", "objects"}),
-    "benchmark": ([], {"outputs", "threshold", "stride", "objects"}),
+    "benchmark": ([], {"outputs", "threshold", "stride", "objects", "max_pixels"}),
     "live": (["clip.mp4"], {"max_step", "key_interval", "smoothing", "batch", "ahead", "stride"}),
-    "serve": ([], {"outputs", "stride"}),
-    "demo": ([], {"outputs", "stride"}),
+    "serve": ([], {"outputs", "stride", "max_pixels"}),  # which has a limit of its own
+    "demo": ([], {"outputs", "stride", "max_pixels"}),
 }
 
 BAD = {
@@ -63,6 +63,7 @@ BAD = {
         "nan": "not between 0 and 1; 0.5 is the default",
     },
     "stride": {"0": "less than 1; 1 is the default"},
+    "max_pixels": {"0": "less than 1; 67108864 is the default"},
 }
 
 

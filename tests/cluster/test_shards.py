@@ -148,6 +148,7 @@ def test_any_motion_and_cuts_pair_in_parts_as_in_the_whole(
         assert shard.seam + len(found) >= (120 if shard.stop is None else shard.stop + 1)
 
 
+@settings(deadline=None)
 @given(frames=st.integers(2, 10**6), most=st.integers(WARM_UP, 10**5))
 def test_split_is_whole_and_even(frames: int, most: int) -> None:
     shards = split(frames, most)

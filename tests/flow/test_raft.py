@@ -147,7 +147,7 @@ def test_arguments_out_of_range_are_refused(iterations: int, size: int) -> None:
 
 def test_an_unknown_estimator_is_refused_with_those_there_are() -> None:
     assert isinstance(create_flow("dis"), DISFlow)
-    with pytest.raises(InputError, match="farneback: unknown; choose from dis, raft"):
+    with pytest.raises(InputError, match="flow=farneback: not dis or raft"):
         create_flow("farneback")
 
 

@@ -227,7 +227,7 @@ def test_soft_maps_are_cut_at_the_threshold(tmp_path: Path) -> None:
 def test_masks_of_0_and_1_are_not_lost_in_silence(tmp_path: Path) -> None:
     (tmp_path / "ones").mkdir()
     write_image(tmp_path / "ones" / "0.png", np.ones((4, 4), np.uint8))
-    with pytest.warns(UserWarning, match=r"the highest is 1 of 255, give a --threshold below 0\.004"):
+    with pytest.warns(UserWarning, match=r"the highest is 1 of 255, give a threshold below 0\.004"):
         convert_masks(tmp_path / "ones", tmp_path / "out")
     convert_masks(tmp_path / "ones", tmp_path / "out", threshold=0.003)
     assert (read_gray(tmp_path / "out" / "0.png") == 255).all()
@@ -384,9 +384,9 @@ def test_folders_in_a_zip_may_have_numbers_of_any_length(tmp_path: Path) -> None
     ("arguments", "message"),
     [
         (["nothing", "out"], "no such file"),
-        (["davis", "out.xyz"], "choose one with --to"),
+        (["davis", "out.xyz"], "name the kind of output"),
         (["davis", "out", "--to", "hologram"], "no such output"),
-        (["davis", "out.webm"], "give the video with --video"),
+        (["davis", "out.webm"], "give the video as well"),
         (["davis", "davis"], "is the input itself"),
         (["davis", "out", "--threshold", "1.5"], "--threshold 1.5"),
         (["davis", "out", "--fps", "0"], "--fps 0"),

@@ -10,11 +10,11 @@ import argparse
 from pathlib import Path
 
 from isomer.cli._options import add_json_argument, add_options, chosen, report
-from isomer.options import Options
+from isomer.options import Options, VideoOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's arguments: maps of all frames have no threshold, no stride and no objects."""
+    """Declare the verb's arguments."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("-o", dest="out", type=Path, required=True, metavar="OUT", help="folder to write")
     parser.add_argument(
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="predict only these: names, a file with one a line, or davis16-val (default: all)",
     )
-    add_options(parser, Options)
+    add_options(parser, VideoOptions, without=("outputs", "threshold", "stride", "objects"))  # maps of all frames
     add_json_argument(parser)
 
 
@@ -36,14 +36,16 @@ def run(arguments: argparse.Namespace) -> int:
     from isomer.segment import Segmenter
     from isomer.segment.dataset import check_dataset, predict_dataset
 
-    options = chosen(Options, arguments).of(Options)
+    options = chosen(VideoOptions, arguments)
     weights = find_checkpoint(arguments.model)
-    settings = options | {"weights": weights and hashlib.sha256(weights.read_bytes()).hexdigest()}
+    settings = options.of(Options) | {"weights": weights and hashlib.sha256(weights.read_bytes()).hexdigest()}
     del settings["ahead"]  # which no map depends on
     check_dataset(arguments.dataset, arguments.out, settings, arguments.sequences)
-    segmenter = Segmenter(**options)
+    segmenter = Segmenter(**options.of(Options))
     sequences = []
-    for done in predict_dataset(arguments.dataset, arguments.out, segmenter, settings, arguments.sequences):
+    for done in predict_dataset(
+        arguments.dataset, arguments.out, segmenter, settings, arguments.sequences, options.max_pixels
+    ):
         sequences.append(vars(done))
         if not (arguments.quiet or arguments.json):
             state = "already done" if done.skipped else "written"

@@ -11,6 +11,7 @@ from isomer.errors import InputError
 from isomer.files import atomic_path
 from isomer.media import OUTPUTS, FrameSource, open_frames, open_output
 from isomer.media.image import IMAGE_SUFFIXES, read_gray
+from isomer.options import VideoOptions
 from isomer.segment.segmenter import Segmenter
 from isomer.segment.video import segment_frames, taken_frames
 from isomer.selection import select_sequences
@@ -79,6 +80,7 @@ def predict_dataset(
     segmenter: Segmenter,
     settings: Mapping[str, object],
     sequences: Sequence[str] = (),
+    max_pixels: int = VideoOptions.max_pixels,
 ) -> Iterator[SequencePrediction]:
     """Write `<output>/<sequence>/<frame>.png` for every sequence, which is round(255 p), and say so one by one.
 
@@ -92,6 +94,7 @@ def predict_dataset(
         settings: what the maps depend on, kept in `<output>/predictions.json`; an output made with other
             settings is refused.
         sequences: predict only these; see `select_sequences`. All by default.
+        max_pixels: the most that a frame may have.
 
     Raises:
         InputError: the dataset is not understood, or the output cannot be written or has other settings.
@@ -101,7 +104,7 @@ def predict_dataset(
     with atomic_path(output / _SETTINGS) as temporary:
         temporary.write_text(_text(settings))
     for name, folder in folders.items():
-        source = open_frames(folder)
+        source = open_frames(folder, max_pixels)
         target = output / name
         names = {frame.stem for frame in _images(folder)}
         finished = all(_is_finished(target / f"{frame}.png", source) for frame in names)
