@@ -11,7 +11,7 @@ STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if ha
 
 
 class StopRequest:
-    """A context in which the first of `STOPS` is noted; after it, signals act as before.
+    """A context in which the first of `STOPS` is noted; after it, signals act as before. Ignored ones (nohup) stay so.
 
     Attributes:
         made: whether one arrived.
@@ -21,7 +21,8 @@ class StopRequest:
         self.made = False
 
     def __enter__(self) -> StopRequest:
-        self._before = {number: signal.signal(number, self._note) for number in STOPS}
+        heeded = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._note) for number in heeded}
         return self
 
     def __exit__(
