@@ -107,10 +107,10 @@ def test_objects_are_told_apart_in_the_stored_maps(
 ) -> None:
     fetched = f"/v1/jobs/{job['id']}/results/palette"
     apart, together = (
-        unzipped(client.get(fetched, params={"threshold": 0.4, "objects": told}).content) for told in (True, False)
+        unzipped(client.get(fetched, params={"threshold": 0.3, "objects": told}).content) for told in (True, False)
     )
     levels = ((frame, gray(expected[f"{frame.name}.png"])) for frame in open_frames(clip))
-    for result in track_objects((Segmented.of(frame, np.float32(level / 255)) for frame, level in levels), 0.4):
+    for result in track_objects((Segmented.of(frame, np.float32(level / 255)) for frame, level in levels), 0.3):
         name = f"{result.name}.png"
         assert result.labels is not None
         np.testing.assert_array_equal(palette(apart[name]), result.labels)
