@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from serving import JobQueue, TestClient, create_app, encode, moving_square, submit, wait
 
-from isomer.media import open_frames
+from isomer.media import Segmented, open_frames
 from isomer.media.image import encode_image
 from isomer.options import VideoOptions
 from isomer.segment import segment_video
@@ -109,11 +109,13 @@ def test_objects_are_told_apart_in_the_stored_maps(
     apart, together = (
         unzipped(client.get(result, params={"threshold": 0.4, "objects": told}).content) for told in (True, False)
     )
-    maps = ((frame, np.float32(gray(expected[f"{frame.name}.png"]) / 255)) for frame in open_frames(clip))
-    for frame, _, labels in track_objects(maps, 0.4):
-        name = f"{frame.name}.png"
-        np.testing.assert_array_equal(palette(apart[name]), labels)
-        np.testing.assert_array_equal(palette(together[name]), labels > 0)
+    stored = (
+        Segmented.of(frame, np.float32(gray(expected[f"{frame.name}.png"]) / 255)) for frame in open_frames(clip)
+    )
+    for result in track_objects(stored, 0.4):
+        name = f"{result.name}.png"
+        np.testing.assert_array_equal(palette(apart[name]), result.labels)
+        np.testing.assert_array_equal(palette(together[name]), result.mask(0.4))
 
 
 def test_videos_have_every_frame(client: TestClient, job: dict[str, object]) -> None:
