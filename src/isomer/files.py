@@ -38,12 +38,12 @@ def made_folder(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Make a folder and hold it, by a file `lock` in it, for what is done inside; a dead process holds nothing.
+    """Make a folder and hold it, by a hidden file in it, for what is done inside; a dead process holds nothing.
 
     Raises:
         InputError: another process holds it, or it cannot be made or written to.
     """
-    lock = folder / "lock"
+    lock = folder / ".isomer-lock"
     with ExitStack() as stack:
         try:
             stack.enter_context(made_folder(folder))

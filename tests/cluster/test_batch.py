@@ -21,6 +21,7 @@ from isomer.cluster import Settings, State
 from isomer.cluster.inputs import Video, find_videos
 from isomer.cluster.manifest import Manifest
 from isomer.errors import InputError
+from isomer.files import sole_writer
 from isomer.flow import DISFlow
 from isomer.segment import segment_video
 
@@ -163,7 +164,7 @@ def test_bad_input_is_refused_before_ray_starts_and_a_bar_is_drawn(
     def starting(*arguments: object) -> None:
         raise AssertionError("Ray was started")
 
-    for name in ("_import_ray", "_ray_running"):
+    for name in ("import_ray", "ray_running"):
         monkeypatch.setattr(f"isomer.cluster.batch.{name}", starting)
     (tree / "empty").mkdir()
     other = {"settings": {"outputs": ["overlay"], "model": "another"}, "videos": {}}
@@ -265,6 +266,47 @@ def test_a_bad_video_and_a_killed_worker_stop_nothing_and_runs_go_on(
     }  # fmt: skip
     assert main([*command, "--key-interval", "3"]) == 2
     assert "was made with key_interval 6, not 3" in capsys.readouterr().err
+
+
+def test_one_batch_at_a_time_writes_to_a_folder(
+    write_clip: WriteClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip, out = write_clip(tmp_path / "clip.mp4", [2.0]), tmp_path / "out"
+    with sole_writer(out):
+        before = list(out.iterdir())
+        assert main(["batch", str(clip), "-o", str(out), "-q"]) == 2
+        assert list(out.iterdir()) == before
+    said = capsys.readouterr().err
+    assert said == f"isomer: {out}: another process writes to it; wait for it, or choose another output\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no SIGTERM")
+def test_a_batch_that_a_signal_ends_leaves_nothing_half_written(
+    weights: Path, write_clip: WriteClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray", reason="needs the extra cluster")
+    clip, out = write_clip(tmp_path / "clip.mp4", [0.7] * 600), tmp_path / "out"
+    begun = []
+
+    def end() -> None:
+        while not begun and not over.wait(0.05):
+            begun.extend(out.glob(".clip_*"))
+        if begun:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    over = threading.Event()
+    ending = threading.Thread(target=end)
+    ending.start()
+    try:
+        command = ["batch", str(clip), "-o", str(out), "--output", "overlay", "masks", "--key-interval", "1"]
+        command += ["--model", str(weights), "--size", "64", "--backend", "torch", "--workers", "1", "--cpus", "1"]
+        assert main(command) == 128 + signal.SIGTERM
+    finally:
+        over.set()
+        ending.join()
+    assert begun
+    assert capsys.readouterr().err.splitlines()[-1] == "isomer: ended by SIGTERM"
+    assert [path.name for path in out.iterdir()] == ["manifest.json"]
 
 
 def test_settings_are_refused_before_anything_is_done() -> None:

@@ -82,7 +82,7 @@ def test_who_was_quicker_is_kept(tmp_path: Path) -> None:
         (folder / "network").write_text("theirs")
         (whole / "network").write_text("ours")
 
-    assert kept_or_made(folder, lambda kept: "read", lambda: "made", other_process) == "made"
+    assert kept_or_made(folder, lambda kept: (kept / "network").read_text(), lambda: "made", other_process) == "theirs"
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     assert (folder / "network").read_text() == "theirs"
 

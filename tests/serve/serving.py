@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 try:
     import uvicorn
     from fastapi.testclient import TestClient
+    from starlette.types import ASGIApp
 
     from isomer.serve.app import create_app
+    from isomer.serve.connection import configured
     from isomer.serve.queue import JobQueue
 except (ImportError, RuntimeError) as error:  # the test client raises the latter
     pytest.skip(f"the extra `serve` is not installed: {error}", allow_module_level=True)
@@ -52,19 +54,24 @@ def encode(path: Path, fps: int = 25, count: int = 10, size: tuple[int, int] = (
 
 
 @contextmanager
-def listening(queue: JobQueue, token: str | None = None) -> Iterator[str]:
-    """Serve on a real socket, for what a test client does not do; yields the address."""
+def served(app: ASGIApp, connections: int = 128) -> Iterator[tuple[str, int]]:
+    """Serve an application on a real socket, for what a test client does not do; yields host and port."""
     bound = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(queue, token=token), log_level="warning", timeout_graceful_shutdown=1)
-    )
+    server = uvicorn.Server(configured(app, connections))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        yield bound.getsockname()
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def listening(queue: JobQueue, token: str | None = None) -> Iterator[str]:
+    """Serve a queue on a real socket; yields the address."""
+    with served(create_app(queue, token=token)) as (host, port):
+        yield f"http://{host}:{port}"
 
 
 def submit(client: TestClient, video: Path) -> dict[str, Any]:

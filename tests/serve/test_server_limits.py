@@ -12,6 +12,8 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,16 +22,28 @@ import av
 import numpy as np
 import pytest
 import stand_ins
-from serving import JobQueue, Start, TestClient, create_app, encode, listening, moving_square, submit, wait
+from serving import (
+    JobQueue,
+    Start,
+    TestClient,
+    create_app,
+    encode,
+    listening,
+    moving_square,
+    served,
+    submit,
+    wait,
+)
+from starlette.types import Receive, Scope, Send
 
 from isomer.errors import InputError
 from isomer.media import Frame
 from isomer.media.image import encode_image
 from isomer.options import VideoOptions, options_of
-from isomer.serve import server, tasks
+from isomer.serve import connection, server, tasks
 from isomer.serve.jobs import Job, JobStore
+from isomer.serve.lane import Lane
 from isomer.serve.options import Limits
-from isomer.serve.queue import Lane
 from isomer.serve.worker import WorkerDiedError
 
 UPLOAD = {"frames": ("a.png", b"\x89PNG\r\n\x1a\n")}
@@ -195,6 +209,55 @@ def test_a_slow_upload_is_ended_and_leaves_its_place(tmp_path: Path, clip: Path)
     assert queue._uploads == 0
 
 
+def test_idle_connections_give_their_places_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        size = 2**26 if scope["path"] == "/large" else 0
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    def status(address: tuple[str, int]) -> bytes:
+        with socket.create_connection(address, timeout=20) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            return client.recv(64).split(b" ")[1]
+
+    for name in ("_TICK_SECONDS", "_HEAD_SECONDS", "_UNREAD_SECONDS"):
+        monkeypatch.setattr(connection, name, 0.2)
+    request = b"GET %s HTTP/1.1\r\nhost: localhost\r\n"
+    for said in (
+        b"",  # nothing at all
+        b"GET",
+        request % b"/",  # a head without its end
+        request % b"/" + b"\r\n" + request % b"/",  # likewise, after an answer
+        request % b"/" + b"content-length: 9\r\n\r\n",  # a body that no one asked for and that never comes
+        request % b"/large" + b"\r\n",  # an answer that is not read
+    ):
+        with served(large, connections=5) as address, ExitStack() as stack:
+            idle = [stack.enter_context(socket.create_connection(address)) for _ in range(5)]
+            if said:
+                for client in idle:
+                    client.sendall(said)
+            deadline = time.monotonic() + 4.5  # uvicorn itself gives up after 5 s, and only after an answer
+            while status(address) != b"200":
+                assert time.monotonic() < deadline, said
+                time.sleep(0.05)
+
+
+def test_an_answer_that_takes_its_time_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(1)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4194304")]})
+        await send({"type": "http.response.body", "body": bytes(2**22)})
+
+    for name in ("_TICK_SECONDS", "_HEAD_SECONDS", "_UNREAD_SECONDS"):
+        monkeypatch.setattr(connection, name, 0.2)
+    with served(slow) as address, socket.create_connection(address, timeout=20) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        received = 0
+        while chunk := client.recv(2**16):
+            received += len(chunk)
+    assert received > 2**22
+
+
 def test_a_full_queue_says_so(start: Start, clip: Path) -> None:
     client = start(stand_ins.endless, queue=2)
     running = submit(client, clip)
@@ -223,6 +286,47 @@ def test_storage_is_limited(start: Start, clip: Path) -> None:
     client = start(stand_ins.quick, upload_mib=1, storage_mib=1)
     wait(client, submit(client, clip))  # there is room for one upload of the largest size, but not for two
     assert client.post("/v1/jobs", files={"video": clip.read_bytes()}).status_code == 507
+
+
+def test_results_asked_for_together_stay_within_the_storage(start: Start, tmp_path: Path, clip: Path) -> None:
+    client = start(stand_ins.noisy, upload_mib=1, storage_mib=1)
+    job = wait(client, submit(client, clip))
+    results = f"/v1/jobs/{job['id']}/results/cutouts?threshold=0."
+
+    def fetch(threshold: int) -> tuple[int, int]:
+        response = client.get(f"{results}{threshold}")
+        return response.status_code, len(response.content)
+
+    with ThreadPoolExecutor(9) as pool:
+        answers = list(pool.map(fetch, range(1, 10)))
+    sizes = [size for status, size in answers if status == 200]
+    assert sizes
+    assert [status for status, _ in answers if status != 200] == [507] * (9 - len(sizes))
+    assert 2**20 - 2 * max(sizes) < sum(file.stat().st_size for file in tmp_path.glob("jobs/*/**/*")) <= 2**20
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_said(start: Start, tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = start(stand_ins.quick)
+    job = wait(client, submit(client, clip))
+
+    async def writing(*_: object) -> str:
+        Path("/dev/full").write_bytes(b"x")
+        raise AssertionError
+
+    full = {"detail": "the storage is full; try again when old jobs have expired"}
+    for name, stand_in in (("app.receive", writing), ("jobs.JobStore.save", stand_ins.filling)):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"isomer.serve.{name}", stand_in)
+            response = client.post("/v1/jobs", files={"video": clip.read_bytes()})
+        assert (response.status_code, response.json()) == (507, full)
+        assert jobs_in(tmp_path) == [job["id"]]
+    monkeypatch.setattr(tasks, "write_result", stand_ins.filling)
+    response = client.get(f"/v1/jobs/{job['id']}/results/masks")
+    assert (response.status_code, response.json()) == (507, full)
+    failing = start(stand_ins.filling, folder=tmp_path / "other")
+    failed = wait(failing, submit(failing, clip))
+    assert (failed["state"], failed["error"]) == ("failed", full["detail"])
 
 
 def test_a_crash_costs_one_job(start: Start, clip: Path) -> None:
@@ -306,6 +410,8 @@ def test_a_token_is_asked_for(start: Start, clip: Path) -> None:
         assert client.get("/metrics", headers=headers).status_code == 401
     assert client.get("/health").status_code == 200
     assert client.get("/").status_code == 200
+    for scheme in ("bearer", "BEARER", "Bearer "):
+        assert client.get("/metrics", headers={"authorization": f"{scheme} sesame"}).status_code == 200
     client.headers["authorization"] = "Bearer sesame"
     assert wait(client, submit(client, clip))["state"] == "done"
 
@@ -320,6 +426,10 @@ def test_pages_from_elsewhere_are_refused(start: Start) -> None:
         ({"origin": "null"}, 403),
         ({"origin": "http://localhost:3000"}, 403),
         ({"host": "evil.example"}, 403),
+        ({"host": "[::1"}, 403),
+        ({"host": "[::g]:8000"}, 403),
+        ({"host": ""}, 403),
+        ({"origin": "http://[::1"}, 403),
     ):
         assert (client.get("/v1/jobs/x", headers=headers).status_code, headers) == (status, headers)
 
@@ -366,6 +476,14 @@ def test_metrics_count(start: Start, clip: Path) -> None:
         assert line in text.splitlines()
 
 
+def test_methods_that_clients_make_up_are_counted_together(start: Start) -> None:
+    client = start(stand_ins.quick)
+    for method in ("GET", "PATCH", "MADE-UP", "A1", "A2"):
+        client.request(method, "/v1/jobs")
+    counted = re.findall(r'isomer_http_requests_total\{method="(.*?)",.*\} (.*)', client.get("/metrics").text)
+    assert sorted(counted) == [("GET", "1.0"), ("PATCH", "1.0"), ("other", "3.0")]
+
+
 def test_the_api_is_described(start: Start) -> None:
     described = start(stand_ins.quick).get("/openapi.json").json()
     assert {"/v1/jobs", "/v1/jobs/{job_id}", "/v1/jobs/{job_id}/results/{kind}"} <= described["paths"].keys()
@@ -373,6 +491,34 @@ def test_the_api_is_described(start: Start) -> None:
         for operation in path.values():
             assert operation["description"]
     assert "429" in described["paths"]["/v1/jobs"]["post"]["responses"]
+
+
+def test_errors_are_a_detail_as_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = JobQueue(tmp_path / "jobs", Limits(), VideoOptions())
+    with TestClient(create_app(queue), base_url="http://localhost", raise_server_exceptions=False) as client:
+        described = client.get("/openapi.json").json()
+        monkeypatch.setattr(queue, "get", lambda identifier: 1 / 0)
+        assert client.get("/v1/jobs/x").status_code == 500
+        for method, path in (
+            ("GET", "/v1/jobs/x"),
+            ("GET", "/v1/jobs/x/results/nothing"),
+            ("GET", "/v1/jobs/x/results/masks?threshold=2"),
+            ("PUT", "/v1/jobs"),
+            ("POST", "/v1/jobs"),
+            ("GET", "/nothing"),
+        ):
+            response = client.request(method, path)
+            assert response.status_code >= 400
+            detail = response.json().pop("detail")
+            assert (isinstance(detail, str), response.json().keys()) == (True, {"detail"})
+    assert "HTTPValidationError" not in described["components"]["schemas"]
+    del described["paths"]["/health"]  # says its status in any case
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            refusals = {code: answer for code, answer in operation["responses"].items() if not code.startswith("2")}
+            assert "default" in refusals
+            for answer in refusals.values():
+                assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Refusal"}
 
 
 def test_parameters_of_results_are_the_options(tmp_path: Path) -> None:
@@ -483,8 +629,8 @@ def test_an_abandoned_result_is_still_written(tmp_path: Path) -> None:
             await asyncio.sleep(0.1)
             written.set()
 
-        first = asyncio.create_task(queue._once(tmp_path / "file", write))
-        second = asyncio.create_task(queue._once(tmp_path / "file", write))
+        first = asyncio.create_task(queue.results.once(tmp_path / "file", write))
+        second = asyncio.create_task(queue.results.once(tmp_path / "file", write))
         await asyncio.sleep(0.02)
         first.cancel()
         await second

@@ -286,7 +286,7 @@ def test_two_runs_do_not_share_a_folder(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "lock").touch()  # left by a process that was killed
+    (tmp_path / "run" / ".isomer-lock").touch()  # left by a process that was killed
     note, codes = Log.step, []
 
     def step(self: Log, now: int, *arguments: object) -> None:
@@ -302,7 +302,7 @@ def test_two_runs_do_not_share_a_folder(
         capsys.readouterr().err
         == 2 * f"isomer: {tmp_path / 'run'}: another process writes to it; wait for it, or choose another output\n"
     )
-    assert not (tmp_path / "run" / "lock").exists()
+    assert not (tmp_path / "run" / ".isomer-lock").exists()
 
 
 def test_an_output_that_cannot_be_is_refused_first(recipe: Path, tmp_path: Path) -> None:

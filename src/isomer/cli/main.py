@@ -9,14 +9,17 @@ import logging
 import os
 import pkgutil
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
 import isomer.cli
+from isomer.cli._ending import Ending
 from isomer.cli._options import flag
 from isomer.errors import ArgumentError, InputError
 
@@ -56,7 +59,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code: 2 for bad input, said in one line."""
+    """Run a command line and return its exit code: 2 for bad input, said in one line, 128 + N after a signal N."""
     warnings.formatwarning = _one_line
     logging.basicConfig(format="isomer: %(message)s")
     log = logging.getLogger("isomer")
@@ -66,15 +69,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     words = sys.argv[1:] if argv is None else argv
     verb = next((word for word in words if not word.startswith("-")), "")
+    ending = Ending()
     try:
         if verb not in ("", "doctor"):  # which says more
             _hint()
         arguments = _parsed(verb, words)
         if arguments.quiet or arguments.verbose:
             log.setLevel(logging.WARNING if arguments.quiet else logging.DEBUG)
-        code = int(arguments.run(arguments))
-        print(end="", flush=True)
-        return code
+        with ending:
+            code = int(arguments.run(arguments))
+            print(end="", flush=True)
+            return code
     except ArgumentError as error:
         return _failed(f"{flag(error.argument)} {error.value}: {error.problem}")
     except InputError as error:
@@ -82,8 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImportError as error:
         return _failed(f"{error}; isomer doctor says what is wrong here")
     except KeyboardInterrupt:
-        print("isomer: interrupted", file=sys.stderr)
-        return 130
+        how = "interrupted" if ending.signal is signal.SIGINT else f"ended by {ending.signal.name}"
+        with suppress(OSError):  # the terminal may have gone
+            print(f"isomer: {how}", file=sys.stderr)
+        return 128 + ending.signal
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

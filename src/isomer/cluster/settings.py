@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from isomer.cluster.inputs import Video
 from isomer.cluster.shards import WARM_UP
 from isomer.errors import ArgumentError
 from isomer.flow import ANCHOR
@@ -70,6 +71,11 @@ class Settings(VideoOptions):
         """The kinds of output that keep the maps of a part."""
         masks = ("masks",) if self.objects else ()  # by these objects are told apart
         return tuple(dict.fromkeys((*map(kept, self.outputs), *masks)))
+
+    def places(self, video: Video) -> dict[str, Path]:
+        """Return where the outputs of a video go, by their kinds."""
+        names = {kind: video.target.name + OUTPUTS[kind].suffix for kind in self.outputs}
+        return {kind: video.target.with_name(name) for kind, name in names.items()}
 
     def made_with(self) -> dict[str, object]:
         """Return what the outputs depend on, as JSON has it."""

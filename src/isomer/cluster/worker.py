@@ -193,13 +193,12 @@ class Worker:
 
     @contextmanager
     def _writers(self, video: Video, source: FrameSource) -> Iterator[dict[str, Writer]]:
-        kinds = tuple(dict.fromkeys(self._settings.outputs))
-        outputs = [OUTPUTS[kind] for kind in kinds]
-        paths = [video.target.with_name(video.target.name + output.suffix) for output in outputs]
-        for path in paths:
+        places = self._settings.places(video)
+        for path in places.values():
             remove_unfinished(path)  # only one worker at a time writes it
-        with open_outputs(zip(outputs, paths, strict=True), source, Look(self._settings.threshold)) as writers:
-            yield dict(zip(kinds, writers, strict=True))
+        outputs = [(OUTPUTS[kind], path) for kind, path in places.items()]
+        with open_outputs(outputs, source, Look(self._settings.threshold)) as writers:
+            yield dict(zip(places, writers, strict=True))
 
 
 def _probability(kind: str, file: Path, threshold: float) -> NDArray[np.float32]:

@@ -70,6 +70,7 @@ def kept_or_made(
                 write(made, whole)
                 with suppress(OSError):  # another process was quicker, with the same result
                     whole.replace(folder)
+            return read(folder)  # as the next time, which then finds what is compiled of it
         except (OSError, RuntimeError) as error:  # RuntimeError: OpenVINO's, for a full disk
             _log.info("%s: the converted network cannot be kept there (%s)", folder.parent, _line(error))
     return made

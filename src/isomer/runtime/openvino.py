@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
+from openvino.passes import ConstantFolding, Manager
 
 from isomer.errors import InputError
 from isomer.model.weights import find_checkpoint, find_graph
@@ -92,18 +93,28 @@ def _load(model: str | Path | Isomer) -> tuple[ov.Model, Path | None]:
     """Return the model and, if what it compiles to is to be kept, the folder where."""
     if not isinstance(model, (str, Path)):
         return _convert(model), None
-    if graph := find_graph(model):
-        network = _read(graph)
-        return network, folder_of(graph, ("openvino",))
-    checkpoint = find_checkpoint(model)
-    folder = folder_of(checkpoint, ("openvino", "torch")) if checkpoint else None
+    graph, checkpoint = find_graph(model), find_checkpoint(model)
+    if graph and graph.suffix == ".xml":
+        return _read(graph), folder_of(graph, ("openvino",))
+    if graph:
+        folder = folder_of(graph, ("openvino",)) if graph.is_file() else None
+    else:
+        folder = folder_of(checkpoint, ("openvino", "torch")) if checkpoint else None
     network = kept_or_made(
         folder,
         lambda kept: core().read_model(kept / "network.xml"),
-        lambda: _convert(model),
+        lambda: _folded(_read(graph)) if graph else _convert(model),
         lambda network, made: ov.save_model(network, made / "network.xml", compress_to_fp16=False),
     )
     return network, folder
+
+
+def _folded(model: ov.Model) -> ov.Model:
+    """Turn constants stored as float16 into float32, which each start would do again to find out shapes."""
+    passes = Manager()
+    passes.register_pass(ConstantFolding())
+    passes.run_passes(model)
+    return model
 
 
 def _read(path: Path) -> ov.Model:

@@ -254,7 +254,7 @@ class _Regions:
 class StepFlow:
     """Flow from each frame of a video to the one just before it, along which objects are followed.
 
-    It is less fine than what the network sees, several times faster, and objects keep their numbers as well.
+    It is less fine than what the network sees, takes half the time, and objects keep their numbers as well.
     """
 
     def __init__(self) -> None:

@@ -124,6 +124,13 @@ class Segmenter:
         _check_process()
         return (key.views for key in self._keys(as_frames(frames), links=False))
 
+    def warm_up(self, width: int, height: int) -> None:
+        """Run the network once for frames of this size, because back ends compile when they first see one."""
+        columns, rows = network_size(width, height, self._size, self._backend.stride)
+        blank = np.zeros((self._batch * self._views, rows, columns, 3), np.uint8)
+        with self._network_turn:
+            self._backend(blank, blank)
+
     def _results(self, frames: Iterable[Frame], objects: float | None) -> Generator[Segmented, None, None]:
         with ExitStack() as stages:
 
@@ -139,13 +146,6 @@ class Segmenter:
                 yield from (result for result, _ in results)
             else:
                 yield from number_objects(results, objects)
-
-    def warm_up(self, width: int, height: int) -> None:
-        """Run the network once for frames of this size, because back ends compile when they first see one."""
-        columns, rows = network_size(width, height, self._size, self._backend.stride)
-        blank = np.zeros((self._batch * self._views, rows, columns, 3), np.uint8)
-        with self._network_turn:
-            self._backend(blank, blank)
 
     def _keys(self, frames: Iterable[Frame], *, links: bool = True, steps: bool = False) -> Iterator[_Key]:
         """Yield the key frames, each linked with the one before and the frames between, where that is of use."""

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
-from urllib.parse import urlsplit
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response, status
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,14 +26,15 @@ import isomer
 from isomer.errors import InputError
 from isomer.media import OUTPUTS
 from isomer.options import VideoOptions, options_of
+from isomer.serve.errors import OUR_FAULT, QueueFullError, StorageFullError
+from isomer.serve.guard import guard
 from isomer.serve.jobs import Job, State
 from isomer.serve.log import log_event
-from isomer.serve.queue import JobQueue, QueueFullError, StorageFullError, result_suffix
+from isomer.serve.queue import JobQueue
+from isomer.serve.results import result_suffix
 from isomer.serve.upload import receive
 
 PAGE = Path(__file__).parent / "page"
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 _RETRY_SECONDS = 5
 _EVENT_SECONDS = 0.25
@@ -86,6 +86,12 @@ Threshold = Annotated[
 Objects = Annotated[bool, Query(description=_OF_RESULTS["objects"].help)]
 
 
+class Refusal(BaseModel):
+    """Of a request; the detail says what is wrong and what to do."""
+
+    detail: str
+
+
 def create_app(
     queue: JobQueue, *, token: str | None = None, is_local: bool = True, names: Sequence[str] = ()
 ) -> FastAPI:
@@ -121,8 +127,12 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _refuse_value)
     app.add_exception_handler(QueueFullError, _refuse_full)
     app.add_exception_handler(StorageFullError, _refuse_storage)
+    app.add_exception_handler(Exception, _own_up)
     bearer = HTTPBearer(auto_error=False, description="Only where the server was given a token.")
-    guarded = APIRouter(dependencies=[Depends(bearer), Depends(_guard(token, is_local, names))])
+    guarded = APIRouter(
+        dependencies=[Depends(bearer), Depends(guard(token, is_local, names))],
+        responses=_refusals({"default": "refused"}),
+    )
 
     def found(job_id: str) -> Job:
         job = queue.get(job_id)
@@ -140,15 +150,17 @@ def create_app(
         "/v1/jobs",
         status_code=status.HTTP_202_ACCEPTED,
         openapi_extra=_UPLOAD_SCHEMA,
-        responses={
-            400: {"description": "the form is broken"},
-            408: {"description": "the upload took too long"},
-            413: {"description": "the upload is too large"},
-            415: {"description": "not a form"},
-            422: {"description": "nothing that can be segmented, or beyond the limits"},
-            429: {"description": "the queue is full; try again after `Retry-After` seconds"},
-            507: {"description": "the storage is full"},
-        },
+        responses=_refusals(
+            {
+                400: "the form is broken",
+                408: "the upload took too long",
+                413: "the upload is too large",
+                415: "not a form",
+                422: "nothing that can be segmented, or beyond the limits",
+                429: "the queue is full; try again after `Retry-After` seconds",
+                507: "the storage is full",
+            }
+        ),
     )
     async def submit(request: Request, response: Response) -> Job:
         """Submit a video, or the frames of one, and get its job."""
@@ -179,16 +191,19 @@ def create_app(
     @guarded.get("/v1/jobs/{job_id}/preview", response_class=FileResponse)
     async def preview(job_id: str) -> FileResponse:
         """Fetch the video behind the page: each frame above its probability map, H.264."""
-        return FileResponse(queue.preview(finished(job_id)), media_type="video/mp4")
+        return FileResponse(queue.results.preview(finished(job_id)), media_type="video/mp4")
 
     @guarded.get(
         "/v1/jobs/{job_id}/results/{kind}",
         response_class=FileResponse,
-        responses={
-            409: {"description": "the job is not done"},
-            429: {"description": "too many results are being written"},
-            507: {"description": "the storage is full"},
-        },
+        responses=_refusals(
+            {
+                409: "the job is not done",
+                422: "no such kind, a bad value, or the result cannot be written",
+                429: "too many results are being written",
+                507: "the storage is full",
+            }
+        ),
     )
     async def result(
         job_id: str,
@@ -198,7 +213,7 @@ def create_app(
     ) -> FileResponse:
         """Fetch a result, a video or a zip of PNGs; the first call for it waits until it is written."""
         job = finished(job_id)
-        path = await queue.result(job, kind.value, threshold, objects)
+        path = await queue.results.result(job, kind.value, threshold, objects)
         stem = job.name.rpartition(".")[0] or job.name
         return FileResponse(path, filename=f"{stem}_{kind.value}{result_suffix(kind.value)}")
 
@@ -217,28 +232,16 @@ def create_app(
     @guarded.get("/example.mp4", response_class=FileResponse)
     async def example() -> FileResponse:
         """Fetch a video to try."""
-        return FileResponse(await queue.example(), media_type="video/mp4")
+        return FileResponse(await queue.results.example(), media_type="video/mp4")
 
     app.include_router(guarded)
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app
 
 
-def _guard(token: str | None, is_local: bool, names: Sequence[str]) -> Callable[[Request], None]:
-    def guard(request: Request) -> None:
-        if token is not None:
-            sent = request.headers.get("authorization", "")
-            if not hmac.compare_digest(sent.encode(), f"Bearer {token}".encode()):
-                raise HTTPException(status.HTTP_401_UNAUTHORIZED, "a token is needed", {"WWW-Authenticate": "Bearer"})
-        host = request.headers.get("host", "")
-        if is_local and urlsplit(f"//{host}").hostname not in (*LOOPBACK, *names):
-            raise HTTPException(status.HTTP_403_FORBIDDEN, "not a name that this server was given")
-        # A page from elsewhere may send forms to a server on this machine; browsers say where it is from.
-        origin = urlsplit(request.headers.get("origin", f"//{host}"))
-        if origin.netloc != host and origin.hostname not in names:
-            raise HTTPException(status.HTTP_403_FORBIDDEN, "requests of other sites' pages are refused")
-
-    return guard
+def _refusals(reasons: Mapping[int | str, str]) -> dict[int | str, dict[str, Any]]:
+    """Describe answers that are errors, by their status."""
+    return {code: {"description": reason, "model": Refusal} for code, reason in reasons.items()}
 
 
 async def _events(queue: JobQueue, job: Job | None) -> AsyncIterator[str]:
@@ -259,7 +262,7 @@ class _Around:
 
     def __init__(self, app: ASGIApp, queue: JobQueue) -> None:
         self._app = app
-        self._requests = queue.metrics.requests
+        self._metrics = queue.metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = time.monotonic()
@@ -267,7 +270,7 @@ class _Around:
         async def send_more(message: Message) -> None:
             if message["type"] == "http.response.start":
                 route = getattr(scope.get("route"), "path", "page")
-                self._requests.labels(scope["method"], route, message["status"]).inc()
+                self._metrics.count_answer(scope["method"], route, message["status"])
                 MutableHeaders(scope=message).update(_HEADERS)
                 self._log(scope, message["status"], time.monotonic() - start)
             await send(message)
@@ -307,8 +310,9 @@ async def _refuse_full(*_: object) -> JSONResponse:
     )
 
 
-async def _refuse_storage(*_: object) -> JSONResponse:
-    return JSONResponse(
-        {"detail": "the storage is full; try again when old jobs have expired"},
-        status.HTTP_507_INSUFFICIENT_STORAGE,
-    )
+async def _refuse_storage(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status.HTTP_507_INSUFFICIENT_STORAGE)
+
+
+async def _own_up(*_: object) -> JSONResponse:
+    return JSONResponse({"detail": OUR_FAULT}, status.HTTP_500_INTERNAL_SERVER_ERROR)

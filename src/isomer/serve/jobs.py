@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import secrets
 import shutil
@@ -15,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 
 from isomer.errors import InputError
-from isomer.files import atomic_path
+from isomer.files import atomic_path, take_lock
 from isomer.serve.log import log_event
 
 _RECORD = "job.json"
@@ -99,7 +98,7 @@ class JobStore:
             self._lock = (folder / "lock").open("w")
         except OSError as error:
             raise InputError(f"{folder}: cannot be used ({error.strerror}); choose another folder") from error
-        if not _locked(self._lock.fileno()):
+        if not take_lock(self._lock.fileno()):
             self._lock.close()
             raise InputError(f"{folder}: another server uses it; choose another folder")
 
@@ -160,19 +159,3 @@ def _parsed(text: str) -> Job:
     job = Job(**{key: value for key, value in json.loads(text).items() if key in known})
     job.state = State(job.state)
     return job
-
-
-def _locked(file: int) -> bool:
-    """Take a lock that ends with the process, however it ends."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

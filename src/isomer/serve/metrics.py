@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _SECONDS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
 
@@ -30,7 +31,7 @@ class Metrics:
         self.frames = Counter("isomer_frames", "Frames segmented", registry=registry)
         self.results = Counter("isomer_results", "Results written, by kind", ["kind"], registry=registry)
         self.upload_bytes = Counter("isomer_upload_bytes", "Bytes of accepted uploads", registry=registry)
-        self.requests = Counter(
+        self._requests = Counter(
             "isomer_http_requests",
             "Answers, by route and status",
             ["method", "route", "status"],
@@ -40,6 +41,10 @@ class Metrics:
             "isomer_job_waiting_seconds", "From upload to start", buckets=_SECONDS, registry=registry
         )
         self.running = Histogram("isomer_job_running_seconds", "From start to end", buckets=_SECONDS, registry=registry)
+
+    def count_answer(self, method: str, route: str, status: int) -> None:
+        """Count an answer; methods are the client's words, of which only the known ones become labels."""
+        self._requests.labels(method if method in _METHODS else "other", route, status).inc()
 
     def text(self) -> bytes:
         """Return all in the text format of Prometheus."""

@@ -18,8 +18,6 @@ from isomer.options import VideoOptions
 from isomer.serve.options import Limits
 
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
-_GRACE = 3
-"""Seconds that open answers have once the server is told to stop."""
 
 
 def serve(
@@ -51,7 +49,9 @@ def serve(
     require("the server", "serve", *_PACKAGES)
     import uvicorn
 
-    from isomer.serve.app import LOOPBACK, create_app
+    from isomer.serve.app import create_app
+    from isomer.serve.connection import configured
+    from isomer.serve.guard import LOOPBACK
     from isomer.serve.queue import JobQueue
 
     is_local = host in LOOPBACK
@@ -59,14 +59,7 @@ def serve(
         warnings.warn(f"{host}: others on the network may use this server; give it a token", stacklevel=2)
     with _bound(host, port) as bound:
         queue = JobQueue(folder, limits, options)
-        config = uvicorn.Config(
-            create_app(queue, token=token, is_local=is_local, names=names),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            limit_concurrency=limits.connections,
-            timeout_graceful_shutdown=_GRACE,
-        )
+        config = configured(create_app(queue, token=token, is_local=is_local, names=names), limits.connections)
         url = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
 
         async def run() -> None:

@@ -12,6 +12,7 @@ Every task takes a `report(done, total)` for its progress, in frames; total is N
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -37,6 +38,9 @@ Report = Callable[[int, "int | None"], None]
 
 CONTAINERS = "asf,avi,flv,matroska,mov,mpeg,mpegts,ogg"
 """Demuxers of FFmpeg that uploads may use: each whole in its file. `isomer.media` itself takes a few more."""
+
+RAW_BYTES = 4
+"""Of a pixel of a result, uncompressed: colours and alpha."""
 
 EXAMPLE_SIZE, EXAMPLE_FRAMES = (854, 480), 72
 
@@ -109,12 +113,13 @@ def segment(folder: Path, options: VideoOptions, limits: Limits, report: Report)
 
 
 def write_result(
-    folder: Path, kind: str, threshold: float, objects: bool, path: Path, limits: Limits, report: Report
+    folder: Path, kind: str, threshold: float, objects: bool, path: Path, limits: Limits, most: int, report: Report
 ) -> None:
     """Write one kind of `isomer.media.OUTPUTS` from the stored maps; a folder of PNGs becomes a zip.
 
     Raises:
         InputError: the result cannot be written.
+        OSError: ENOSPC, for this or because it takes more than `most` bytes.
     """
     import numpy as np
 
@@ -125,16 +130,22 @@ def write_result(
     output = media.OUTPUTS[kind]
     with _relative_to(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
         source = _open(folder, limits)
-        target = Path(scratch) / "pngs" if output.is_folder else path
+        target = Path(scratch) / ("pngs" if output.is_folder else path.name)
+        room = _Room(Path(scratch), most, RAW_BYTES * source.size[0] * source.size[1])
         with media.open_output(output, target, source, media.Look(threshold)) as writer, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the job said it already
             levels = ((frame, read_gray(folder / "probabilities" / f"{frame.name}.png")) for frame in source)
             stored = (media.Segmented.of(frame, np.divide(gray, 255, dtype=np.float32)) for frame, gray in levels)
             for result in track_objects(stored, threshold) if objects else stored:
                 writer.write(result)
+                room.take()
                 report(result.index + 1, source.count)
+        room.check()  # encoders keep frames back until the end
         if output.is_folder:
             _zip(target, path)
+        else:
+            path.parent.mkdir(exist_ok=True)
+            target.replace(path)
 
 
 def draw_example(path: Path, report: Report) -> None:
@@ -201,10 +212,38 @@ def _relative_to(folder: Path) -> Iterator[None]:
         raise InputError(str(error).replace(f"{folder}{os.sep}", "")) from error
 
 
+class _Room:
+    """What a folder may grow by; it is measured only when it may be full.
+
+    Args:
+        folder: is written to.
+        most: bytes it may have.
+        frame: bytes it grows by with a frame, at most.
+    """
+
+    def __init__(self, folder: Path, most: int, frame: int) -> None:
+        self._folder = folder
+        self._most = self._left = most
+        self._frame = frame
+
+    def take(self) -> None:
+        """Say that a frame was written; OSError ENOSPC where there is no room for it."""
+        self._left -= self._frame
+        if self._left < 0:
+            self.check()
+
+    def check(self) -> None:
+        """OSError ENOSPC where the folder has more than it may have."""
+        self._left = self._most - sum(file.stat().st_size for file in self._folder.rglob("*") if file.is_file())
+        if self._left < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def _zip(folder: Path, path: Path) -> None:
-    """Pack the files of a folder; they are PNGs, which do not compress further."""
+    """Move the files of a folder into a zip; they are PNGs, which do not compress further."""
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for file in sorted(folder.iterdir()):
             # A fixed date: the same masks give the same bytes.
             with archive.open(zipfile.ZipInfo(file.name), "w") as entry, file.open("rb") as content:
                 shutil.copyfileobj(content, entry)
+            file.unlink()  # so that both together take the room of one

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from isomer.errors import InputError
+from isomer.serve.storage import full_disk_said
 
 
 class WorkerDiedError(RuntimeError):
@@ -130,7 +131,8 @@ def _work(connection: Connection, environment: dict[str, str]) -> None:
         while True:
             task, arguments = connection.recv()
             try:
-                answer = ("result", task(*arguments, report))
+                with full_disk_said():
+                    answer = ("result", task(*arguments, report))
             except InputError as error:
                 answer = ("refused", error)
             except BrokenPipeError:

@@ -28,6 +28,7 @@ from isomer.model.network import Isomer
 from isomer.model.zoo import create_model
 from isomer.processes import end_with
 from isomer.train.config import DataConfig, ModelConfig, OptimizerConfig, SequencesConfig, TrainConfig
+from isomer.train.interrupt import STOPS
 
 
 def build_model(config: ModelConfig) -> Isomer:
@@ -196,5 +197,5 @@ def _start_worker(parent: Connection, number: int) -> None:
     end_with(parent)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    for number in (signal.SIGINT, signal.SIGTERM):  # a terminal and SLURM send them to all processes
+    for number in STOPS:  # a terminal and SLURM send them to all processes
         signal.signal(number, signal.SIG_IGN)  # to stop is the loop's affair

@@ -1,13 +1,17 @@
-"""Ctrl-C and a scheduler's SIGTERM as a request that the loop answers between two steps."""
+"""Ctrl-C, a scheduler's SIGTERM and a closed terminal as a request that the loop answers between two steps."""
 
 from __future__ import annotations
 
 import signal
 from types import FrameType, TracebackType
 
+# Windows knows no SIGHUP.
+STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals that ask to stop."""
+
 
 class StopRequest:
-    """A context in which the first SIGINT or SIGTERM is noted; after it, signals act as before.
+    """A context in which the first of `STOPS` is noted; after it, signals act as before. Ignored ones (nohup) stay so.
 
     Attributes:
         made: whether one arrived.
@@ -17,7 +21,8 @@ class StopRequest:
         self.made = False
 
     def __enter__(self) -> StopRequest:
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        heeded = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._note) for number in heeded}
         return self
 
     def __exit__(

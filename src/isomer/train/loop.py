@@ -50,7 +50,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> bool:
         resume: go on from the run's `last.pt`.
 
     Returns:
-        Whether the run is complete; it is not after Ctrl-C or SIGTERM, when a checkpoint has been written.
+        Whether the run is complete; it is not after Ctrl-C, SIGTERM or SIGHUP, when a checkpoint has been written.
 
     Raises:
         InputError: data or weights are missing, the folder holds another run, is in use or cannot be written to,

@@ -1,0 +1,147 @@
+"""What clients fetch of jobs that are done; each file is written once, at the first call for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from isomer.errors import InputError
+from isomer.media import OUTPUTS
+from isomer.serve import tasks
+from isomer.serve.errors import QueueFullError
+from isomer.serve.jobs import Job, JobStore
+from isomer.serve.lane import Lane
+from isomer.serve.log import log_event
+from isomer.serve.metrics import Metrics
+from isomer.serve.options import Limits
+from isomer.serve.storage import Storage
+from isomer.serve.worker import TaskFailedError, TaskTimeoutError, WorkerDiedError
+
+_HEADERS = 2**20
+"""Bytes for a result's headers and indices."""
+
+
+class Results:
+    """Files of jobs that are done, and the example.
+
+    Args:
+        lane: where they are written.
+        store: keeps the jobs' files.
+        storage: says whether more can be kept.
+        limits: what is taken.
+        metrics: counts what is written.
+    """
+
+    def __init__(self, lane: Lane, store: JobStore, storage: Storage, limits: Limits, metrics: Metrics) -> None:
+        self._lane = lane
+        self._store = store
+        self._storage = storage
+        self._limits = limits
+        self._metrics = metrics
+        self._files: dict[Path, asyncio.Task[None]] = {}
+        self._turn = asyncio.Lock()
+
+    async def stop(self) -> None:
+        """Wait until nothing is written any more; to be called once the lane is closed."""
+        await asyncio.gather(*self._files.values(), return_exceptions=True)
+
+    def forget(self, job: Job) -> None:
+        """Give up what is to be written of a job."""
+        for path, task in list(self._files.items()):
+            if self._store.path(job) in path.parents:
+                task.cancel()
+
+    def preview(self, job: Job) -> Path:
+        """Return the preview of a job that is done; see `isomer.serve.preview`."""
+        return self._store.path(job) / "preview.mp4"
+
+    async def result(self, job: Job, kind: str, threshold: float, objects: bool) -> Path:
+        """Return a result of a job that is done.
+
+        Args:
+            job: it is done.
+            kind: a key of `isomer.media.OUTPUTS`.
+            threshold: in hundredths.
+            objects: tell objects apart.
+
+        Raises:
+            QueueFullError: too many results are being written.
+            StorageFullError: nothing more can be kept.
+            InputError: it cannot be written.
+        """
+        if kind == "probabilities":
+            threshold = 0.5  # has no influence on them
+        name = f"{kind}-{threshold:.2f}{'-objects' * objects}{result_suffix(kind)}"
+        path = self._store.path(job) / "results" / name
+        if not path.exists():
+            if len(self._files) > self._limits.queue:
+                raise QueueFullError
+            await self.once(path, lambda: self._write(job, kind, threshold, objects, path))
+        return path
+
+    async def example(self) -> Path:
+        """Return a video to try.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        path = self._store.folder / "example.mp4"
+        if not path.exists():
+            seconds = self._limits.job_seconds
+            await self.once(path, lambda: self._lane.run(None, tasks.draw_example, path, seconds=seconds))
+        return path
+
+    async def once(self, path: Path, write: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Wait until a file is written, however many ask for it at the same time.
+
+        Raises:
+            InputError: it cannot be written, or its job was removed.
+        """
+        if path not in self._files:
+            self._files[path] = asyncio.create_task(write())
+            self._files[path].add_done_callback(lambda _: self._files.pop(path))
+        task = self._files[path]
+        try:
+            await asyncio.wait([task])  # unlike awaiting it, this does not cancel what others wait for, too
+            task.result()
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                raise
+            raise InputError("the job was removed") from None
+        except TaskTimeoutError as error:
+            raise InputError(f"{path.name}: {error}; give a shorter video") from error
+        except (TaskFailedError, WorkerDiedError) as error:
+            log_event(logging.ERROR, "result", path=path, error=error)
+            raise InputError(f"{path.name}: could not be written; the server's log says why") from error
+
+    async def _write(self, job: Job, kind: str, threshold: float, objects: bool, path: Path) -> None:
+        async with self._turn:  # so that what one takes is known when the next begins
+            most = min(_most_bytes(job), self._storage.free)
+            with self._storage.reserve(most):
+                await self._lane.run(
+                    job,
+                    tasks.write_result,
+                    self._store.path(job),
+                    kind,
+                    threshold,
+                    objects,
+                    path,
+                    self._limits,
+                    most,
+                    seconds=self._limits.job_seconds,
+                )
+                await asyncio.to_thread(self._store.measure, job)
+        self._metrics.results.labels(kind).inc()
+
+
+def _most_bytes(job: Job) -> int:
+    """Return more than a result of a job takes: four bytes a pixel, and what else its video has, such as sound."""
+    return job.bytes + _HEADERS + tasks.RAW_BYTES * (job.frames_total or 0) * (job.width or 0) * (job.height or 0)
+
+
+def result_suffix(kind: str) -> str:
+    """Return the suffix of a result's file: of a video, or of the zip of a folder."""
+    return Path(OUTPUTS[kind].suffix).suffix or ".zip"
