@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +12,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isomer.segment.prefetch import prefetch
+
+UNCLOSED = """
+import time
+from isomer.segment.prefetch import prefetch
+
+def numbers():
+    try:
+        for number in range(1000):
+            time.sleep(0.01)
+            yield number
+    finally:
+        print("closed")
+
+def doubled(items):
+    for item in items:
+        yield 2 * item
+
+stream = prefetch(doubled(prefetch(doubled(prefetch(numbers())))))
+print(next(stream), next(stream))
+"""
 
 
 def workers() -> list[threading.Thread]:
@@ -88,3 +110,12 @@ def test_stages_overlap() -> None:
         met.wait()
         next(stream)
     assert list(stream) == []
+
+
+@pytest.mark.parametrize("last", ["", "[1 / 0 for item in stream]"])
+def test_a_stream_that_nobody_closes_ends_with_the_interpreter(last: str) -> None:
+    """A failed comprehension is kept, with its stream, until the interpreter goes."""
+    done = subprocess.run([sys.executable, "-c", UNCLOSED + last], capture_output=True, text=True, timeout=60)
+    assert done.returncode == (1 if last else 0)
+    assert done.stdout.split() == ["0", "4", "closed"]
+    assert done.stderr.splitlines()[-1:] == (["ZeroDivisionError: division by zero"] if last else [])

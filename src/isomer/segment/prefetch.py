@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Generator, Iterable
 from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
 from typing import TypeVar
 
 T = TypeVar("T")
+
+_PATIENCE = 5
+"""Seconds for which the end of the interpreter waits for an item that is under way."""
 
 
 def prefetch(items: Iterable[T], ahead: int = 2) -> Generator[T, None, None]:
@@ -33,15 +37,22 @@ def prefetch(items: Iterable[T], ahead: int = 2) -> Generator[T, None, None]:
             while room.acquire() and not stopped.is_set():
                 results.put((next(iterator),))
         except StopIteration:
-            results.put(None)
+            pass
         except BaseException as error:
             results.put(error)
         finally:
+            results.put(None)
             if isinstance(iterator, Generator):
                 iterator.close()
 
+    def stop(patience: float | None = None) -> None:
+        stopped.set()
+        room.release()
+        worker.join(patience)
+
     worker = Thread(target=work, name="isomer-prefetch", daemon=True)
     worker.start()
+    atexit.register(stop, _PATIENCE)  # where nobody closes it: native code must not run while the interpreter ends
     try:
         while (result := results.get()) is not None:
             if isinstance(result, BaseException):
@@ -49,6 +60,5 @@ def prefetch(items: Iterable[T], ahead: int = 2) -> Generator[T, None, None]:
             room.release()
             yield result[0]
     finally:
-        stopped.set()
-        room.release()
-        worker.join()
+        atexit.unregister(stop)
+        stop()
