@@ -36,7 +36,7 @@ class Option:
         cost: what other values than the default cost, or where they pay.
         kind: type of the values.
         choices: all values there are.
-        in_python: what will do in place of a name, where that is more than names. Of choices, it can be called.
+        in_python: the object that Python takes in place of a name, if any; beside choices, one that can be called.
         low: the least value.
         high: the greatest value.
         is_open: whether neither of these two will do itself.

@@ -69,7 +69,7 @@ def _read(path: Path) -> onnxruntime.InferenceSession:
     except Exception as error:  # ONNX Runtime's have no common base of their own
         raise InputError(f"{path}: not a readable ONNX file; export it again") from error
     if _STRIDE not in session.get_modelmeta().custom_metadata_map or session.get_inputs()[0].type != "tensor(uint8)":
-        raise InputError(f"{path}: takes no images; write it with isomer export, without --raw")
+        raise InputError(f"{path}: takes no images; export it again, not raw")
     return session
 
 

@@ -126,7 +126,7 @@ def _read(path: Path) -> ov.Model:
         what = "an OpenVINO file with its .bin beside it" if path.suffix == ".xml" else "a readable ONNX file"
         raise InputError(f"{path}: not {what}; export it again") from error
     if _stride_key(model) is None or model.inputs[0].element_type != ov.Type.u8:
-        raise InputError(f"{path}: takes no images; write it with isomer export, without --raw")
+        raise InputError(f"{path}: takes no images; export it again, not raw")
     return model
 
 

@@ -70,7 +70,7 @@ def export_int8(network: Isomer, path: str | Path, samples: Iterable[Sample]) ->
 
     samples = list(samples)
     if len(samples) < _HELD_BACK:
-        raise InputError(f"--int8: {len(samples)} frames are too few to calibrate on; give a few hundred")
+        raise InputError(f"{len(samples)} frames are too few to calibrate on; give a few hundred")
     held_back = samples[_HELD_BACK - 1 :: _HELD_BACK]
     del samples[_HELD_BACK - 1 :: _HELD_BACK]
     with tempfile.TemporaryDirectory() as folder:
