@@ -264,6 +264,7 @@ def test_verbose_tells_more_and_where_an_error_came_from(option: list[str], more
         (["segmnt", "clip.mp4"], "segmnt: no such verb (did you mean segment?); isomer --help lists them"),
         (["xyz"], "xyz: no such verb; isomer --help lists them"),
         (["segment", "a.mp4", "--sise=64"], "--sise: no such option (did you mean --size?); see isomer segment --help"),
+        (["-q", "segment", "a.mp4"], "-q: goes after segment; see isomer segment --help"),
         (["segment", "a.mp4", "b.mp4"], "b.mp4: one argument too many; see isomer segment --help"),
         (["segment"], "the following arguments are required: INPUT; see isomer segment --help"),
         (["segment", "a.mp4", "--size"], "--size: expected one argument; see isomer segment --help"),

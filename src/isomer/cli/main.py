@@ -129,7 +129,10 @@ def _parsed(verb: str, words: Sequence[str]) -> argparse.Namespace:
     if unknown:
         word = unknown[0].partition("=")[0]
         known = [string for action in arguments.parser._actions for string in action.option_strings]
-        what = f"no such option{_suggestion(word, known)}" if word.startswith("-") else "one argument too many"
+        if word in known:
+            what = f"goes after {verb}"
+        else:
+            what = f"no such option{_suggestion(word, known)}" if word.startswith("-") else "one argument too many"
         arguments.parser.error(f"{word}: {what}")
     return arguments
 
