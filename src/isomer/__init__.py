@@ -47,6 +47,10 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'isomer' has no attribute {name!r}")
+    if name == "load_checkpoint":  # the one name whose import alone needs PyTorch
+        from isomer.errors import require
+
+        require("isomer.load_checkpoint", "torch", "torch", "safetensors")
     return getattr(import_module(_HOMES[name]), name)
 
 

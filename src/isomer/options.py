@@ -147,7 +147,7 @@ class Options(OptionGroup):
     flow: str | FlowEstimator = option(  # noqa: RUF009
         "dis",
         "what finds the motion: dis or raft",
-        "raft is better, and many times slower",
+        "raft is many times slower; with the default weights it gains in some videos and loses in others",
         choices=FLOWS,
         in_python="a FlowEstimator",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import isomer
 from isomer.data.synthetic.clip import SceneFrames
 from isomer.data.synthetic.drawn import draw_scene
 from isomer.metrics import RegionSimilarity
@@ -58,6 +61,30 @@ def test_segmenting_imports_no_pytorch(tmp_path: Path) -> None:
     assert len(list((tmp_path / "masks").iterdir())) == 3
 
 
+def test_openvino_reports_to_nobody() -> None:
+    """Its package that would is not imported by us, and can be by others."""
+    pytest.importorskip("openvino_telemetry")
+    code = (
+        "import sys; from isomer.runtime import create_backend; create_backend('isomer_mobilenet_v2', 'openvino');"
+        "assert 'openvino_telemetry' not in sys.modules; import openvino_telemetry"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}  # where it is silent by itself
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_openvino_is_imported_in_one_place() -> None:
+    home = Path(isomer.__file__).parent
+    direct = {
+        file.relative_to(home).as_posix()
+        for file in home.rglob("*.py")
+        for node in ast.parse(file.read_text()).body
+        if not isinstance(node, ast.If)  # imports for type checkers
+        for part in ast.walk(node)
+        if isinstance(part, ast.Import) and any(alias.name == "openvino" for alias in part.names)
+    }
+    assert direct == {"openvino_core.py"}
+
+
 def test_a_checkpoint_of_ones_own_asks_for_pytorch(tmp_path: Path) -> None:
     (tmp_path / "own.safetensors").write_bytes(b"weights")
     code = (
@@ -73,3 +100,9 @@ def test_a_checkpoint_of_ones_own_asks_for_pytorch(tmp_path: Path) -> None:
         'isomer: own.safetensors: needs torch; in Isomer\'s folder, run: pip install ".[torch]"'
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own.safetensors"]
+
+
+def test_reading_a_checkpoint_in_python_asks_for_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isomer.errors.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r'isomer\.load_checkpoint: needs torch; .*pip install "\.\[torch\]"'):
+        _ = isomer.load_checkpoint

@@ -18,5 +18,5 @@ def run(arguments: argparse.Namespace) -> int:
         print(model_card(arguments.name), end="")
         return 0
     for name in list_models():
-        print(f"{name:22} {'weights come with the package' if has_weights(name) else 'give it weights of your own'}")
+        print(f"{name:26} {'weights come with the package' if has_weights(name) else 'give it weights of your own'}")
     return 0

@@ -68,9 +68,7 @@ class RAFTFlow:
 
 
 def _in_openvino(threads: int | None) -> _Run:
-    import openvino as ov
-
-    from isomer.openvino_core import core
+    from isomer.openvino_core import core, ov
 
     network = core().read_model(_NETWORK)
     settings: dict[str, object] = {"INFERENCE_PRECISION_HINT": "f32"}  # in bfloat16 it is off by 0.1 pixels

@@ -66,7 +66,7 @@ def graph_of(network: Isomer, *, processing: bool = True) -> Graph:
 
 def to_openvino(graph: Graph) -> ov.Model:
     """Convert to OpenVINO, by tracing: an order of magnitude quicker than from an exported program."""
-    import openvino as ov
+    from isomer.openvino_core import ov
 
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the padding to whole strides is traced as none, as it should be

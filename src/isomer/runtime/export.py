@@ -158,7 +158,7 @@ def _load_onnx(path: Path) -> _Runner:
 
 
 def _write_openvino(graph: Graph, path: Path) -> None:
-    import openvino as ov
+    from isomer.openvino_core import ov
 
     ov.save_model(to_openvino(graph), path, compress_to_fp16=False)
 

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
-from openvino.passes import ConstantFolding, Manager
 
 from isomer.errors import InputError
 from isomer.model.weights import find_checkpoint, find_graph
-from isomer.openvino_core import core
+from isomer.openvino_core import core, ov
 from isomer.runtime.cache import folder_of, kept_or_made
 
 if TYPE_CHECKING:
@@ -111,6 +109,8 @@ def _load(model: str | Path | Isomer) -> tuple[ov.Model, Path | None]:
 
 def _folded(model: ov.Model) -> ov.Model:
     """Turn constants stored as float16 into float32, which each start would do again to find out shapes."""
+    from openvino.passes import ConstantFolding, Manager
+
     passes = Manager()
     passes.register_pass(ConstantFolding())
     passes.run_passes(model)

@@ -66,7 +66,7 @@ def export_int8(network: Isomer, path: str | Path, samples: Iterable[Sample]) ->
     path = Path(path)
     check_file(path, "openvino")
     require("a network in 8-bit integers", "int8", "nncf")
-    import openvino as ov
+    from isomer.openvino_core import ov
 
     samples = list(samples)
     if len(samples) < _HELD_BACK:
