@@ -305,7 +305,7 @@ def test_a_batch_that_a_signal_ends_leaves_nothing_half_written(
         over.set()
         ending.join()
     assert begun
-    assert capsys.readouterr().err.splitlines()[-1] == "isomer: ended by SIGTERM"
+    assert "isomer: ended by SIGTERM" in capsys.readouterr().err.splitlines()  # Ray may speak after it
     assert [path.name for path in out.iterdir()] == ["manifest.json"]
 
 
