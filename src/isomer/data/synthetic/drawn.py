@@ -89,7 +89,7 @@ def _sky(rng: np.random.Generator, size: tuple[int, int]) -> Image:
     clouds = np.clip(_noise(rng, size, (size[0] / 4, size[1] / 7), 6) - 0.35, 0, 1.6)[..., None] / 1.6
     shade = np.clip(_noise(rng, size, (size[0] / 8, size[1] / 10)), -2, 2)[..., None]
     white = np.array([240, 240, 238], np.float32) + 9 * shade
-    return np.clip(blue + (white - blue) * clouds * 0.9, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(blue + (white - blue) * clouds * 0.9, 0, 255), np.uint8)
 
 
 def _hills(rng: np.random.Generator, size: tuple[int, int], top: int, colour: _Colour) -> tuple[Image, Mask]:
