@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import dataclass, field, replace
+from itertools import count, groupby
 from operator import itemgetter
 
 import cv2
@@ -15,6 +15,7 @@ from isomer.flow import DISFlow, Flow
 from isomer.flow.stream import numbered_by_shot
 from isomer.media import Frame, Labels, Segmented
 from isomer.options import VideoOptions
+from isomer.segment.looks import Colours, colours_of, count_colours, shares
 
 # Share of the smaller of a region and an object that must coincide for the object to claim the region.
 _CLAIM = 0.1
@@ -22,6 +23,16 @@ _CLAIM = 0.1
 _IN_VIEW = 0.25
 # Difference, in pixels a frame, from which on the motions of two objects tell which is in front.
 _DISTINCT = 1.0
+
+# The least share of a colour: so much is an object to have of what it has not been seen to have.
+_RARE = 1e-3
+_AROUND = (7, 7)
+_EXPECTED = 1.0
+_CARRIED = 1.0
+_STAY = 0.5
+_MOTION = 0.0
+_PACE = 2.0
+_LOOKS = 1.0
 
 _Window = tuple[slice, slice]
 
@@ -53,14 +64,16 @@ class ObjectTracker:
         self._last_seen = np.full(256, -1)
         self._objects: dict[int, _Object] = {}
         self._labels: Labels | None = None  # of the frame before
+        self._tracklets = count(1)
 
-    def step(self, mask: NDArray[np.uint8], flow: Flow | None) -> Labels:
+    def step(self, mask: NDArray[np.uint8], flow: Flow | None, image: NDArray[np.uint8] | None = None) -> Labels:
         """Number the objects of the next frame.
 
         Args:
             mask: uint8 [H, W], of which all but 0 is object; the size stays the same.
             flow: from this frame to the one before, float32 [h, w, 2] in pixels of its own grid, which may be
                 coarser. None starts anew: at the first frame and after a cut nothing is linked.
+            image: the frame, uint8 RGB of any size; without it looks tell nothing.
 
         Returns:
             uint8 [H, W]: the number of the object at each pixel, 0 for none.
@@ -70,6 +83,7 @@ class ObjectTracker:
             self._labels = np.zeros(mask.shape, np.uint8)
             flow = np.zeros((1, 1, 2), np.float32)
         flow = _enlarged(flow, mask.shape)
+        colours = np.zeros(mask.shape, np.uint16) if image is None else colours_of(image, mask.shape)
         carried = _carried(self._labels, flow)
         regions = _Regions(mask, self._min_share)
         places = self._places(regions, carried)
@@ -84,13 +98,29 @@ class ObjectTracker:
                 labels[window][inside] = owners[0]
             elif owners:
                 meeting = {number: self._objects[number] for number in owners}
-                part = _divided(meeting, window, inside, carried[window], flow[window])
+                part = _divided(meeting, window, inside, carried[window], flow[window], colours[window])
                 labels[window][inside] = part[inside]
         self._split(regions, places, labels)
-        self._update(regions, places, labels, carried, flow)
+        self._update(regions, places, labels, carried, flow, colours)
         self._labels = labels
         self._frame += 1
         return np.array(labels)
+
+    @property
+    def tracklets(self) -> NDArray[np.int64]:
+        """The tracklet of each number, int64 [256], 0 for numbers without.
+
+        A tracklet is an object for as long as nothing brings its identity into doubt: it ends where the object parts
+        from others that it met, and where it comes into sight again.
+        """
+        found = np.zeros(256, np.int64)
+        for number, known in self._objects.items():
+            found[number] = known.tracklet
+        return found
+
+    def is_alone(self, number: int) -> bool:
+        """Whether an object that is there shares no region with another."""
+        return self._objects[number].alone
 
     def _places(self, regions: _Regions, carried: Labels) -> dict[int, list[int]]:
         """Find the regions of each object, its main one first."""
@@ -120,7 +150,7 @@ class ObjectTracker:
         number = min(free, key=lambda number: (self._last_seen[number], number), default=0)
         if number:
             nothing = np.zeros((0, 0), bool)
-            self._objects[number] = _Object(nothing, np.zeros(2), np.zeros(2))
+            self._objects[number] = _Object(next(self._tracklets), nothing, np.zeros(2), np.zeros(2))
         return number
 
     def _split(self, regions: _Regions, places: dict[int, list[int]], labels: Labels) -> None:
@@ -145,11 +175,15 @@ class ObjectTracker:
         labels: Labels,
         carried: Labels,
         flow: Flow,
+        colours: Colours,
     ) -> None:
         crowded = {region for region in regions.by_area if sum(region in c for c in places.values()) > 1}
         for number, known in list(self._objects.items()):
             claimed = places.get(number, [])
-            known.alone = bool(claimed) and not crowded & set(claimed)
+            is_alone = bool(claimed) and not crowded & set(claimed)
+            if is_alone and not known.alone:  # it has parted, or comes into sight
+                known.tracklet = next(self._tracklets)
+            known.alone = is_alone
             window = regions.box(claimed)
             seen = labels[window] == number
             if not known.alone:
@@ -158,6 +192,7 @@ class ObjectTracker:
                 known.shape = seen
                 known.corner = np.array((window[1].start, window[0].start), float)
                 known.measure(flow[window][seen & (carried[window] == number)])
+                known.colours += count_colours(colours[window][seen])
             if seen.any():
                 known.unseen = 0
                 self._last_seen[number] = self._frame
@@ -172,17 +207,21 @@ class _Object:
     """What is known of an object.
 
     Attributes:
+        tracklet: see `ObjectTracker.tracklets`.
         shape: its silhouette when it was last alone, bool [h, w].
         corner: where that was in the last frame: x, y of its top left pixel.
         motion: pixels a frame, x and y.
+        colours: pixels of each colour that it had while alone.
         alone: whether no other object shared its regions.
         unseen: frames since it had a pixel.
         apart: frames for which it has been in pieces.
     """
 
+    tracklet: int
     shape: NDArray[np.bool_]
     corner: NDArray[np.float64]
     motion: NDArray[np.float64]
+    colours: NDArray[np.float32] = field(default_factory=lambda: count_colours(np.zeros(0, np.uint16)))
     alone: bool = True
     unseen: int = 0
     apart: int = 0
@@ -311,7 +350,12 @@ def _carried(labels: Labels, flow: Flow) -> Labels:
 
 
 def _divided(
-    meeting: dict[int, _Object], window: _Window, inside: NDArray[np.bool_], carried: Labels, flow: Flow
+    meeting: dict[int, _Object],
+    window: _Window,
+    inside: NDArray[np.bool_],
+    carried: Labels,
+    flow: Flow,
+    colours: Colours,
 ) -> Labels:
     """Divide a region, `inside` its window, among the objects that meet in it: uint8 [h, w]."""
     seeds = np.zeros(inside.shape, np.uint8)
@@ -322,7 +366,22 @@ def _divided(
             both = silhouette & (seeds == other)
             if other == 0 or _in_front(number, other, meeting, carried[both], flow[both]):
                 seeds[both] = number
-    return _nearest(seeds) if seeds.any() else np.full(inside.shape, next(iter(meeting)), np.uint8)
+    expected = _nearest(seeds) if seeds.any() else np.full(inside.shape, next(iter(meeting)), np.uint8)
+    numbers = np.array(list(meeting), np.uint8)
+    looks = np.stack([np.log(shares(known.colours) + _RARE)[colours] for known in meeting.values()])
+    share = np.maximum(cv2.blur(inside.astype(np.float32), _AROUND), 1e-3)
+    moving = np.stack([np.minimum(np.linalg.norm(flow + known.motion.astype(np.float32), axis=-1) / _PACE, 1) for known in meeting.values()])
+    evidence = np.stack([cv2.blur(np.where(inside, _LOOKS * one - _MOTION * other, 0), _AROUND) / share for one, other in zip(looks, moving)])
+    evidence += _EXPECTED * (expected == numbers[:, None, None]) + _CARRIED * (carried == numbers[:, None, None])
+    best = evidence.argmax(axis=0)
+    owner = np.arange(len(numbers))
+    for own in range(len(numbers)):
+        part = inside & (best == own)
+        if part.any():
+            likely = looks[:, part].mean(axis=1)
+            likely[own] += _STAY
+            owner[own] = likely.argmax()
+    return numbers[owner[best]]
 
 
 def _in_front(number: int, other: int, meeting: dict[int, _Object], carried: Labels, flow: Flow) -> bool:
