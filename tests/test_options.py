@@ -26,11 +26,11 @@ from isomer.serve.options import Limits
 VERBS = {
     "segment": (["clip.mp4"], set()),
     "batch": (["clip.mp4", "-o", "out"], set()),
-    "predict": (["dataset", "-o", "out"], {"outputs", "threshold", "stride", "objects"}),
-    "benchmark": ([], {"outputs", "threshold", "stride", "objects", "max_pixels"}),
-    "live": (["clip.mp4"], {"max_step", "key_interval", "smoothing", "batch", "ahead", "stride"}),
-    "serve": ([], {"outputs", "stride", "max_pixels"}),  # which has a limit of its own
-    "demo": ([], {"outputs", "stride", "max_pixels"}),
+    "predict": (["dataset", "-o", "out"], {"outputs", "threshold", "stride", "objects", "keep", "drop"}),
+    "benchmark": ([], {"outputs", "threshold", "stride", "objects", "keep", "drop", "max_pixels"}),
+    "live": (["clip.mp4"], {"max_step", "key_interval", "smoothing", "batch", "ahead", "stride", "keep", "drop"}),
+    "serve": ([], {"outputs", "keep", "drop", "stride", "max_pixels"}),  # which has a limit of its own
+    "demo": ([], {"outputs", "keep", "drop", "stride", "max_pixels"}),
 }
 
 BAD = {
@@ -66,6 +66,13 @@ BAD = {
         "nan": "not between 0 and 1; 0.5 is the default",
     },
     "stride": {"0": "less than 1; 1 is the default"},
+    "keep": {
+        "him": "neither a number, a point and its time such as 0.42,0.55@3.2s, nor largest, longest, centre, all",
+        "256": "not an object's number, which is between 1 and 255",
+        "0.4,1.5@3s": "a point outside the frame; x and y are shares of it, between 0 and 1",
+        "0.4,0.5@later": "not a point and its time such as 0.42,0.55@3.2s, or @80 for frame 80",
+    },
+    "drop": {"0": "not an object's number, which is between 1 and 255"},
     "max_pixels": {"0": "less than 1; 67108864 is the default"},
 }
 

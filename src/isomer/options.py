@@ -15,6 +15,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from isomer.choice import parse_pick
 from isomer.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Option:
         high: the greatest value.
         is_open: whether neither of these two will do itself.
         unit: of a number.
+        form: takes each value of a list; ValueError says what is wrong with one.
     """
 
     default: Any
@@ -54,6 +56,7 @@ class Option:
     high: float | None = None
     is_open: bool = False
     unit: str = ""
+    form: Callable[[str], object] | None = None
 
     @property
     def help(self) -> str:
@@ -68,8 +71,14 @@ class Option:
         """
         is_left_out = value is None and self.default is None
         if not is_left_out and (problem := self._problem(value)):
-            default = "" if self.default is None else f"; {self.default} is the default"
+            default = "" if self.default in (None, ()) else f"; {self.default} is the default"
             raise ArgumentError(name, value, problem + default)
+        if self.form is not None and isinstance(value, Sequence):
+            for one in value:
+                try:
+                    self.form(str(one))
+                except ValueError as error:
+                    raise ArgumentError(name, one, str(error)) from None
 
     def _problem(self, value: Any) -> str:
         """Say what is wrong with a value; nothing if it is good."""
@@ -82,7 +91,7 @@ class Option:
             return "not a number"
         if self.kind is tuple:
             is_list = isinstance(value, Sequence) and not isinstance(value, str)
-            return "" if is_list and value else "not a list of one or more"
+            return "" if is_list and (value or not self.default) else "not a list of one or more"
         if self.choices:
             *others, last = map(str, self.choices)
             is_object = self.in_python and callable(value)
@@ -250,8 +259,22 @@ class VideoOptions(Options):
     objects: bool = option(
         False,
         "tell objects apart, each with a number that stays its own over time, in the outputs that can hold several",
+        "the frames are read twice, because only all of a video tells who is who",
     )
+    keep: Sequence[str] = option(
+        (),
+        "leave only these objects, in all outputs: numbers, as isomer objects lists them; points at a time, such as "
+        "0.42,0.55@3.2s, or in a frame, 0.42,0.55@80; largest, longest, centre or all",
+        kind=tuple,
+        form=parse_pick,
+    )
+    drop: Sequence[str] = option((), "leave these objects out, said as for keep", kind=tuple, form=parse_pick)
     max_pixels: int = option(2**26, "refuse frames of more than N pixels, which would take too much memory", low=1)
+
+    @property
+    def follows_objects(self) -> bool:
+        """Whether it takes to know who is who."""
+        return bool(self.objects or self.keep or self.drop)
 
 
 def default_of(name: str, said: Option) -> str:

@@ -15,7 +15,8 @@ from isomer.errors import InputError
 from isomer.media import Segmented
 from isomer.model.network import Isomer
 from isomer.segment import Segmenter
-from isomer.segment.objects import ObjectTracker, track_objects
+from isomer.segment.objects import ObjectTracker, number_objects, with_steps
+from isomer.segment.whole import track_objects
 
 WIDTH, HEIGHT = 160, 96
 
@@ -174,7 +175,9 @@ def test_who_is_hidden_altogether_comes_out_as_the_same() -> None:
     """A small one passes behind a large one, out of sight for nine frames."""
     things = [Box(line(20, 48, 5), 20, 20), Box(still(80, 50), 60, 50)]
     for t, (truth, labels) in enumerate(followed(things, 28)):
-        assert np.array_equal(labels, np.array((0, 2, 1), np.uint8)[truth]), t
+        known = np.array((0, 2, 1), np.uint8)[truth]
+        assert set(np.unique(labels)) == set(np.unique(known)), t
+        assert (labels != known).mean() < 0.001, t  # a few pixels of the edge at which they meet
 
 
 def test_a_cut_starts_anew() -> None:
@@ -236,7 +239,7 @@ CROSSING = [Box(line(250, 96, -4), 60, 120), Box(line(50, 100, 4), 40, 60)]
 
 def test_with_estimated_flow_who_crosses_keeps_the_number() -> None:
     overlaps = []
-    for result in track_objects(textured(CROSSING, 48)):
+    for result in track_objects(list(textured(CROSSING, 48))):
         truth = drawn(CROSSING, result.index, scale=2)
         for number in (1, 2):
             found, known = result.labels == number, truth == number
@@ -248,12 +251,12 @@ def test_with_estimated_flow_who_crosses_keeps_the_number() -> None:
 
 
 def test_the_same_twice() -> None:
-    first, second = ([result.labels for result in track_objects(textured(CROSSING, 30))] for _ in range(2))
+    first, second = ([result.labels for result in track_objects(list(textured(CROSSING, 30)))] for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_a_cut_in_the_video_ends_all_objects() -> None:
-    numbered = [result.labels for result in track_objects(two_shots(6))]
+    numbered = [result.labels for result in number_objects(with_steps(two_shots(6)), 0.5)]
     assert [set(np.unique(labels).tolist()) for labels in numbered] == [{0, 1, 2}] * 3 + [{0, 3, 4}] * 3
 
 
@@ -292,6 +295,6 @@ def test_a_segmenter_numbers_objects_as_they_are_from_its_stored_results(
     segmenter = Segmenter("any", size=240, **options)
     found = list(segmenter(frames, objects=0.4))
     assert {int(number) for result in found for number in np.unique(result.labels)} >= {0, 1, 2, 3, 4}
-    for result, stored in zip(found, track_objects(segmenter(frames), 0.4), strict=True):
+    for result, stored in zip(found, number_objects(with_steps(segmenter(frames)), 0.4), strict=True):
         np.testing.assert_array_equal(result.probability, stored.probability)
         np.testing.assert_array_equal(result.labels, stored.labels)

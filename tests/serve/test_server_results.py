@@ -21,7 +21,7 @@ from isomer.media import Segmented, open_frames
 from isomer.media.image import encode_image
 from isomer.options import VideoOptions
 from isomer.segment import segment_video
-from isomer.segment.objects import track_objects
+from isomer.segment.whole import track_objects
 from isomer.serve.options import Limits
 
 
@@ -110,7 +110,7 @@ def test_objects_are_told_apart_in_the_stored_maps(
         unzipped(client.get(fetched, params={"threshold": 0.3, "objects": told}).content) for told in (True, False)
     )
     levels = ((frame, gray(expected[f"{frame.name}.png"])) for frame in open_frames(clip))
-    for result in track_objects((Segmented.of(frame, np.float32(level / 255)) for frame, level in levels), 0.3):
+    for result in track_objects([Segmented.of(frame, np.float32(level / 255)) for frame, level in levels], 0.3):
         name = f"{result.name}.png"
         assert result.labels is not None
         np.testing.assert_array_equal(palette(apart[name]), result.labels)

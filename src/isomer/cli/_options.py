@@ -46,6 +46,8 @@ def _more(name: str, said: Option) -> dict[str, Any]:
     """Return what argparse is to know of an option besides its name and default."""
     if said.kind is bool:
         return {"action": "store_true", "help": said.help}
+    if said.kind is tuple and not said.default:
+        return {"nargs": "+", "metavar": "OBJECT", "help": said.help}
     if said.kind is tuple:
         from isomer.media import OUTPUTS  # by verbs that need it anyway
 
@@ -66,7 +68,7 @@ def convert(text: str, kind: type) -> object:
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """Declare how a server segments, and its limits: a job has all its frames, and outputs as they are asked for."""
-    add_options(parser, VideoOptions, without=("outputs", "stride", "max_pixels"))
+    add_options(parser, VideoOptions, without=("outputs", "keep", "drop", "stride", "max_pixels"))
     add_options(parser.add_argument_group("limits"), Limits)
 
 

@@ -70,8 +70,9 @@ class Settings(VideoOptions):
     @property
     def kept(self) -> tuple[str, ...]:
         """The kinds of output that keep the maps of a part."""
-        masks = ("masks",) if self.objects else ()  # by these objects are told apart
-        return tuple(dict.fromkeys((*map(kept, self.outputs), *masks)))
+        if self.follows_objects:
+            return ("probabilities",)  # of the network's size
+        return tuple(dict.fromkeys(map(kept, self.outputs)))
 
     def places(self, video: Video) -> dict[str, Path]:
         """Return where the outputs of a video go, by their kinds."""

@@ -8,7 +8,7 @@ import shutil
 import time
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -24,13 +24,14 @@ from isomer.cluster.shards import WARM_UP, PairedFlow, Shard, look_ahead
 from isomer.errors import InputError
 from isomer.files import atomic_path, remove_unfinished
 from isomer.flow import create_flow
-from isomer.media import OUTPUTS, Frame, FrameSource, Labels, Look, Segmented, Writer, open_frames, open_outputs
+from isomer.media import OUTPUTS, Frame, FrameSource, Look, Segmented, Writer, open_frames, open_outputs
 from isomer.media.containers import PNGFolder
-from isomer.media.image import decode_stored, read_bytes
+from isomer.media.image import decode_stored, read_bytes, read_gray
 from isomer.options import Options
 from isomer.segment import Segmenter
-from isomer.segment.objects import track_objects
-from isomer.segment.video import segment_frames, taken_frames
+from isomer.segment.objects import with_steps
+from isomer.segment.video import from_levels, segment_source, taken_frames, write_objects
+from isomer.segment.whole import VideoObjects
 
 
 @dataclass(frozen=True)
@@ -123,10 +124,8 @@ class Worker:
         if 0 < settings.shard < taken:
             return TooLong(taken)
         self._flow.begin()
-        frames = taken_frames(source, settings.stride)
         with self._writers(video, source) as writers:
-            objects = settings.threshold if settings.objects else None
-            count = segment_frames(self._segmenter, frames, writers.values(), objects=objects)
+            count = segment_source(self._segmenter, source, writers.values(), settings)
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
 
     def segment_part(self, video: Video, folder: Path, shard: Shard) -> PartDone:
@@ -149,7 +148,7 @@ class Worker:
             shared = partial(PNGFolder, is_shared=True)  # with the other parts
             parts = [(OUTPUTS[kind]._replace(container=shared), folder / kind) for kind in settings.kept]
             writers = stack.enter_context(open_outputs(parts, source, Look(settings.threshold)))
-            for result in stack.enter_context(closing(self._segmenter(frames))):
+            for result in stack.enter_context(closing(self._results(frames))):
                 position = result.index // stride
                 if position < shard.seam:
                     continue
@@ -173,24 +172,41 @@ class Worker:
         """Write the outputs of a video whose parts are all in `folder`, and remove that."""
         settings = self._settings
         source = open_frames(video.path, self._settings.max_pixels)
-        count = 0
         with self._writers(video, source) as writers:
-            for frame, labels in self._numbered(taken_frames(source, settings.stride), folder):
-                for kind, writer in writers.items():
-                    file = folder / kept(kind) / f"{frame.name}.png"
-                    writer.write(Segmented.of(frame, _probability(kind, file, settings.threshold), labels))
-                count += 1
+            if settings.follows_objects:
+                count = self._join_objects(source, folder, writers.values())
+            else:
+                count = 0
+                for frame in taken_frames(source, settings.stride):
+                    for kind, writer in writers.items():
+                        file = folder / kept(kind) / f"{frame.name}.png"
+                        writer.write(Segmented.of(frame, _probability(kind, file, settings.threshold)))
+                    count += 1
         shutil.rmtree(folder, ignore_errors=True)
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
 
-    def _numbered(self, frames: Iterable[Frame], folder: Path) -> Iterator[tuple[Frame, Labels | None]]:
-        """Yield the frames with their objects, by the masks in `folder`; without any unless they are asked for."""
-        if not self._settings.objects:
-            yield from ((frame, None) for frame in frames)
+    def _results(self, frames: Iterable[Frame]) -> Generator[Segmented, None, None]:
+        """Yield results; where objects are followed, with maps of the network's size, by which they are."""
+        if not self._settings.follows_objects:
+            yield from self._segmenter(frames)
             return
-        files = ((frame, folder / "masks" / f"{frame.name}.png") for frame in frames)
-        masks = (Segmented.of(frame, _probability("masks", file, 0.5)) for frame, file in files)
-        yield from ((result, result.labels) for result in track_objects(masks))
+        with closing(self._segmenter.find(frames)) as results:
+            yield from (Segmented.of(found.frame, found.probability) for found in results)
+
+    def _join_objects(self, source: FrameSource, folder: Path, writers: Collection[Writer]) -> int:
+        settings = self._settings
+
+        def stored() -> Iterator[tuple[Frame, NDArray[np.uint8]]]:
+            for frame in taken_frames(source, settings.stride):
+                yield frame, read_gray(folder / "probabilities" / f"{frame.name}.png")
+
+        with VideoObjects(settings.threshold) as objects:
+            maps = (Segmented.of(frame, from_levels(levels)) for frame, levels in stored())
+            for result, step in with_steps(maps):
+                objects.add(result, result.probability, step)
+            levels = (levels for _, levels in stored())
+            frames = taken_frames(source, settings.stride)
+            return write_objects(self._segmenter, frames, levels, objects, writers, settings)
 
     @contextmanager
     def _writers(self, video: Video, source: FrameSource) -> Iterator[dict[str, Writer]]:

@@ -1,4 +1,4 @@
-"""How objects look: what tells one from another where shape and motion do not."""
+"""How objects look: by their colours, which tell one from another where shape and motion do not."""
 
 from __future__ import annotations
 
@@ -6,44 +6,45 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_LEVELS = (8, 16, 16)
-"""Bins of lightness and of the two axes of colour."""
-_COLOURS = int(np.prod(_LEVELS))
-_RANGE = 64
-"""How far the colours that get bins of their own are from gray, in Lab's units; few things are more colourful."""
-_BLUR = np.array((1, 2, 1), np.float32) / 4
-"""Over neighbouring bins: light changes."""
+_SHAPE = (8, 16, 16)
+"""Bins of lightness, and of the two axes of colour."""
+_REACH = 64
+"""How far from gray, in Lab's units, colours have bins of their own; few things are more colourful."""
+_MIX = (0.25, 0.5, 0.25)
+"""What neighbouring bins have of a pixel: light changes."""
+
+COLOURS = int(np.prod(_SHAPE))
+"""How many colours are told apart."""
 
 Colours = NDArray[np.uint16]
 """uint16 [H, W]: the number of each pixel's colour."""
+Shares = NDArray[np.float32]
+"""float32 [COLOURS]: what share of a thing has each colour; they sum to 1."""
 
 
 def colours_of(image: NDArray[np.uint8], shape: tuple[int, ...]) -> Colours:
-    """Number the colours of an RGB image [H, W, 3], shrunk to `shape` (h, w): bins of CIE Lab."""
-    height, width = shape[:2]
+    """Number the colours of an RGB image [H, W, 3] shrunk to `shape`, (h, w): bins of CIE Lab."""
+    height, width = shape
     small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     lightness, *axes = cv2.split(cv2.cvtColor(small, cv2.COLOR_RGB2Lab))
-    numbers = (lightness >> 5).astype(np.uint16)
-    for axis in axes:
-        numbers = numbers * 16 + (np.clip(axis, 128 - _RANGE, 127 + _RANGE) - (128 - _RANGE) >> 3)
-    return numbers
+    numbers = (lightness // (256 // _SHAPE[0])).astype(np.uint16)
+    for axis, count in zip(axes, _SHAPE[1:], strict=True):
+        from_gray = np.clip(axis.astype(np.int16) - 128, -_REACH, _REACH - 1)
+        numbers = numbers * count + ((from_gray + _REACH) // (2 * _REACH // count)).astype(np.uint16)
+    return np.asarray(numbers, np.uint16)
 
 
-def count_colours(colours: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """Count the pixels of each colour: float32 [C]."""
-    return np.bincount(colours.ravel(), minlength=_COLOURS).astype(np.float32)
+def count_colours(colours: Colours) -> NDArray[np.float32]:
+    """Count the pixels of each colour: float32 [COLOURS]."""
+    return np.bincount(colours.ravel(), minlength=COLOURS).astype(np.float32)
 
 
-def shares(counts: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn counts into the share of each colour, neighbouring colours mixed: float32 [C], sums to 1."""
-    mixed = counts.reshape(_LEVELS)
-    for axis in range(3):
-        padded = np.pad(mixed, [(1, 1) if other == axis else (0, 0) for other in range(3)], mode="edge")
-        parts = (np.take(padded, np.arange(_LEVELS[axis]) + shift, axis) for shift in range(3))
-        mixed = sum(weight * part for weight, part in zip(_BLUR, parts, strict=True))
-    return np.asarray(mixed.ravel() / max(float(mixed.sum()), 1e-9), np.float32)
-
-
-def difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    """Return how differently two things look, by the shares of their colours: their Hellinger distance, in [0, 1]."""
-    return float(np.sqrt(max(0.0, 1 - float(np.sqrt(first * second).sum()))))
+def shares_of(counts: NDArray[np.float32]) -> Shares:
+    """Turn counts of pixels into shares, with neighbouring colours mixed; of nothing, all are 0."""
+    mixed = counts.reshape(_SHAPE)
+    for axis in range(mixed.ndim):
+        edges = [(1, 1) if other == axis else (0, 0) for other in range(mixed.ndim)]
+        padded = np.pad(mixed, edges, mode="edge")
+        steps = (np.take(padded, range(step, step + mixed.shape[axis]), axis) for step in range(3))
+        mixed = np.sum([weight * part for weight, part in zip(_MIX, steps, strict=True)], axis=0)
+    return np.asarray(mixed.ravel() / max(float(mixed.sum()), 1), np.float32)

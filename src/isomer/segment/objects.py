@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from isomer.flow import DISFlow, Flow
 from isomer.flow.stream import numbered_by_shot
 from isomer.media import Frame, Labels, Segmented
-from isomer.options import VideoOptions
-from isomer.segment.looks import Colours, colours_of, count_colours, shares
+from isomer.media.labels import nearest_labels
+from isomer.segment.looks import COLOURS, Colours, colours_of, count_colours, shares_of
 
 # Share of the smaller of a region and an object that must coincide for the object to claim the region.
 _CLAIM = 0.1
@@ -24,15 +24,13 @@ _IN_VIEW = 0.25
 # Difference, in pixels a frame, from which on the motions of two objects tell which is in front.
 _DISTINCT = 1.0
 
-# The least share of a colour: so much is an object to have of what it has not been seen to have.
+# Where objects meet: what their colours and their motion say of a pixel, against 1 each for the silhouettes they had
+# and for where the flow leads back to; motion says the most from so many pixels a frame on.
+_LOOKS, _MOTION, _PACE = 2.0, 4.0, 4.0
+# The least share of a colour, for what has not been seen of an object yet.
 _RARE = 1e-3
+# Pixels over which looks and motion are averaged.
 _AROUND = (7, 7)
-_EXPECTED = 1.0
-_CARRIED = 1.0
-_STAY = 0.5
-_MOTION = 0.0
-_PACE = 2.0
-_LOOKS = 1.0
 
 _Window = tuple[slice, slice]
 
@@ -108,9 +106,9 @@ class ObjectTracker:
 
     @property
     def tracklets(self) -> NDArray[np.int64]:
-        """The tracklet of each number, int64 [256], 0 for numbers without.
+        """The tracklet of each number now: int64 [256], 0 for numbers without an object.
 
-        A tracklet is an object for as long as nothing brings its identity into doubt: it ends where the object parts
+        A tracklet is an object for as long as nothing brings its identity into doubt: another begins where it parts
         from others that it met, and where it comes into sight again.
         """
         found = np.zeros(256, np.int64)
@@ -118,9 +116,13 @@ class ObjectTracker:
             found[number] = known.tracklet
         return found
 
-    def is_alone(self, number: int) -> bool:
-        """Whether an object that is there shares no region with another."""
-        return self._objects[number].alone
+    @property
+    def alone(self) -> NDArray[np.bool_]:
+        """Whether the object of a number shares no region with another now: bool [256]."""
+        found = np.zeros(256, bool)
+        for number, known in self._objects.items():
+            found[number] = known.alone
+        return found
 
     def _places(self, regions: _Regions, carried: Labels) -> dict[int, list[int]]:
         """Find the regions of each object, its main one first."""
@@ -221,7 +223,7 @@ class _Object:
     shape: NDArray[np.bool_]
     corner: NDArray[np.float64]
     motion: NDArray[np.float64]
-    colours: NDArray[np.float32] = field(default_factory=lambda: count_colours(np.zeros(0, np.uint16)))
+    colours: NDArray[np.float32] = field(default_factory=lambda: np.zeros(COLOURS, np.float32))
     alone: bool = True
     unseen: int = 0
     apart: int = 0
@@ -306,26 +308,21 @@ class StepFlow:
         return None if before is None or opens_shot else self._dis.match(self._before, before)
 
 
-def track_objects(results: Iterable[Segmented], threshold: float = VideoOptions.threshold) -> Iterator[Segmented]:
-    """Tell the objects of stored results apart: yield each with its `labels`, as `Segmenter` gives them.
-
-    They are linked within a shot, by DIS flow between neighbouring frames; see `ObjectTracker`.
+def number_objects(results: Iterable[tuple[Segmented, Flow | None]], threshold: float) -> Iterator[Segmented]:
+    """Tell the objects of a stream apart: yield each result with its `labels`, as soon as it comes.
 
     Args:
-        results: in order, every frame of a video.
+        results: in order, each with the flow to the frame before; None where a shot opens.
         threshold: probability in (0, 1) from which on a pixel is of an object.
     """
-    return number_objects(_with_steps(results), threshold)
-
-
-def number_objects(results: Iterable[tuple[Segmented, Flow | None]], threshold: float) -> Iterator[Segmented]:
-    """Do the same where the flow to the frame before is known; it is None where a shot opens."""
     tracker = ObjectTracker()
     for result, step in results:
-        yield replace(result, labels=tracker.step(result.mask(threshold).view(np.uint8), step))
+        labels = tracker.step(result.mask(threshold).view(np.uint8), step, result.image)
+        yield replace(result, labels=labels)
 
 
-def _with_steps(results: Iterable[Segmented]) -> Iterator[tuple[Segmented, Flow | None]]:
+def with_steps(results: Iterable[Segmented]) -> Iterator[tuple[Segmented, Flow | None]]:
+    """Yield each of the frames of a video with the DIS flow to the one before; None where a shot opens."""
     step = StepFlow()
     for _, shot in groupby(numbered_by_shot(results), key=itemgetter(0)):
         for number, (*_, result) in enumerate(shot):
@@ -357,7 +354,11 @@ def _divided(
     flow: Flow,
     colours: Colours,
 ) -> Labels:
-    """Divide a region, `inside` its window, among the objects that meet in it: uint8 [h, w]."""
+    """Divide a region, `inside` its window, among the objects that meet in it: uint8 [h, w].
+
+    For an object speaks at a pixel that its silhouette is the nearest, that the flow leads back to it, that the pixel
+    moves as it does, and that it has the colours that are around.
+    """
     seeds = np.zeros(inside.shape, np.uint8)
     for number, known in meeting.items():
         known.measure(flow[inside & (carried == number)])
@@ -366,22 +367,16 @@ def _divided(
             both = silhouette & (seeds == other)
             if other == 0 or _in_front(number, other, meeting, carried[both], flow[both]):
                 seeds[both] = number
-    expected = _nearest(seeds) if seeds.any() else np.full(inside.shape, next(iter(meeting)), np.uint8)
-    numbers = np.array(list(meeting), np.uint8)
-    looks = np.stack([np.log(shares(known.colours) + _RARE)[colours] for known in meeting.values()])
-    share = np.maximum(cv2.blur(inside.astype(np.float32), _AROUND), 1e-3)
-    moving = np.stack([np.minimum(np.linalg.norm(flow + known.motion.astype(np.float32), axis=-1) / _PACE, 1) for known in meeting.values()])
-    evidence = np.stack([cv2.blur(np.where(inside, _LOOKS * one - _MOTION * other, 0), _AROUND) / share for one, other in zip(looks, moving)])
-    evidence += _EXPECTED * (expected == numbers[:, None, None]) + _CARRIED * (carried == numbers[:, None, None])
-    best = evidence.argmax(axis=0)
-    owner = np.arange(len(numbers))
-    for own in range(len(numbers)):
-        part = inside & (best == own)
-        if part.any():
-            likely = looks[:, part].mean(axis=1)
-            likely[own] += _STAY
-            owner[own] = likely.argmax()
-    return numbers[owner[best]]
+    expected = nearest_labels(seeds) if seeds.any() else np.full(inside.shape, next(iter(meeting)), np.uint8)
+    counted = np.maximum(cv2.blur(inside.astype(np.float32), _AROUND), _RARE)
+    evidence = []
+    for number, known in meeting.items():
+        looks = np.log(shares_of(known.colours) + _RARE)[colours]
+        apart = np.linalg.norm(flow + known.motion.astype(np.float32), axis=-1)
+        seen = np.where(inside, _LOOKS * looks - _MOTION * np.minimum(apart / _PACE, 1), 0)
+        position = (expected == number).astype(np.float32) + (carried == number)
+        evidence.append(cv2.blur(seen, _AROUND) / counted + position)
+    return np.asarray(np.array(list(meeting), np.uint8)[np.argmax(evidence, axis=0)], np.uint8)
 
 
 def _in_front(number: int, other: int, meeting: dict[int, _Object], carried: Labels, flow: Flow) -> bool:
@@ -391,13 +386,3 @@ def _in_front(number: int, other: int, meeting: dict[int, _Object], carried: Lab
         return bool((carried == number).sum() > (carried == other).sum())
     seen = -np.median(flow, axis=0)
     return bool(np.linalg.norm(seen - motion) < np.linalg.norm(seen - other_motion))
-
-
-def _nearest(seeds: Labels) -> Labels:
-    """Give every pixel the value of the nearest that is not 0."""
-    _, nearest = cv2.distanceTransformWithLabels(
-        (seeds == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    values = np.zeros(int(nearest.max()) + 1, np.uint8)
-    values[nearest[seeds > 0]] = seeds[seeds > 0]
-    return values[nearest]

@@ -50,13 +50,21 @@ class _Key(NamedTuple):
     frame: Frame
     views: Views
     span: Span | None  # from the key frame before of the shot, if there is one
-    steps: list[Flow | None]  # see `_Found.step`: of the frames between, and its own
+    steps: list[Flow | None]  # see `Found.step`: of the frames between, and its own
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
+    """What was found in a frame.
+
+    Attributes:
+        frame: the frame.
+        probability: float32 [h, w] in [0, 1], at the network's size or smaller.
+        step: flow to the frame before; None where a shot opens, or nobody has asked for it.
+    """
+
     frame: Frame
-    probability: Probability  # at the network's size or smaller
-    step: Flow | None  # to the frame before; None where a shot opens, or objects are not told apart
+    probability: Probability
+    step: Flow | None
 
 
 @documented(Options)
@@ -134,6 +142,15 @@ class Segmenter:
             options_of(VideoOptions)["threshold"].check("objects", objects)
         return self._results(as_frames(frames), objects)
 
+    def find(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Generator[Found, None, None]:
+        """Do the first half of `__call__`: find maps at the network's size, and the flow between frames."""
+        _check_process()
+        return self._found(as_frames(frames), steps=True)
+
+    def show(self, found: Iterable[Found]) -> Iterator[Segmented]:
+        """Do the other half: bring maps to the size of their frames."""
+        return (result for result, _ in self._shown(found))
+
     def inputs(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Views]:
         """Yield what the network sees of a video, key frame by key frame, without running it; see `__call__`."""
         _check_process()
@@ -147,20 +164,25 @@ class Segmenter:
             self._backend(blank, blank)
 
     def _results(self, frames: Iterable[Frame], objects: float | None) -> Generator[Segmented, None, None]:
+        with closing(self._found(frames, steps=objects is not None)) as found:
+            results = self._shown(found)
+            if objects is None:
+                yield from (result for result, _ in results)
+            else:
+                yield from number_objects(results, objects)
+
+    def _found(self, frames: Iterable[Frame], steps: bool) -> Generator[Found, None, None]:
         with ExitStack() as stages:
 
             def overlapped(items: Iterable[_T]) -> Iterator[_T]:
                 return stages.enter_context(closing(prefetch(items, self._ahead)))
 
-            keys = overlapped(self._keys(overlapped(frames), steps=objects is not None))
-            results = (
-                (Segmented.of(frame, resize_map(probability, *frame.image.shape[:2])), step)
-                for frame, probability, step in overlapped(self._small_maps(keys))
-            )
-            if objects is None:
-                yield from (result for result, _ in results)
-            else:
-                yield from number_objects(results, objects)
+            keys = overlapped(self._keys(overlapped(frames), steps=steps))
+            yield from overlapped(self._small_maps(keys))
+
+    def _shown(self, found: Iterable[Found]) -> Iterator[tuple[Segmented, Flow | None]]:
+        for frame, probability, step in found:
+            yield Segmented.of(frame, resize_map(probability, *frame.image.shape[:2])), step
 
     def _keys(self, frames: Iterable[Frame], *, links: bool = True, steps: bool = False) -> Iterator[_Key]:
         """Yield the key frames, each linked with the one before and the frames between, where that is of use."""
@@ -195,15 +217,15 @@ class Segmenter:
         colours = [resize_image(flow_to_image(flow), size) for flow in flows[: self._views]]
         return Views(np.stack(images[: self._views]), np.stack(colours))
 
-    def _small_maps(self, keys: Iterator[_Key]) -> Iterator[_Found]:
+    def _small_maps(self, keys: Iterator[_Key]) -> Iterator[Found]:
         before = np.empty(0, np.float32)
         maps = self._computed(keys)
         for key, probability in smooth(maps, self._smoothing) if self._smoothing else maps:
             *steps, step = key.steps
             if key.span:
                 between = interpolate(before, probability, key.span.between)
-                yield from (_Found(*item, its) for item, its in zip(between, steps, strict=True))
-            yield _Found(key.frame, probability, step)
+                yield from (Found(*item, its) for item, its in zip(between, steps, strict=True))
+            yield Found(key.frame, probability, step)
             before = probability
 
     def _computed(self, keys: Iterator[_Key]) -> Iterator[tuple[_Key, Probability]]:

@@ -1,4 +1,12 @@
-"""Tracklets of a whole video, and which of them are the same object."""
+"""Which tracklets of a video are the same object, decided over all of it.
+
+A tracklet is an object for as long as nothing brings its identity into doubt, see `ObjectTracker`. Between any two
+stands evidence, for or against one object: two at the same time are one if they stay near each other, as the parts of a
+cyclist behind a fence do; two at different times if one has the colours of the other. Joined are, time and again, the
+two groups of tracklets with the most evidence for each other, until none is left with more for than against: greedy
+additive edge contraction (Keuper et al., "Efficient decomposition of image and mesh graphs by lifted multicuts", ICCV
+2015).
+"""
 
 from __future__ import annotations
 
@@ -9,56 +17,185 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.flow import Flow
 from isomer.media import Labels
 from isomer.media.labels import object_numbers
-from isomer.segment.looks import Colours, count_colours
+from isomer.segment.looks import COLOURS, Colours, count_colours, shares_of
+
+# At the same time. Distances are in units of the larger one's size, the root of its area.
+_NEAR = 0.6  # gap up to which two tracklets rather are one
+_GAP = 6.0  # evidence for each such unit that it is smaller or larger
+_STEADY = 0.9  # how far the way from the middle of one to that of the other may change
+_SWING = 4.0  # evidence against, for each such unit beyond
+_BESIDE = (-12.0, 3.0)  # the most against and for
+_SOON = 3  # frames from which on that counts in full
+# At different times.
+_ALIKE = 0.34  # share of the smaller one's colours, up to which the other may lack them
+_LOOKS = 10.0  # evidence for it to lack none, over for it to lack all
+_COPIES = 3  # times a colour's share may be larger in a part than in the whole
+_ENOUGH = 0.025  # pixels, over all frames, from which on looks count in full, as a share of a frame
+_APART = (-1.0, 3.0)  # the most against and for
+_FOLLOWED = 2.0  # evidence for two that the tracker gave the same number
+
+_SPECK = 0.01  # pixels of an object over all frames, as a share of a frame, below which it is a part of another or none
+_STRANGE = -3.0  # evidence below which it is none
+_MOST = 1000  # tracklets that are compared, the largest; the time for it grows with the square
 
 
 @dataclass
 class Tracklet:
+    """What is known of a tracklet.
+
+    Attributes:
+        number: that the tracker gave.
+        frames: positions of the frames in which it has pixels, in order.
+        areas: its pixels in each.
+        centres: x, y of their middle.
+        colours: pixels of each colour, in frames in which it shares no region with another.
+        shared: the same in the other frames.
+    """
+
+    number: int
     frames: list[int] = field(default_factory=list)
     areas: list[int] = field(default_factory=list)
-    centres: list[NDArray] = field(default_factory=list)
-    motions: list[NDArray] = field(default_factory=list)
-    colours: NDArray | None = None
-    all_colours: NDArray | None = None
-    number: int = 0
+    centres: list[tuple[float, float]] = field(default_factory=list)
+    colours: NDArray[np.float32] = field(default_factory=lambda: np.zeros(COLOURS, np.float32))
+    shared: NDArray[np.float32] = field(default_factory=lambda: np.zeros(COLOURS, np.float32))
+
+    @property
+    def size(self) -> float:
+        """The root of its area where it is large."""
+        return float(np.sqrt(np.percentile(self.areas, 90)))
 
 
-class Record:
-    def __init__(self):
-        self.frame = 0
-        self.tracklets: dict[int, Tracklet] = defaultdict(Tracklet)
-        self.pairs = defaultdict(list)  # (i, j): (frame, gap, contact, motion difference)
-        self.shots = []
+class Tracklets:
+    """The tracklets of a video, gathered frame by frame."""
 
-    def add(self, labels, tracker, flow, colours):
-        ids = tracker.tracklets
-        numbers = object_numbers(labels)
-        small = labels[::2, ::2]
-        far = {}
-        h, w = labels.shape
-        fl = None if flow is None else flow
-        for n in numbers:
-            t = self.tracklets[int(ids[n])]
-            m = labels == n
-            t.number = n
-            t.frames.append(self.frame)
-            t.areas.append(int(m.sum()))
-            ys, xs = np.nonzero(m)
-            t.centres.append(np.array((xs.mean(), ys.mean())))
-            t.motions.append(np.zeros(2) if fl is None else -np.median(fl[m], axis=0))
-            c = count_colours(colours[m])
-            t.all_colours = c if t.all_colours is None else t.all_colours + c
-            if tracker.is_alone(n):
-                t.colours = c if t.colours is None else t.colours + c
-            far[n] = cv2.distanceTransform((small != n).astype(np.uint8), cv2.DIST_L2, 3) * 2.0
-        for a, i in enumerate(numbers):
-            for j in numbers[a + 1 :]:
-                mj = small == j
-                if not mj.any() or not (small == i).any(): continue
-                d = far[i][mj]
-                ti, tj = self.tracklets[int(ids[i])], self.tracklets[int(ids[j])]
-                self.pairs[int(ids[i]), int(ids[j])].append((self.frame, float(d.min()), int((d <= 2.9).sum())*2, *(ti.motions[-1] - tj.motions[-1]), ti.areas[-1], tj.areas[-1]))
-        self.frame += 1
+    def __init__(self) -> None:
+        self._found: dict[int, Tracklet] = {}
+        self._gaps: defaultdict[tuple[int, int], list[float]] = defaultdict(list)
+        self._offsets: defaultdict[tuple[int, int], list[tuple[float, float]]] = defaultdict(list)
+        self._frame = 0
+        self._pixels = 1
+
+    def __getitem__(self, tracklet: int) -> Tracklet:
+        return self._found[tracklet]
+
+    def add(self, labels: Labels, tracklets: NDArray[np.int64], alone: NDArray[np.bool_], colours: Colours) -> None:
+        """Take the next frame.
+
+        Args:
+            labels: uint8 [H, W], the tracker's numbers.
+            tracklets: int64 [256], the tracklet of each number.
+            alone: bool [256], whether the object of a number shares no region with another.
+            colours: of the frame, [H, W]; see `isomer.segment.looks`.
+        """
+        self._pixels = labels.size
+        coarse = labels[::2, ::2]
+        seen = []
+        for number in object_numbers(labels):
+            here = labels == number
+            moments = cv2.moments(here.view(np.uint8), binaryImage=True)
+            tracklet = int(tracklets[number])
+            found = self._found.setdefault(tracklet, Tracklet(number))
+            found.frames.append(self._frame)
+            found.areas.append(int(moments["m00"]))
+            found.centres.append((moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]))
+            counts = found.colours if alone[number] else found.shared
+            counts += count_colours(colours[here])
+            if (coarse == number).any():
+                seen.append((tracklet, found, coarse == number))
+        for index, (first, its, here) in enumerate(seen):
+            if index + 1 < len(seen):
+                distance = cv2.distanceTransform((~here).view(np.uint8), cv2.DIST_L2, 3)
+            for second, other, there in seen[index + 1 :]:
+                pair = min(first, second), max(first, second)
+                sign = 1 if first < second else -1
+                (x, y), (u, v) = its.centres[-1], other.centres[-1]
+                self._gaps[pair].append(2 * float(distance[there].min()))
+                self._offsets[pair].append((sign * (x - u), sign * (y - v)))
+        self._frame += 1
+
+    def objects(self) -> list[list[int]]:
+        """Return the objects, each the tracklets that are it: in the order they come, the larger first.
+
+        Tracklets that are of none, too small to be an object, are left out.
+        """
+        totals = {tracklet: sum(found.areas) / self._pixels for tracklet, found in self._found.items()}
+        compared = sorted(sorted(totals, key=lambda tracklet: -totals[tracklet])[:_MOST])
+        evidence = self._evidence(compared, totals)
+        groups = joined(evidence)
+        groups += [[index] for index in range(len(compared), len(totals))]
+        names = compared + sorted(totals.keys() - set(compared))
+        objects = self._without_specks([[names[index] for index in group] for group in groups], compared, evidence)
+
+        def order(tracklets: list[int]) -> tuple[int, int]:
+            first = min((self._found[one] for one in tracklets), key=lambda found: (found.frames[0], -found.areas[0]))
+            return first.frames[0], -first.areas[0]
+
+        return sorted(objects, key=order)
+
+    def _without_specks(
+        self, objects: list[list[int]], compared: list[int], evidence: NDArray[np.float64]
+    ) -> list[list[int]]:
+        """Give objects that are too small to the one with the most evidence for it, unless there is much against."""
+        place = {tracklet: index for index, tracklet in enumerate(compared)}
+        total = [sum(sum(self._found[one].areas) for one in tracklets) for tracklets in objects]
+        large = [tracklets for tracklets, area in zip(objects, total, strict=True) if area >= _SPECK * self._pixels]
+        for tracklets in [list(one) for one in objects if one not in large]:
+            rows = [place[one] for one in tracklets if one in place]
+            said = [evidence[np.ix_(rows, [place[one] for one in other if one in place])].sum() for other in large]
+            if said and max(said) >= _STRANGE:
+                large[int(np.argmax(said))].extend(tracklets)
+        return large
+
+    def _evidence(self, names: list[int], totals: dict[int, float]) -> NDArray[np.float64]:
+        """Return what speaks for, or against, two tracklets being one object: float64 [N, N]."""
+        found = [self._found[name] for name in names]
+        counts = (one.colours if one.colours.any() else one.shared for one in found)
+        looks = np.array([shares_of(count) for count in counts]).reshape(-1, COLOURS)
+        result = np.zeros((len(names), len(names)))
+        for i, one in enumerate(found):
+            for j, other in enumerate(found[:i]):
+                pair = names[j], names[i]
+                if pair in self._gaps:
+                    said = self._beside(pair, max(one.size, other.size))
+                else:
+                    part, whole = (i, j) if totals[names[i]] < totals[names[j]] else (j, i)
+                    lacking = 1 - float(np.minimum(looks[part], _COPIES * looks[whole]).sum())
+                    trust = min(1, totals[names[part]] / _ENOUGH)
+                    said = float(np.clip(trust * _LOOKS * (_ALIKE - lacking), *_APART))
+                    said += _FOLLOWED * (one.number == other.number)
+                result[i, j] = result[j, i] = said
+        return result
+
+    def _beside(self, pair: tuple[int, int], size: float) -> float:
+        """Return what speaks for two tracklets that are seen at the same time; `size` is that of the larger one."""
+        gaps, offsets = self._gaps[pair], np.array(self._offsets[pair])
+        swing = float(np.linalg.norm(np.ptp(offsets, axis=0))) / size
+        said = _GAP * (_NEAR - np.percentile(gaps, 90) / size) - _SWING * max(0, swing - _STEADY)
+        return float(np.clip(said, *_BESIDE)) * min(1, (len(gaps) + 2) / _SOON)
+
+
+def joined(evidence: NDArray[np.float64]) -> list[list[int]]:
+    """Join what belongs together, greedily.
+
+    Args:
+        evidence: for any two things, float64 [N, N], symmetric: positive where they rather are one.
+
+    Returns:
+        The groups, each the numbers of its things in order.
+    """
+    between = evidence.copy()
+    np.fill_diagonal(between, -np.inf)
+    groups = {index: [index] for index in range(len(between))}
+    while len(groups) > 1:
+        first, second = np.unravel_index(between.argmax(), between.shape)
+        if between[first, second] <= 0:
+            break
+        first, second = sorted((int(first), int(second)))
+        between[first] += between[second]
+        between[:, first] = between[first]
+        between[first, first] = -np.inf
+        between[second] = between[:, second] = -np.inf
+        groups[first] += groups.pop(second)
+    return [sorted(group) for group in groups.values()]

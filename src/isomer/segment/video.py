@@ -11,12 +11,17 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from isomer.errors import ArgumentError, InputError
 from isomer.flow import FlowEstimator
 from isomer.media import Frame, FrameSource, Look, Output, Writer, find_output, open_frames, open_outputs
 from isomer.options import Options, VideoOptions, documented
 from isomer.progress import Progress
-from isomer.segment.segmenter import Segmenter
+from isomer.segment.segmenter import Found, Segmenter
+from isomer.segment.spool import Spool
+from isomer.segment.whole import VideoObjects
 
 if TYPE_CHECKING:
     from isomer.model.network import Isomer
@@ -61,6 +66,8 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     threshold: float = VideoOptions.threshold,
     stride: int = VideoOptions.stride,
     objects: bool = VideoOptions.objects,
+    keep: Sequence[str] = VideoOptions.keep,
+    drop: Sequence[str] = VideoOptions.drop,
     max_pixels: int = VideoOptions.max_pixels,
     progress: bool = False,
 ) -> Summary:
@@ -96,13 +103,14 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         threshold=threshold,
         stride=stride,
         objects=objects,
+        keep=keep,
+        drop=drop,
         max_pixels=max_pixels,
     )
     source = open_frames(video, max_pixels)
     _log.debug("%s: %d x %d pixels, %s frames, %.5g a second", source.path, *source.size, source.count, source.fps)
     kinds = [find_output(kind) for kind in dict.fromkeys(outputs)]
     paths = output_paths(source, output, kinds)
-    frames = taken_frames(source, stride)
 
     with ExitStack() as stack:
         writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, Look(threshold)))
@@ -110,10 +118,91 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         start = time.perf_counter()
         total = None if source.count is None else -(-source.count // stride)
         bar = stack.enter_context(Progress(total, "frame", shown=progress))
-        count = segment_frames(
-            segmenter, frames, writers, objects=threshold if objects else None, written=lambda done: bar.step()
-        )
+        count = segment_source(segmenter, source, writers, options, done=bar.step)
     return Summary(paths, count, time.perf_counter() - start)
+
+
+def segment_source(
+    segmenter: Segmenter,
+    source: FrameSource,
+    writers: Collection[Writer],
+    options: VideoOptions,
+    done: Callable[[], object] = lambda: None,
+) -> int:
+    """Give the result of every frame that is taken to every writer, with its objects where these are asked for.
+
+    Args:
+        segmenter: finds the results.
+        source: of the video.
+        writers: of its outputs; they stay open.
+        options: which frames are taken, and which objects are left.
+        done: is called after each frame that the network is done with.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        ArgumentError: there is no such object.
+    """
+    frames = taken_frames(source, options.stride)
+    if not options.follows_objects:
+        return segment_frames(segmenter, frames, writers, written=lambda _: done())
+    with VideoObjects(options.threshold) as objects, Spool(np.uint8) as maps:
+        with closing(segmenter.find(frames)) as results:
+            for found in results:
+                levels = as_levels(found.probability)
+                maps.append(levels)
+                objects.add(found.frame, from_levels(levels), found.step)
+                done()
+        return write_objects(segmenter, taken_frames(source, options.stride), maps, objects, writers, options)
+
+
+def write_objects(
+    segmenter: Segmenter,
+    frames: Iterable[Frame],
+    maps: Iterable[NDArray[np.uint8]],
+    objects: VideoObjects,
+    writers: Collection[Writer],
+    options: VideoOptions,
+) -> int:
+    """Give the frames of a video whose objects are known to every writer.
+
+    Args:
+        segmenter: brings maps to the size of their frames.
+        frames: of the video, those in which the objects were followed.
+        maps: 255 times the probability, uint8 [h, w] of any size, one a frame.
+        objects: of the video.
+        writers: of its outputs; they stay open.
+        options: which objects are left.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        ArgumentError: there is no such object.
+    """
+    chosen = objects.chosen(options.keep, options.drop)
+
+    def again() -> Iterator[Found]:
+        for position, (frame, levels) in enumerate(zip(frames, maps, strict=True)):
+            yield Found(frame, objects.left(position, from_levels(levels), chosen), None)
+
+    count = 0
+    for result in objects.labelled(segmenter.show(again()), chosen):
+        for writer in writers:
+            writer.write(result if options.objects else replace(result, labels=None))
+        count += 1
+    return count
+
+
+def as_levels(probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return a map as it is kept: 255 times the probability."""
+    return np.rint(probability * 255).astype(np.uint8)
+
+
+def from_levels(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the map that was kept, float32 in [0, 1]."""
+    return np.divide(levels, 255, dtype=np.float32)
 
 
 def segment_frames(
@@ -121,23 +210,21 @@ def segment_frames(
     frames: Iterable[Frame],
     writers: Collection[Writer],
     *,
-    objects: float | None = None,
     written: Callable[[int], object] = lambda done: None,
 ) -> int:
-    """Give the result of every frame to every writer: the one way from a segmenter to outputs.
+    """Give the result of every frame to every writer.
 
     Args:
         segmenter: finds the results.
         frames: of one video, in order.
         writers: of its outputs; they stay open.
-        objects: threshold from which on objects are told apart; without, they are not.
         written: is called after each frame with the number of those that are written.
 
     Returns:
         The number of frames.
     """
     count = 0
-    with closing(segmenter(frames, objects)) as results:
+    with closing(segmenter(frames)) as results:
         for result in results:
             for writer in writers:
                 writer.write(result)

@@ -31,7 +31,7 @@ from isomer.options import Options, VideoOptions
 from isomer.serve.options import Limits
 
 if TYPE_CHECKING:
-    from isomer.media import Frame, FrameSource
+    from isomer.media import Frame, FrameSource, Segmented
     from isomer.segment import Segmenter
 
 Report = Callable[[int, "int | None"], None]
@@ -121,11 +121,8 @@ def write_result(
         InputError: the result cannot be written.
         OSError: ENOSPC, for this or because it takes more than `most` bytes.
     """
-    import numpy as np
-
     from isomer import media
-    from isomer.media.image import read_gray
-    from isomer.segment.objects import track_objects
+    from isomer.segment.whole import track_objects
 
     output = media.OUTPUTS[kind]
     with _relative_to(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -134,8 +131,7 @@ def write_result(
         room = _Room(Path(scratch), most, RAW_BYTES * source.size[0] * source.size[1])
         with media.open_output(output, target, source, media.Look(threshold)) as writer, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the job said it already
-            levels = ((frame, read_gray(folder / "probabilities" / f"{frame.name}.png")) for frame in source)
-            stored = (media.Segmented.of(frame, np.divide(gray, 255, dtype=np.float32)) for frame, gray in levels)
+            stored = _Stored(source, folder / "probabilities")
             for result in track_objects(stored, threshold) if objects else stored:
                 writer.write(result)
                 room.take()
@@ -216,6 +212,23 @@ def _relative_to(folder: Path) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(str(error).replace(f"{folder}{os.sep}", "")) from error
+
+
+class _Stored:
+    """The results of a job, as often as they are gone through."""
+
+    def __init__(self, source: FrameSource, folder: Path) -> None:
+        self._source, self._folder = source, folder
+
+    def __iter__(self) -> Iterator[Segmented]:
+        import numpy as np
+
+        from isomer.media import Segmented
+        from isomer.media.image import read_gray
+
+        for frame in self._source:
+            levels = read_gray(self._folder / f"{frame.name}.png")
+            yield Segmented.of(frame, np.divide(levels, 255, dtype=np.float32))
 
 
 class _Room:

@@ -1,0 +1,57 @@
+"""Arrays of frames that wait on the disk until all of a video is known."""
+
+from __future__ import annotations
+
+import tempfile
+import zlib
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Kind = TypeVar("_Kind", np.uint8, np.uint16)
+
+
+class Spool(Generic[_Kind]):
+    """A list of arrays in a temporary file, which goes when the process ends, however it ends.
+
+    Its memory does not grow with the size of the arrays. A context manager that closes the file.
+
+    Args:
+        kind: the type of the elements.
+    """
+
+    def __init__(self, kind: type[_Kind]) -> None:
+        self._kind = kind
+        self._file = tempfile.TemporaryFile(prefix="isomer-")  # noqa: SIM115
+        self._places: list[tuple[int, int, tuple[int, ...]]] = []  # where each begins, its bytes, and its shape
+        self._end = 0
+
+    def append(self, values: NDArray[_Kind]) -> None:
+        """Add an array."""
+        data = zlib.compress(np.ascontiguousarray(values), 1)
+        self._file.seek(self._end)
+        self._file.write(data)
+        self._places.append((self._end, len(data), values.shape))
+        self._end += len(data)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, position: int) -> NDArray[_Kind]:
+        start, size, shape = self._places[position]
+        self._file.seek(start)
+        return np.frombuffer(zlib.decompress(self._file.read(size)), self._kind).reshape(shape)
+
+    def __iter__(self) -> Iterator[NDArray[_Kind]]:
+        return (self[position] for position in range(len(self)))
+
+    def __enter__(self) -> Spool[_Kind]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()

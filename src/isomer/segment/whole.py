@@ -1,0 +1,284 @@
+"""The objects of a whole video: followed frame by frame, joined over all of it, and some of them chosen.
+
+Who an object is can only be said when all of the video is known. So a first pass finds where they are, at a size at
+which it costs little, and keeps that; a second pass has the frames again and gets the numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import TracebackType
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.choice import PointAt, parse_pick
+from isomer.errors import ArgumentError
+from isomer.flow import Flow
+from isomer.media import Frame, Labels, Segmented
+from isomer.media.labels import nearest_labels
+from isomer.options import VideoOptions
+from isomer.segment.looks import colours_of
+from isomer.segment.objects import ObjectTracker, with_steps
+from isomer.segment.spool import Spool
+from isomer.segment.tracklets import Tracklet, Tracklets
+from isomer.segment.warp import resize_map
+
+_SHORT_SIDE = 256  # of the grid on which objects are followed, that of the flow between frames
+_NUMBERS = 255
+_TRACKLETS = 2**16
+_TOUCH = 3  # pixels of the grid within which what is found belongs to the nearest object
+_STAYS = 0.25  # of the frames of the object that stays the longest, which one in the centre is to be in
+_SOFT = (5, 5)  # pixels of a map over which one object gives way to another that is left out
+
+
+@dataclass(frozen=True)
+class FoundObject:
+    """An object of a video.
+
+    Attributes:
+        number: from 1, in the order in which they come into sight, the larger first.
+        frames: in how many frames it is in sight.
+        first: index of the first of these.
+        last: index of the last.
+        start: seconds at which it comes into sight.
+        end: seconds at which it is last in sight.
+        area: mean share of the frame that it has while in sight.
+        clearest: index of the frame in which it is the largest.
+        box: x, y, width and height there, as shares of the frame's.
+    """
+
+    number: int
+    frames: int
+    first: int
+    last: int
+    start: float
+    end: float
+    area: float
+    clearest: int
+    box: tuple[float, float, float, float]
+
+
+class VideoObjects:
+    """The objects of a video, found in a first pass over it; a context manager that ends what it keeps on the disk.
+
+    Args:
+        threshold: probability in (0, 1) from which on a pixel is of an object.
+    """
+
+    def __init__(self, threshold: float = VideoOptions.threshold) -> None:
+        self._threshold = threshold
+        self._tracker = ObjectTracker()
+        self._tracklets = Tracklets()
+        self._spool = Spool(np.uint16)
+        self._frames: list[tuple[int, float]] = []  # index and time of each
+        self._numbers = np.zeros(_TRACKLETS, np.uint8)  # of each tracklet, once they are found
+
+    def add(self, frame: Frame, probability: NDArray[np.float32], step: Flow | None) -> None:
+        """Follow the objects into the next frame.
+
+        Args:
+            frame: the frame.
+            probability: its map, float32 [h, w] of any size.
+            step: flow to the frame before, float32 [h, w, 2]; None where a shot opens.
+        """
+        height, width = frame.image.shape[:2]
+        scale = min(_SHORT_SIDE / min(height, width), 1)
+        shape = max(1, round(height * scale)), max(1, round(width * scale))
+        small = cv2.resize(probability, shape[::-1], interpolation=cv2.INTER_AREA)
+        labels = self._tracker.step((small >= self._threshold).view(np.uint8), step, frame.image)
+        tracklets = self._tracker.tracklets
+        self._tracklets.add(labels, tracklets, self._tracker.alone, colours_of(frame.image, shape))
+        self._spool.append(np.where(tracklets < _TRACKLETS, tracklets, 0).astype(np.uint16)[labels])
+        self._frames.append((frame.index, frame.time))
+
+    @cached_property
+    def found(self) -> list[FoundObject]:
+        """The objects, joined over all frames that were added; of more than 255 those of which the most is seen."""
+        objects = self._tracklets.objects()
+        total = [-sum(sum(self._tracklets[one].areas) for one in tracklets) for tracklets in objects]
+        kept = sorted(np.argsort(total, kind="stable")[:_NUMBERS].tolist())
+        result = []
+        for number, place in enumerate(kept, start=1):
+            tracklets = [one for one in objects[place] if one < _TRACKLETS]
+            self._numbers[tracklets] = number
+            result.append(self._described(number, [self._tracklets[one] for one in tracklets]))
+        return result
+
+    def labels(self, position: int) -> Labels:
+        """Return the objects of a frame on the grid they were followed on: uint8 [h, w]."""
+        _ = self.found
+        return self._numbered(position)
+
+    def chosen(self, keep: Sequence[str], drop: Sequence[str]) -> set[int] | None:
+        """Return the numbers of the objects that are meant, None for all and what is none; see `VideoOptions.keep`.
+
+        Raises:
+            ArgumentError: there is no such object.
+        """
+        if not keep and not drop:
+            return None
+        everything = {found.number for found in self.found}
+        kept = set().union(*(self._picked("keep", text) for text in keep)) if keep else everything
+        return kept - set().union(*(self._picked("drop", text) for text in drop))
+
+    def labelled(self, results: Iterable[Segmented], chosen: Collection[int] | None = None) -> Iterator[Segmented]:
+        """Number the objects in the same frames again.
+
+        Args:
+            results: of the second pass, in the same order.
+            chosen: numbers of the objects that get theirs, all by default.
+        """
+        for position, result in enumerate(results):
+            small = _only(self.labels(position), chosen)
+            yield replace(result, labels=enlarged(small, result.mask(self._threshold)))
+
+    def left(
+        self, position: int, probability: NDArray[np.float32], chosen: Collection[int] | None
+    ) -> NDArray[np.float32]:
+        """Return a frame's map [h, w], of any size, with nothing of the objects that are not chosen.
+
+        Pixels belong to the nearest object; from one that stays to one that goes, probability fades over a few pixels.
+        """
+        if chosen is None:
+            return probability
+        small = self.labels(position)
+        if not small.any():
+            return np.zeros_like(probability)
+        stays = np.isin(nearest_labels(small), list(chosen)).astype(np.float32)
+        share = cv2.blur(resize_map(stays, *probability.shape), _SOFT)
+        return np.asarray(probability * share, np.float32)
+
+    def __enter__(self) -> VideoObjects:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._spool.__exit__(kind, error, trace)
+
+    def _numbered(self, position: int) -> Labels:
+        return np.asarray(self._numbers[self._spool[position]], np.uint8)
+
+    def _described(self, number: int, tracklets: list[Tracklet]) -> FoundObject:
+        areas: dict[int, int] = {}
+        for one in tracklets:
+            for position, area in zip(one.frames, one.areas, strict=True):
+                areas[position] = areas.get(position, 0) + area
+        first, last = min(areas), max(areas)
+        clearest = max(areas, key=lambda position: (areas[position], -position))
+        seen = (self._numbered(clearest) == number).view(np.uint8)
+        height, width = seen.shape
+        x, y, across, down = cv2.boundingRect(seen)
+        return FoundObject(
+            number=number,
+            frames=len(areas),
+            first=self._frames[first][0],
+            last=self._frames[last][0],
+            start=self._frames[first][1],
+            end=self._frames[last][1],
+            area=sum(areas.values()) / len(areas) / seen.size,
+            clearest=self._frames[clearest][0],
+            box=(x / width, y / height, across / width, down / height),
+        )
+
+    def _picked(self, argument: str, text: str) -> set[int]:
+        objects = self.found
+        pick = parse_pick(text)
+        if isinstance(pick, PointAt):
+            return {self._at(argument, text, pick)}
+        if isinstance(pick, int):
+            if pick not in (found.number for found in objects):
+                raise ArgumentError(argument, text, f"no such object; {_counted(len(objects))}")
+            return {pick}
+        if pick == "all" or not objects:
+            return {found.number for found in objects}
+        if pick == "largest":
+            return {max(objects, key=lambda found: found.area * found.frames).number}
+        if pick == "longest":
+            return {max(objects, key=lambda found: found.frames).number}
+        return {self._nearest_centre(objects)}
+
+    def _at(self, argument: str, text: str, point: PointAt) -> int:
+        """Return the object at a point, or the nearest of those that are about there."""
+        axis = 0 if point.in_frames else 1
+        position = min(range(len(self._frames)), key=lambda one: abs(self._frames[one][axis] - point.time))
+        labels = self.labels(position)
+        height, width = labels.shape
+        x, y = min(int(point.x * width), width - 1), min(int(point.y * height), height - 1)
+        away = cv2.distanceTransform((labels == 0).view(np.uint8), cv2.DIST_L2, 5)
+        if not labels.any() or away[y, x] > 2 * _TOUCH:
+            index, time = self._frames[position]
+            raise ArgumentError(
+                argument, text, f"no object there in frame {index}, at {time:.2f} s; isomer objects lists them"
+            )
+        return int(nearest_labels(labels)[y, x])
+
+    def _nearest_centre(self, objects: list[FoundObject]) -> int:
+        """Return the object that is the nearest to the middle of the frame, of those that stay."""
+        apart: dict[int, list[float]] = {found.number: [] for found in objects}
+        for position in range(len(self._frames)):
+            labels = self.labels(position)
+            height, width = labels.shape
+            for number in np.unique(labels[labels > 0]).tolist():
+                y, x = (np.mean(places) for places in np.nonzero(labels == number))
+                apart[number].append(float(np.hypot(x / width - 0.5, y / height - 0.5)))
+        most = max(len(distances) for distances in apart.values())
+        staying = {number: np.mean(one) for number, one in apart.items() if len(one) >= _STAYS * most}
+        return min(staying, key=lambda number: float(staying[number]))
+
+
+def enlarged(small: Labels, mask: NDArray[np.bool_]) -> Labels:
+    """Give each pixel of a mask [H, W] the number of the object that is there, or about there, in `small` [h, w]."""
+    height, width = mask.shape
+    if not small.any():
+        return np.zeros(mask.shape, np.uint8)
+    away = cv2.distanceTransform((small == 0).view(np.uint8), cv2.DIST_L2, 5)
+    spread = np.where(away <= _TOUCH, nearest_labels(small), 0).astype(np.uint8)
+    numbers = cv2.resize(spread, (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.where(mask, numbers, 0).astype(np.uint8)
+
+
+def track_objects(
+    results: Iterable[Segmented],
+    threshold: float = VideoOptions.threshold,
+    keep: Sequence[str] = (),
+    drop: Sequence[str] = (),
+) -> Iterator[Segmented]:
+    """Tell the objects of stored results apart: yield each with its `labels`, and with some of the objects alone.
+
+    They are linked along DIS flow between neighbouring frames, and joined over the whole video; see `ObjectTracker`
+    and `isomer.segment.tracklets`.
+
+    Args:
+        results: in order, every frame of a video. They are gone through twice: a list, or what begins anew whenever it
+            is iterated over.
+        threshold: probability in (0, 1) from which on a pixel is of an object.
+        keep: the objects that are left, all by default; see `VideoOptions.keep`.
+        drop: the objects that are left out.
+
+    Raises:
+        ArgumentError: there is no such object.
+    """
+    with VideoObjects(threshold) as objects:
+        for result, step in with_steps(results):
+            objects.add(result, result.probability, step)
+        chosen = objects.chosen(keep, drop)
+        left = (
+            replace(result, probability=objects.left(position, result.probability, chosen))
+            for position, result in enumerate(results)
+        )
+        yield from objects.labelled(left, chosen)
+
+
+def _only(labels: Labels, chosen: Collection[int] | None) -> Labels:
+    return labels if chosen is None else np.where(np.isin(labels, list(chosen)), labels, 0).astype(np.uint8)
+
+
+def _counted(count: int) -> str:
+    if not count:
+        return "none was found"
+    return "there is one, 1" if count == 1 else f"there are {count}, from 1 on"
