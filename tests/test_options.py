@@ -136,7 +136,7 @@ def test_every_verb_refuses_a_bad_value_in_the_same_line_before_any_work(
 def test_the_library_refuses_it_in_the_same_words(name: str, text: str, problem: str) -> None:
     kind = options_of(VideoOptions)[name].kind
     try:
-        value = kind(text)
+        value = [text] if kind is tuple else kind(text)
     except ValueError:
         value = text
     calls = [lambda: segment_video("missing.mp4", **{name: value}), lambda: Settings(**{name: value})]
@@ -145,7 +145,7 @@ def test_the_library_refuses_it_in_the_same_words(name: str, text: str, problem:
     for call in calls:
         with pytest.raises(ArgumentError) as caught:
             call()
-        assert str(caught.value) == f"{name}={value}: {problem}"
+        assert str(caught.value) == f"{name}={text if kind is tuple else value}: {problem}"
 
 
 @pytest.mark.parametrize(

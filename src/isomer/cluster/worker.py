@@ -31,7 +31,7 @@ from isomer.options import Options
 from isomer.segment import Segmenter
 from isomer.segment.objects import with_steps
 from isomer.segment.video import from_levels, segment_source, taken_frames, write_objects
-from isomer.segment.whole import VideoObjects
+from isomer.segment.whole import Follower
 
 
 @dataclass(frozen=True)
@@ -200,13 +200,13 @@ class Worker:
             for frame in taken_frames(source, settings.stride):
                 yield frame, read_gray(folder / "probabilities" / f"{frame.name}.png")
 
-        with VideoObjects(settings.threshold) as objects:
+        with Follower(settings.threshold) as follower:
             maps = (Segmented.of(frame, from_levels(levels)) for frame, levels in stored())
             for result, step in with_steps(maps):
-                objects.add(result, result.probability, step)
+                follower.add(result, result.probability, step)
             levels = (levels for _, levels in stored())
             frames = taken_frames(source, settings.stride)
-            return write_objects(self._segmenter, frames, levels, objects, writers, settings)
+            return write_objects(self._segmenter, frames, levels, follower.objects(), writers, settings)
 
     @contextmanager
     def _writers(self, video: Video, source: FrameSource) -> Iterator[dict[str, Writer]]:

@@ -21,7 +21,7 @@ from isomer.options import Options, VideoOptions, documented
 from isomer.progress import Progress
 from isomer.segment.segmenter import Found, Segmenter
 from isomer.segment.spool import Spool
-from isomer.segment.whole import VideoObjects
+from isomer.segment.whole import Follower, VideoObjects
 
 if TYPE_CHECKING:
     from isomer.model.network import Isomer
@@ -147,14 +147,34 @@ def segment_source(
     frames = taken_frames(source, options.stride)
     if not options.follows_objects:
         return segment_frames(segmenter, frames, writers, written=lambda _: done())
-    with VideoObjects(options.threshold) as objects, Spool(np.uint8) as maps:
-        with closing(segmenter.find(frames)) as results:
-            for found in results:
-                levels = as_levels(found.probability)
-                maps.append(levels)
-                objects.add(found.frame, from_levels(levels), found.step)
-                done()
-        return write_objects(segmenter, taken_frames(source, options.stride), maps, objects, writers, options)
+    with Follower(options.threshold) as follower, Spool(np.uint8) as maps:
+        follow_objects(segmenter, frames, maps, follower, done)
+        again = taken_frames(source, options.stride)
+        return write_objects(segmenter, again, maps, follower.objects(), writers, options)
+
+
+def follow_objects(
+    segmenter: Segmenter,
+    frames: Iterable[Frame],
+    maps: Spool[np.uint8],
+    follower: Follower,
+    done: Callable[[], object] = lambda: None,
+) -> None:
+    """Find the maps of a video, and follow its objects.
+
+    Args:
+        segmenter: finds the maps.
+        frames: of the video.
+        maps: get 255 times the probability, uint8 [h, w], one a frame.
+        follower: of its objects.
+        done: is called after each frame.
+    """
+    with closing(segmenter.find(frames)) as results:
+        for found in results:
+            levels = as_levels(found.probability)
+            maps.append(levels)
+            follower.add(found.frame, from_levels(levels), found.step)
+            done()
 
 
 def write_objects(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from itertools import groupby
 from types import TracebackType
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -19,12 +20,12 @@ from isomer.choice import PointAt, parse_pick
 from isomer.errors import ArgumentError
 from isomer.flow import Flow
 from isomer.media import Frame, Labels, Segmented
-from isomer.media.labels import nearest_labels
+from isomer.media.labels import nearest_labels, object_numbers
 from isomer.options import VideoOptions
 from isomer.segment.looks import colours_of
 from isomer.segment.objects import ObjectTracker, with_steps
 from isomer.segment.spool import Spool
-from isomer.segment.tracklets import Tracklet, Tracklets
+from isomer.segment.tracklets import Tracklets
 from isomer.segment.warp import resize_map
 
 _SHORT_SIDE = 256  # of the grid on which objects are followed, that of the flow between frames
@@ -42,10 +43,9 @@ class FoundObject:
     Attributes:
         number: from 1, in the order in which they come into sight, the larger first.
         frames: in how many frames it is in sight.
-        first: index of the first of these.
-        last: index of the last.
         start: seconds at which it comes into sight.
         end: seconds at which it is last in sight.
+        spans: indices of the first and the last frame of each time that it is in sight without a gap.
         area: mean share of the frame that it has while in sight.
         clearest: index of the frame in which it is the largest.
         box: x, y, width and height there, as shares of the frame's.
@@ -53,17 +53,49 @@ class FoundObject:
 
     number: int
     frames: int
-    first: int
-    last: int
     start: float
     end: float
+    spans: tuple[tuple[int, int], ...]
     area: float
     clearest: int
     box: tuple[float, float, float, float]
 
 
-class VideoObjects:
-    """The objects of a video, found in a first pass over it; a context manager that ends what it keeps on the disk.
+class Moment(NamedTuple):
+    """Which frame of the video it is: its index, and its time in seconds."""
+
+    index: int
+    time: float
+
+
+class Frames(Protocol):
+    """Maps of object numbers, uint8 [h, w], one a frame."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int, /) -> Labels: ...
+
+    def __iter__(self) -> Iterator[Labels]: ...
+
+
+class _Numbered:
+    """Tracklets of frames as the objects they are."""
+
+    def __init__(self, tracklets: Spool[np.uint16], numbers: NDArray[np.uint8]) -> None:
+        self._tracklets, self._numbers = tracklets, numbers
+
+    def __len__(self) -> int:
+        return len(self._tracklets)
+
+    def __getitem__(self, position: int, /) -> Labels:
+        return np.asarray(self._numbers[self._tracklets[position]], np.uint8)
+
+    def __iter__(self) -> Iterator[Labels]:
+        return (self[position] for position in range(len(self)))
+
+
+class Follower:
+    """Follows the objects of a video in a first pass over it; a context manager that ends what it keeps on the disk.
 
     Args:
         threshold: probability in (0, 1) from which on a pixel is of an object.
@@ -74,8 +106,7 @@ class VideoObjects:
         self._tracker = ObjectTracker()
         self._tracklets = Tracklets()
         self._spool = Spool(np.uint16)
-        self._frames: list[tuple[int, float]] = []  # index and time of each
-        self._numbers = np.zeros(_TRACKLETS, np.uint8)  # of each tracklet, once they are found
+        self._moments: list[Moment] = []
 
     def add(self, frame: Frame, probability: NDArray[np.float32], step: Flow | None) -> None:
         """Follow the objects into the next frame.
@@ -85,33 +116,71 @@ class VideoObjects:
             probability: its map, float32 [h, w] of any size.
             step: flow to the frame before, float32 [h, w, 2]; None where a shot opens.
         """
-        height, width = frame.image.shape[:2]
-        scale = min(_SHORT_SIDE / min(height, width), 1)
-        shape = max(1, round(height * scale)), max(1, round(width * scale))
+        shape = grid_of(frame)
         small = cv2.resize(probability, shape[::-1], interpolation=cv2.INTER_AREA)
         labels = self._tracker.step((small >= self._threshold).view(np.uint8), step, frame.image)
         tracklets = self._tracker.tracklets
         self._tracklets.add(labels, tracklets, self._tracker.alone, colours_of(frame.image, shape))
         self._spool.append(np.where(tracklets < _TRACKLETS, tracklets, 0).astype(np.uint16)[labels])
-        self._frames.append((frame.index, frame.time))
+        self._moments.append(Moment(frame.index, frame.time))
 
-    @cached_property
-    def found(self) -> list[FoundObject]:
-        """The objects, joined over all frames that were added; of more than 255 those of which the most is seen."""
-        objects = self._tracklets.objects()
-        total = [-sum(sum(self._tracklets[one].areas) for one in tracklets) for tracklets in objects]
-        kept = sorted(np.argsort(total, kind="stable")[:_NUMBERS].tolist())
-        result = []
-        for number, place in enumerate(kept, start=1):
-            tracklets = [one for one in objects[place] if one < _TRACKLETS]
-            self._numbers[tracklets] = number
-            result.append(self._described(number, [self._tracklets[one] for one in tracklets]))
-        return result
+    def objects(self) -> VideoObjects:
+        """Join what was followed; of more than 255 objects those stay of which the most is seen."""
+        joined = self._tracklets.objects()
+        total = [-sum(sum(self._tracklets[one].areas) for one in tracklets) for tracklets in joined]
+        numbers = np.zeros(_TRACKLETS, np.uint8)
+        found = []
+        for number, place in enumerate(sorted(np.argsort(total, kind="stable")[:_NUMBERS].tolist()), start=1):
+            tracklets = [one for one in joined[place] if one < _TRACKLETS]
+            numbers[tracklets] = number
+            found.append(self._described(number, tracklets))
+        return VideoObjects(found, self._moments, _Numbered(self._spool, numbers), self._threshold)
 
-    def labels(self, position: int) -> Labels:
-        """Return the objects of a frame on the grid they were followed on: uint8 [h, w]."""
-        _ = self.found
-        return self._numbered(position)
+    def __enter__(self) -> Follower:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._spool.__exit__(kind, error, trace)
+
+    def _described(self, number: int, tracklets: list[int]) -> FoundObject:
+        areas: dict[int, int] = {}
+        for one in map(self._tracklets.__getitem__, tracklets):
+            for position, area in zip(one.frames, one.areas, strict=True):
+                areas[position] = areas.get(position, 0) + area
+        clearest = max(areas, key=lambda position: (areas[position], -position))
+        seen = np.isin(self._spool[clearest], tracklets).view(np.uint8)
+        height, width = seen.shape
+        x, y, across, down = cv2.boundingRect(seen)
+        index = [moment.index for moment in self._moments]
+        return FoundObject(
+            number=number,
+            frames=len(areas),
+            start=self._moments[min(areas)].time,
+            end=self._moments[max(areas)].time,
+            spans=tuple((index[first], index[last]) for first, last in _spans(sorted(areas))),
+            area=sum(areas.values()) / len(areas) / seen.size,
+            clearest=index[clearest],
+            box=(x / width, y / height, across / width, down / height),
+        )
+
+
+class VideoObjects:
+    """The objects of a video, for a second pass over it.
+
+    Args:
+        found: the objects, by their numbers.
+        moments: of the frames.
+        labels: of each frame, uint8 [h, w], on the grid on which objects are followed.
+        threshold: probability in (0, 1) from which on a pixel is of an object.
+    """
+
+    def __init__(
+        self, found: Sequence[FoundObject], moments: Sequence[Moment], labels: Frames, threshold: float
+    ) -> None:
+        self.found, self.moments, self.labels = found, moments, labels
+        self._threshold = threshold
 
     def chosen(self, keep: Sequence[str], drop: Sequence[str]) -> set[int] | None:
         """Return the numbers of the objects that are meant, None for all and what is none; see `VideoOptions.keep`.
@@ -133,7 +202,7 @@ class VideoObjects:
             chosen: numbers of the objects that get theirs, all by default.
         """
         for position, result in enumerate(results):
-            small = _only(self.labels(position), chosen)
+            small = _only(self.labels[position], chosen)
             yield replace(result, labels=enlarged(small, result.mask(self._threshold)))
 
     def left(
@@ -145,90 +214,65 @@ class VideoObjects:
         """
         if chosen is None:
             return probability
-        small = self.labels(position)
+        small = self.labels[position]
         if not small.any():
             return np.zeros_like(probability)
         stays = np.isin(nearest_labels(small), list(chosen)).astype(np.float32)
         share = cv2.blur(resize_map(stays, *probability.shape), _SOFT)
         return np.asarray(probability * share, np.float32)
 
-    def __enter__(self) -> VideoObjects:
-        return self
+    def position(self, point: PointAt) -> int:
+        """Return the position, among those that are taken, of the frame that is meant: the nearest."""
+        axis = 0 if point.in_frames else 1
+        return min(range(len(self.moments)), key=lambda one: abs(self.moments[one][axis] - point.time))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._spool.__exit__(kind, error, trace)
-
-    def _numbered(self, position: int) -> Labels:
-        return np.asarray(self._numbers[self._spool[position]], np.uint8)
-
-    def _described(self, number: int, tracklets: list[Tracklet]) -> FoundObject:
-        areas: dict[int, int] = {}
-        for one in tracklets:
-            for position, area in zip(one.frames, one.areas, strict=True):
-                areas[position] = areas.get(position, 0) + area
-        first, last = min(areas), max(areas)
-        clearest = max(areas, key=lambda position: (areas[position], -position))
-        seen = (self._numbered(clearest) == number).view(np.uint8)
-        height, width = seen.shape
-        x, y, across, down = cv2.boundingRect(seen)
-        return FoundObject(
-            number=number,
-            frames=len(areas),
-            first=self._frames[first][0],
-            last=self._frames[last][0],
-            start=self._frames[first][1],
-            end=self._frames[last][1],
-            area=sum(areas.values()) / len(areas) / seen.size,
-            clearest=self._frames[clearest][0],
-            box=(x / width, y / height, across / width, down / height),
-        )
+    def at(self, position: int, x: float, y: float) -> int:
+        """Return the number of the object at a point, shares of the frame, or the nearest about there; 0 for none."""
+        labels = self.labels[position]
+        height, width = labels.shape
+        away = cv2.distanceTransform((labels == 0).view(np.uint8), cv2.DIST_L2, 5)
+        row, column = min(int(y * height), height - 1), min(int(x * width), width - 1)
+        return int(nearest_labels(labels)[row, column]) if labels.any() and away[row, column] <= 2 * _TOUCH else 0
 
     def _picked(self, argument: str, text: str) -> set[int]:
-        objects = self.found
         pick = parse_pick(text)
         if isinstance(pick, PointAt):
-            return {self._at(argument, text, pick)}
+            position = self.position(pick)
+            if number := self.at(position, pick.x, pick.y):
+                return {number}
+            moment = self.moments[position]
+            where = f"no object there in frame {moment.index}, at {moment.time:.2f} s"
+            raise ArgumentError(argument, text, f"{where}; isomer objects lists them")
         if isinstance(pick, int):
-            if pick not in (found.number for found in objects):
-                raise ArgumentError(argument, text, f"no such object; {_counted(len(objects))}")
+            if pick not in (found.number for found in self.found):
+                raise ArgumentError(argument, text, f"no such object; {_counted(len(self.found))}")
             return {pick}
-        if pick == "all" or not objects:
-            return {found.number for found in objects}
+        if pick == "all" or not self.found:
+            return {found.number for found in self.found}
         if pick == "largest":
-            return {max(objects, key=lambda found: found.area * found.frames).number}
+            return {max(self.found, key=lambda found: found.area * found.frames).number}
         if pick == "longest":
-            return {max(objects, key=lambda found: found.frames).number}
-        return {self._nearest_centre(objects)}
+            return {max(self.found, key=lambda found: found.frames).number}
+        return {self._nearest_centre()}
 
-    def _at(self, argument: str, text: str, point: PointAt) -> int:
-        """Return the object at a point, or the nearest of those that are about there."""
-        axis = 0 if point.in_frames else 1
-        position = min(range(len(self._frames)), key=lambda one: abs(self._frames[one][axis] - point.time))
-        labels = self.labels(position)
-        height, width = labels.shape
-        x, y = min(int(point.x * width), width - 1), min(int(point.y * height), height - 1)
-        away = cv2.distanceTransform((labels == 0).view(np.uint8), cv2.DIST_L2, 5)
-        if not labels.any() or away[y, x] > 2 * _TOUCH:
-            index, time = self._frames[position]
-            raise ArgumentError(
-                argument, text, f"no object there in frame {index}, at {time:.2f} s; isomer objects lists them"
-            )
-        return int(nearest_labels(labels)[y, x])
-
-    def _nearest_centre(self, objects: list[FoundObject]) -> int:
+    def _nearest_centre(self) -> int:
         """Return the object that is the nearest to the middle of the frame, of those that stay."""
-        apart: dict[int, list[float]] = {found.number: [] for found in objects}
-        for position in range(len(self._frames)):
-            labels = self.labels(position)
+        apart: dict[int, list[float]] = {found.number: [] for found in self.found}
+        for labels in self.labels:
             height, width = labels.shape
-            for number in np.unique(labels[labels > 0]).tolist():
+            for number in object_numbers(labels):
                 y, x = (np.mean(places) for places in np.nonzero(labels == number))
                 apart[number].append(float(np.hypot(x / width - 0.5, y / height - 0.5)))
         most = max(len(distances) for distances in apart.values())
-        staying = {number: np.mean(one) for number, one in apart.items() if len(one) >= _STAYS * most}
-        return min(staying, key=lambda number: float(staying[number]))
+        staying = {number: float(np.mean(one)) for number, one in apart.items() if len(one) >= _STAYS * most}
+        return min(staying, key=staying.__getitem__)
+
+
+def grid_of(frame: Frame) -> tuple[int, int]:
+    """Return the height and width of the grid on which the objects of a frame's video are followed."""
+    height, width = frame.image.shape[:2]
+    scale = min(_SHORT_SIDE / min(height, width), 1)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def enlarged(small: Labels, mask: NDArray[np.bool_]) -> Labels:
@@ -263,15 +307,23 @@ def track_objects(
     Raises:
         ArgumentError: there is no such object.
     """
-    with VideoObjects(threshold) as objects:
+    with Follower(threshold) as follower:
         for result, step in with_steps(results):
-            objects.add(result, result.probability, step)
+            follower.add(result, result.probability, step)
+        objects = follower.objects()
         chosen = objects.chosen(keep, drop)
         left = (
             replace(result, probability=objects.left(position, result.probability, chosen))
             for position, result in enumerate(results)
         )
         yield from objects.labelled(left, chosen)
+
+
+def _spans(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last of each run of numbers without a gap."""
+    for _, run in groupby(enumerate(positions), key=lambda item: item[1] - item[0]):
+        places = [position for _, position in run]
+        yield places[0], places[-1]
 
 
 def _only(labels: Labels, chosen: Collection[int] | None) -> Labels:
