@@ -67,10 +67,10 @@ BAD = {
     },
     "stride": {"0": "less than 1; 1 is the default"},
     "keep": {
-        "him": "neither a number, a point and its time such as 0.42,0.55@3.2s, nor largest, longest, centre, all",
+        "him": "not a number, a point and its time such as 0.42,0.55@3.2s, largest, longest, centre or all",
         "256": "not an object's number, which is between 1 and 255",
         "0.4,1.5@3s": "a point outside the frame; x and y are shares of it, between 0 and 1",
-        "0.4,0.5@later": "not a point and its time such as 0.42,0.55@3.2s, or @80 for frame 80",
+        "0.4,0.5@later": "no time after the @ such as 3.2s, or 80 for frame 80",
     },
     "drop": {"0": "not an object's number, which is between 1 and 255"},
     "max_pixels": {"0": "less than 1; 67108864 is the default"},

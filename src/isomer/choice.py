@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 Rule = Literal["largest", "longest", "centre", "all"]
 
-_POINT = re.compile(r"(?P<x>[^,@]+),(?P<y>[^,@]+)@(?P<time>[^,@]+?)(?P<unit>s?)")
+
+@dataclass(frozen=True)
+class Time:
+    """A time in a video.
+
+    Attributes:
+        value: seconds from the start, or the index of a frame.
+        is_index: which of both it is.
+    """
+
+    value: float
+    is_index: bool
 
 
 @dataclass(frozen=True)
 class PointAt:
-    """The object at a point of a frame.
+    """A point of a frame.
 
     Attributes:
         x: from the left, as a share of the frame's width, in [0, 1].
         y: from the top, as a share of the height, in [0, 1].
-        time: of the frame, in seconds, or its index where that is whole and `in_frames`.
-        in_frames: what the time is.
+        time: of the frame.
     """
 
     x: float
     y: float
-    time: float
-    in_frames: bool = False
+    time: Time
 
 
 Pick = int | PointAt | Rule
@@ -40,14 +48,14 @@ def parse_pick(text: str) -> Pick:
     """
     if text in get_args(Rule):
         return text  # type: ignore[return-value]
-    if text.isascii() and text.isdigit():
-        if 1 <= int(text) <= 255:
-            return int(text)
+    if "@" in text:
+        return parse_point(text)
+    if not (text.isascii() and text.isdigit()):
+        *rules, last = get_args(Rule)
+        raise ValueError(f"not a number, a point and its time such as 0.42,0.55@3.2s, {', '.join(rules)} or {last}")
+    if not 1 <= int(text) <= 255:
         raise ValueError("not an object's number, which is between 1 and 255")
-    if not _POINT.fullmatch(text):
-        rules = ", ".join(get_args(Rule))
-        raise ValueError(f"neither a number, a point and its time such as 0.42,0.55@3.2s, nor {rules}")
-    return parse_point(text)
+    return int(text)
 
 
 def parse_point(text: str) -> PointAt:
@@ -56,17 +64,27 @@ def parse_point(text: str) -> PointAt:
     Raises:
         ValueError: it is something else; the message says what.
     """
-    match = _POINT.fullmatch(text)
+    place, _, time = text.rpartition("@")
     try:
-        if not match:
-            raise ValueError
-        in_frames = not match["unit"]
-        time = int(match["time"]) if in_frames else float(match["time"])
-        x, y = float(match["x"]), float(match["y"])
+        x, y = map(float, place.split(","))
     except ValueError:
         raise ValueError("not a point and its time such as 0.42,0.55@3.2s, or @80 for frame 80") from None
     if not (0 <= x <= 1 and 0 <= y <= 1):
         raise ValueError("a point outside the frame; x and y are shares of it, between 0 and 1")
-    if not 0 <= time < float("inf"):
+    return PointAt(x, y, parse_time(time))
+
+
+def parse_time(text: str) -> Time:
+    """Understand `3.2s` or a frame's index.
+
+    Raises:
+        ValueError: it is something else; the message says what.
+    """
+    is_index = not text.endswith("s")
+    try:
+        value = int(text) if is_index else float(text[:-1])
+    except ValueError:
+        raise ValueError("no time after the @ such as 3.2s, or 80 for frame 80") from None
+    if not 0 <= value < float("inf"):
         raise ValueError("a time before the start")
-    return PointAt(x, y, time, in_frames)
+    return Time(value, is_index)

@@ -16,7 +16,7 @@ from isomer.errors import InputError
 from isomer.media import Frame, Segmented, Writer, open_frames
 from isomer.media.image import read_gray, read_palette, write_image
 from isomer.segment import Segmenter, segment_video
-from isomer.segment.video import taken_frames
+from isomer.segment.door import taken_frames
 
 
 @pytest.fixture

@@ -29,9 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="stop after S seconds (default: at the end)",
     )
-    add_options(
-        parser, VideoOptions, without=(*_PROMPT, "stride", "keep", "drop")
-    )  # frames are dropped as they must be
+    # Frames are dropped as they must be, and who is who in all of it nobody knows yet.
+    add_options(parser, VideoOptions, without=(*_PROMPT, "stride", "keep", "drop"))
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -24,9 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="predict only these: names, a file with one a line, or davis16-val (default: all)",
     )
-    add_options(
-        parser, VideoOptions, without=("outputs", "threshold", "stride", "objects", "keep", "drop")
-    )  # maps of all frames
+    without = ("outputs", "threshold", "stride", "objects", "keep", "drop")  # maps of all that is found in all frames
+    add_options(parser, VideoOptions, without=without)
     add_json_argument(parser)
 
 

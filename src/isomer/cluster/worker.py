@@ -29,8 +29,10 @@ from isomer.media.containers import PNGFolder
 from isomer.media.image import decode_stored, read_bytes, read_gray
 from isomer.options import Options
 from isomer.segment import Segmenter
+from isomer.segment.door import taken_frames
 from isomer.segment.objects import with_steps
-from isomer.segment.video import from_levels, segment_source, taken_frames, write_objects
+from isomer.segment.passes import from_levels, write_objects
+from isomer.segment.video import segment_source
 from isomer.segment.whole import Follower
 
 
@@ -206,7 +208,7 @@ class Worker:
                 follower.add(result, result.probability, step)
             levels = (levels for _, levels in stored())
             frames = taken_frames(source, settings.stride)
-            return write_objects(self._segmenter, frames, levels, follower.objects(), writers, settings)
+            return write_objects(frames, levels, follower.objects(), writers, settings)
 
     @contextmanager
     def _writers(self, video: Video, source: FrameSource) -> Iterator[dict[str, Writer]]:

@@ -12,8 +12,9 @@ from isomer.files import atomic_path
 from isomer.media import OUTPUTS, FrameSource, open_frames, open_output
 from isomer.media.image import IMAGE_SUFFIXES, read_gray
 from isomer.options import VideoOptions
+from isomer.segment.door import taken_frames
 from isomer.segment.segmenter import Segmenter
-from isomer.segment.video import segment_frames, taken_frames
+from isomer.segment.video import segment_frames
 from isomer.selection import select_sequences
 
 # Where the frames of a sequence are: DAVIS, YouTube-VOS and others; DAVSOD, ViSal, MCL; ours; FBMS.

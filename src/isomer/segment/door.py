@@ -1,16 +1,17 @@
-"""What a caller gives as the frames of a video, checked before anything relies on it."""
+"""What comes in as the frames of a video, checked before anything relies on it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isomer.errors import ArgumentError, InputError
-from isomer.media import Frame
+from isomer.media import Frame, FrameSource
 
 _WANTED = "pass RGB images, uint8 [H, W, 3]"
 # By the kind of the type: "f" for floating point, "u" for unsigned, of which uint16 is the common one.
@@ -77,3 +78,23 @@ def _problem(image: NDArray[np.generic]) -> str:
 
 def _shape(image: NDArray[np.generic]) -> str:
     return f"[{', '.join(map(str, image.shape))}]"
+
+
+def taken_frames(source: FrameSource, stride: int = 1) -> Iterator[Frame]:
+    """Return every `stride`-th frame of a source, each for the time until the next; the first two are read at once.
+
+    Raises:
+        InputError: there is only one; motion needs two.
+    """
+    frames = _every(stride, iter(source))
+    first = list(islice(frames, 2))
+    if len(first) < 2:
+        taken = "" if stride == 1 else f" at a stride of {stride}"
+        raise InputError(f"{source.path}: has only one frame{taken}; motion needs at least two")
+    return chain(first, frames)
+
+
+def _every(stride: int, frames: Iterator[Frame]) -> Iterator[Frame]:
+    for frame in frames:
+        passed = sum(skipped.duration for skipped in islice(frames, stride - 1))
+        yield replace(frame, duration=frame.duration + passed)

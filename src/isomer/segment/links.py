@@ -82,18 +82,19 @@ class KeyFrameLinks:
         if before is None or opens_shot:
             return None
         between = [self.between(frame, i / (len(frames) + 1), before, after) for i, frame in enumerate(frames, 1)]
-        return Span(self._link(before, after), self._link(after, before), between)
+        return Span(self.link(before, after), self.link(after, before), between)
 
     def between(self, frame: Frame, share: float, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Between:
         """Link a frame, `share` of the way from one key frame to the next, with both, given by their `gray`."""
         gray = self.gray(frame)
-        return Between(frame, share, self._link(gray, before), self._link(gray, after))
+        return Between(frame, share, self.link(gray, before), self.link(gray, after))
 
     def gray(self, frame: Frame) -> NDArray[np.uint8]:
         """Return what the flow is found by, and frames are compared by: gray levels, uint8 [h, w]."""
         return self._dis.shrunk_gray(frame.image)
 
-    def _link(self, image: NDArray[np.uint8], other: NDArray[np.uint8]) -> Link:
+    def link(self, image: NDArray[np.uint8], other: NDArray[np.uint8]) -> Link:
+        """Link a frame with another one of the same size, both given by their `gray`."""
         flow = self._dis.match(image, other)
         difference = cv2.blur(cv2.absdiff(image, moved(other, flow)), (3, 3))
         return Link(flow, cv2.LUT(difference, _TRUST).astype(np.float32, copy=False))

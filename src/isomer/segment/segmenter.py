@@ -143,13 +143,9 @@ class Segmenter:
         return self._results(as_frames(frames), objects)
 
     def find(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Generator[Found, None, None]:
-        """Do the first half of `__call__`: find maps at the network's size, and the flow between frames."""
+        """Do the first half of `__call__`, to which `shown` is the other: find maps at the network's size, and the flow between frames."""
         _check_process()
         return self._found(as_frames(frames), steps=True)
-
-    def show(self, found: Iterable[Found]) -> Iterator[Segmented]:
-        """Do the other half: bring maps to the size of their frames."""
-        return (result for result, _ in self._shown(found))
 
     def inputs(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Views]:
         """Yield what the network sees of a video, key frame by key frame, without running it; see `__call__`."""
@@ -165,7 +161,7 @@ class Segmenter:
 
     def _results(self, frames: Iterable[Frame], objects: float | None) -> Generator[Segmented, None, None]:
         with closing(self._found(frames, steps=objects is not None)) as found:
-            results = self._shown(found)
+            results = shown(found)
             if objects is None:
                 yield from (result for result, _ in results)
             else:
@@ -179,10 +175,6 @@ class Segmenter:
 
             keys = overlapped(self._keys(overlapped(frames), steps=steps))
             yield from overlapped(self._small_maps(keys))
-
-    def _shown(self, found: Iterable[Found]) -> Iterator[tuple[Segmented, Flow | None]]:
-        for frame, probability, step in found:
-            yield Segmented.of(frame, resize_map(probability, *frame.image.shape[:2])), step
 
     def _keys(self, frames: Iterable[Frame], *, links: bool = True, steps: bool = False) -> Iterator[_Key]:
         """Yield the key frames, each linked with the one before and the frames between, where that is of use."""
@@ -253,6 +245,12 @@ class Segmenter:
         maps = maps.reshape(-1, self._views, *maps.shape[1:])
         straight = [maps[:, view, :, :: -1 if view % 2 else 1] for view in range(self._views)]
         return np.asarray(np.mean(straight, axis=0), np.float32)
+
+
+def shown(found: Iterable[Found]) -> Iterator[tuple[Segmented, Flow | None]]:
+    """Bring maps to the size of their frames, each with the flow to the frame before."""
+    for frame, probability, step in found:
+        yield Segmented.of(frame, resize_map(probability, *frame.image.shape[:2])), step
 
 
 def mirrored(flow: Flow) -> Flow:

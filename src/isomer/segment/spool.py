@@ -24,14 +24,14 @@ class Spool(Generic[_Kind]):
     """
 
     def __init__(self, kind: type[_Kind]) -> None:
-        self._kind = kind
+        self._kind: type[_Kind] = kind
         self._file = tempfile.TemporaryFile(prefix="isomer-")  # noqa: SIM115
         self._places: list[tuple[int, int, tuple[int, ...]]] = []  # where each begins, its bytes, and its shape
         self._end = 0
 
     def append(self, values: NDArray[_Kind]) -> None:
         """Add an array."""
-        data = zlib.compress(np.ascontiguousarray(values), 1)
+        data = zlib.compress(values.tobytes(), 1)
         self._file.seek(self._end)
         self._file.write(data)
         self._places.append((self._end, len(data), values.shape))

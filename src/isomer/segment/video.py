@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from isomer.errors import ArgumentError, InputError
+from isomer.errors import ArgumentError
 from isomer.flow import FlowEstimator
 from isomer.media import Frame, FrameSource, Look, Output, Writer, find_output, open_frames, open_outputs
 from isomer.options import Options, VideoOptions, documented
 from isomer.progress import Progress
-from isomer.segment.segmenter import Found, Segmenter
+from isomer.segment.door import taken_frames
+from isomer.segment.passes import follow_objects, write_objects
+from isomer.segment.project import OpenProject, is_project
+from isomer.segment.segmenter import Segmenter
 from isomer.segment.spool import Spool
-from isomer.segment.whole import Follower, VideoObjects
+from isomer.segment.whole import Follower
 
 if TYPE_CHECKING:
     from isomer.model.network import Isomer
@@ -74,7 +75,8 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     """Segment the primary object of a video and write what is asked for: kinds of `isomer.media.OUTPUTS`.
 
     Args:
-        video: a video file, or a folder of images in the order of their names.
+        video: a video file, a folder of images in the order of their names, or a project (see
+            `isomer.segment.project`), of which the network need not run again.
         output: where to write. With one kind of output, its file or its folder of images; with several, or
             with one that is a file where a folder of this name exists, the folder for all of them. By default
             they go next to the video.
@@ -107,6 +109,8 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         drop=drop,
         max_pixels=max_pixels,
     )
+    if is_project(video):
+        return _write_project(video, output, options)
     source = open_frames(video, max_pixels)
     _log.debug("%s: %d x %d pixels, %s frames, %.5g a second", source.path, *source.size, source.count, source.fps)
     kinds = [find_output(kind) for kind in dict.fromkeys(outputs)]
@@ -150,79 +154,24 @@ def segment_source(
     with Follower(options.threshold) as follower, Spool(np.uint8) as maps:
         follow_objects(segmenter, frames, maps, follower, done)
         again = taken_frames(source, options.stride)
-        return write_objects(segmenter, again, maps, follower.objects(), writers, options)
+        return write_objects(again, maps, follower.objects(), writers, options)
 
 
-def follow_objects(
-    segmenter: Segmenter,
-    frames: Iterable[Frame],
-    maps: Spool[np.uint8],
-    follower: Follower,
-    done: Callable[[], object] = lambda: None,
-) -> None:
-    """Find the maps of a video, and follow its objects.
-
-    Args:
-        segmenter: finds the maps.
-        frames: of the video.
-        maps: get 255 times the probability, uint8 [h, w], one a frame.
-        follower: of its objects.
-        done: is called after each frame.
-    """
-    with closing(segmenter.find(frames)) as results:
-        for found in results:
-            levels = as_levels(found.probability)
-            maps.append(levels)
-            follower.add(found.frame, from_levels(levels), found.step)
-            done()
-
-
-def write_objects(
-    segmenter: Segmenter,
-    frames: Iterable[Frame],
-    maps: Iterable[NDArray[np.uint8]],
-    objects: VideoObjects,
-    writers: Collection[Writer],
-    options: VideoOptions,
-) -> int:
-    """Give the frames of a video whose objects are known to every writer.
-
-    Args:
-        segmenter: brings maps to the size of their frames.
-        frames: of the video, those in which the objects were followed.
-        maps: 255 times the probability, uint8 [h, w] of any size, one a frame.
-        objects: of the video.
-        writers: of its outputs; they stay open.
-        options: which objects are left.
-
-    Returns:
-        The number of frames.
-
-    Raises:
-        ArgumentError: there is no such object.
-    """
-    chosen = objects.chosen(options.keep, options.drop)
-
-    def again() -> Iterator[Found]:
-        for position, (frame, levels) in enumerate(zip(frames, maps, strict=True)):
-            yield Found(frame, objects.left(position, from_levels(levels), chosen), None)
-
-    count = 0
-    for result in objects.labelled(segmenter.show(again()), chosen):
-        for writer in writers:
-            writer.write(result if options.objects else replace(result, labels=None))
-        count += 1
-    return count
-
-
-def as_levels(probability: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return a map as it is kept: 255 times the probability."""
-    return np.rint(probability * 255).astype(np.uint8)
-
-
-def from_levels(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the map that was kept, float32 in [0, 1]."""
-    return np.divide(levels, 255, dtype=np.float32)
+def _write_project(path: str | Path, output: str | Path | None, options: VideoOptions) -> Summary:
+    """Write the outputs of a project; its choice of objects counts where none is given."""
+    with ExitStack() as stack:
+        opened = stack.enter_context(OpenProject(path, options.max_pixels))
+        kinds = [find_output(kind) for kind in dict.fromkeys(options.outputs)]
+        paths = output_paths(opened.source, output, kinds)
+        outputs = zip(kinds, paths, strict=True)
+        writers = stack.enter_context(open_outputs(outputs, opened.source, Look(options.threshold)))
+        start = time.perf_counter()
+        maps = opened.maps()
+        if not (options.keep or options.drop):
+            options = replace(options, keep=opened.project.keep, drop=opened.project.drop)
+        frames = taken_frames(opened.source, opened.project.stride)
+        count = write_objects(frames, maps, opened.objects, writers, options)
+    return Summary(paths, count, time.perf_counter() - start)
 
 
 def segment_frames(
@@ -251,26 +200,6 @@ def segment_frames(
             count += 1
             written(count)
     return count
-
-
-def taken_frames(source: FrameSource, stride: int = 1) -> Iterator[Frame]:
-    """Return every `stride`-th frame of a source, each for the time until the next; the first two are read at once.
-
-    Raises:
-        InputError: there is only one; motion needs two.
-    """
-    frames = _every(stride, iter(source))
-    first = list(islice(frames, 2))
-    if len(first) < 2:
-        taken = "" if stride == 1 else f" at a stride of {stride}"
-        raise InputError(f"{source.path}: has only one frame{taken}; motion needs at least two")
-    return chain(first, frames)
-
-
-def _every(stride: int, frames: Iterator[Frame]) -> Iterator[Frame]:
-    for frame in frames:
-        passed = sum(skipped.duration for skipped in islice(frames, stride - 1))
-        yield replace(frame, duration=frame.duration + passed)
 
 
 def output_paths(source: FrameSource, output: str | Path | None, kinds: Sequence[Output]) -> tuple[Path, ...]:

@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from types import TracebackType
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.choice import PointAt, parse_pick
+from isomer.choice import PointAt, Time, parse_pick
 from isomer.errors import ArgumentError
 from isomer.flow import Flow
 from isomer.media import Frame, Labels, Segmented
@@ -61,7 +61,8 @@ class FoundObject:
     box: tuple[float, float, float, float]
 
 
-class Moment(NamedTuple):
+@dataclass(frozen=True)
+class Moment:
     """Which frame of the video it is: its index, and its time in seconds."""
 
     index: int
@@ -179,8 +180,7 @@ class VideoObjects:
     def __init__(
         self, found: Sequence[FoundObject], moments: Sequence[Moment], labels: Frames, threshold: float
     ) -> None:
-        self.found, self.moments, self.labels = found, moments, labels
-        self._threshold = threshold
+        self.found, self.moments, self.labels, self.threshold = found, moments, labels, threshold
 
     def chosen(self, keep: Sequence[str], drop: Sequence[str]) -> set[int] | None:
         """Return the numbers of the objects that are meant, None for all and what is none; see `VideoOptions.keep`.
@@ -203,7 +203,7 @@ class VideoObjects:
         """
         for position, result in enumerate(results):
             small = _only(self.labels[position], chosen)
-            yield replace(result, labels=enlarged(small, result.mask(self._threshold)))
+            yield replace(result, labels=enlarged(small, result.mask(self.threshold)))
 
     def left(
         self, position: int, probability: NDArray[np.float32], chosen: Collection[int] | None
@@ -221,11 +221,6 @@ class VideoObjects:
         share = cv2.blur(resize_map(stays, *probability.shape), _SOFT)
         return np.asarray(probability * share, np.float32)
 
-    def position(self, point: PointAt) -> int:
-        """Return the position, among those that are taken, of the frame that is meant: the nearest."""
-        axis = 0 if point.in_frames else 1
-        return min(range(len(self.moments)), key=lambda one: abs(self.moments[one][axis] - point.time))
-
     def at(self, position: int, x: float, y: float) -> int:
         """Return the number of the object at a point, shares of the frame, or the nearest about there; 0 for none."""
         labels = self.labels[position]
@@ -237,7 +232,7 @@ class VideoObjects:
     def _picked(self, argument: str, text: str) -> set[int]:
         pick = parse_pick(text)
         if isinstance(pick, PointAt):
-            position = self.position(pick)
+            position = position_of(self.moments, pick.time)
             if number := self.at(position, pick.x, pick.y):
                 return {number}
             moment = self.moments[position]
@@ -266,6 +261,12 @@ class VideoObjects:
         most = max(len(distances) for distances in apart.values())
         staying = {number: float(np.mean(one)) for number, one in apart.items() if len(one) >= _STAYS * most}
         return min(staying, key=staying.__getitem__)
+
+
+def position_of(moments: Sequence[Moment], time: Time) -> int:
+    """Return the position, among the frames that are taken, of the one that is the nearest to a time."""
+    places = [moment.index if time.is_index else moment.time for moment in moments]
+    return min(range(len(places)), key=lambda position: abs(places[position] - time.value))
 
 
 def grid_of(frame: Frame) -> tuple[int, int]:

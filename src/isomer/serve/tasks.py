@@ -195,7 +195,7 @@ def _check_count(source: FrameSource, limits: Limits) -> None:
 
 def _bounded(source: FrameSource, most: int) -> Iterator[Frame]:
     """Yield the frames, at least 2 and not more than `most`: containers may state any number."""
-    from isomer.segment.video import taken_frames
+    from isomer.segment.door import taken_frames
 
     for frame in taken_frames(source):
         if frame.index >= most:

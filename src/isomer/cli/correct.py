@@ -1,0 +1,43 @@
+"""Correct what was found in a video, in the project that `isomer objects -o` wrote.
+
+What is said of a frame overrides what was found there, and fades in the frames around. `isomer segment PROJECT` then
+writes outputs, without finding anything again. X, Y and sizes are shares of the frame; T is seconds, such as 3.2s, or a
+frame's number, such as 80.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from isomer.cli._options import add_json_argument, report
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("project", type=Path, metavar="PROJECT", help="clip.isomer.json")
+    parser.add_argument("--add", nargs="+", default=[], metavar="X,Y@T", help="points that are of the object")
+    parser.add_argument("--remove", nargs="+", default=[], metavar="X,Y@T", help="points that are not")
+    parser.add_argument(
+        "--box", nargs="+", default=[], metavar="X,Y,W,H@T", help="boxes beyond which the object does not reach"
+    )
+    parser.add_argument(
+        "--mask", nargs="+", default=[], metavar="PNG@T", help="painted masks of the object, white on black"
+    )
+    parser.add_argument("--object", type=int, metavar="N", help="the object that is meant (default: the nearest)")
+    parser.add_argument("--undo", action="store_true", help="take the last correction back")
+    add_json_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Change the project."""
+    from isomer.segment.marks import corrections_of
+    from isomer.segment.project import correct, read_project
+
+    project = read_project(arguments.project)
+    marks = {kind: getattr(arguments, kind) for kind in ("add", "remove", "box", "mask")}
+    corrections = corrections_of(project.moments, **marks, number=arguments.object)
+    project = correct(arguments.project, corrections, undo=arguments.undo)
+    count = len(project.corrections)
+    report(arguments, f"{arguments.project}: {count} corrections", project=arguments.project, corrections=count)
+    return 0

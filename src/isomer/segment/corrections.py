@@ -1,0 +1,255 @@
+"""What a person says of a frame, and how it overrides what was found there and in the frames around.
+
+In its own frame, what is said is brought together with the map and the colours by GrabCut (Rother et al., SIGGRAPH 2004).
+What that changes is carried from frame to frame along the optical flow, in both directions: for less, the farther away in
+time, and only as long as the frames look alike along it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.flow.stream import numbered_by_shot
+from isomer.media import Frame, Labels
+from isomer.media.resize import resize_image
+from isomer.media.rle import decode_rle
+from isomer.segment.links import KeyFrameLinks
+from isomer.segment.warp import moved, resize_map
+from isomer.segment.whole import FoundObject, VideoObjects, grid_of
+
+_FADES = 12.0  # frames after which a correction counts for 1/e of what it does in its own
+_ENDS = 0.1  # of that, below which it is over
+_SPOT = 0.02  # radius of what a point says, as a share of the grid's short side
+_ROUNDS = 3  # of GrabCut
+_AROUND = np.ones((5, 5), np.uint8)  # what else of the map a change takes along
+_REACH = math.ceil(_FADES * math.log(1 / _ENDS))
+_LINKS = KeyFrameLinks()
+_LEAST = 8  # pixels of object and of background that GrabCut needs to know colours
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What a person says of one frame.
+
+    Attributes:
+        frame: its index.
+        add: points x, y that are of the object, as shares of the frame.
+        remove: points that are not.
+        box: x, y, width and height, as shares of the frame, beyond which the object does not reach; None for no box.
+        mask: the object itself, as COCO has run lengths: {"size": [h, w], "counts": ...}; None for no mask.
+        number: the object that is meant; None for the one that is nearest.
+    """
+
+    frame: int
+    add: tuple[tuple[float, float], ...] = ()
+    remove: tuple[tuple[float, float], ...] = ()
+    box: tuple[float, float, float, float] | None = None
+    mask: dict[str, Any] | None = None
+    number: int | None = None
+
+    @classmethod
+    def of(cls, said: dict[str, Any]) -> Correction:
+        """Make one of JSON.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is none; the message says why.
+        """
+        box, mask, number = said.get("box"), said.get("mask"), said.get("number")
+        if mask is not None:
+            decode_rle(mask["size"], mask["counts"])
+        made = cls(
+            frame=int(said["frame"]),
+            add=tuple((float(x), float(y)) for x, y in said.get("add", ())),
+            remove=tuple((float(x), float(y)) for x, y in said.get("remove", ())),
+            box=None if box is None else _box(*map(float, box)),
+            mask=mask,
+            number=None if number is None else int(number),
+        )
+        if any(not 0 <= place <= 1 for point in (*made.add, *made.remove, made.box or ()) for place in np.ravel(point)):
+            raise ValueError("a correction outside the frame; points and boxes are shares of it, between 0 and 1")
+        if number is not None and not 1 <= int(number) <= 255:
+            raise ValueError("a correction of no object; numbers are between 1 and 255")
+        return made
+
+
+def corrected(
+    frames: Iterable[Frame],
+    maps: Sequence[NDArray[np.uint8]],
+    objects: VideoObjects,
+    corrections: Sequence[Correction],
+) -> tuple[list[NDArray[np.uint8]], VideoObjects]:
+    """Apply corrections, in their order.
+
+    Args:
+        frames: of the video, those in which the objects were followed.
+        maps: as they were found, 255 times the probability, uint8 [h, w], one a frame.
+        objects: as they were found.
+        corrections: what a person said.
+
+    Returns:
+        The maps and the objects, with what the corrections have changed.
+    """
+    places = {moment.index: position for position, moment in enumerate(objects.moments)}
+    meant = [(places[one.frame], one) for one in corrections if one.frame in places]
+    scenes = _scenes(
+        frames, {near for position, _ in meant for near in range(position - _REACH, position + _REACH + 1)}
+    )
+    changed, labels = list(maps), list(objects.labels)
+    found = {one.number: one for one in objects.found}
+    for position, correction in meant:
+        scene = scenes[position]
+        known = VideoObjects(list(found.values()), objects.moments, labels, objects.threshold)
+        number = _number(correction, known, position)
+        if number not in found:
+            found[number] = _new(number, correction, known, position)
+        own = resize_map(changed[position] / np.float32(255), *scene.image.shape[:2])
+        target = _target(correction, own, scene.image, labels[position], number)
+        weight = cv2.dilate((target != (own >= objects.threshold)).view(np.uint8), _AROUND).astype(np.float32)
+        for place, its_target, its_weight in _carried(scenes, position, target.astype(np.float32), weight):
+            before = changed[place].astype(np.float32)
+            share, value = (resize_map(one, *before.shape) for one in (its_weight, its_target))
+            changed[place] = np.rint(before + share * (255 * value - before)).astype(np.uint8)
+            share, value = (resize_map(one, *labels[place].shape) for one in (its_weight, its_target))
+            labels[place] = np.where((share > 0.5) & (value > 0.5), number, labels[place]).astype(np.uint8)
+    return changed, VideoObjects(list(found.values()), objects.moments, labels, objects.threshold)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """A frame on the grid.
+
+    Attributes:
+        image: uint8 RGB [h, w, 3].
+        gray: what is matched.
+        opens_shot: whether there is no frame before it in its shot.
+    """
+
+    image: NDArray[np.uint8]
+    gray: NDArray[np.uint8]
+    opens_shot: bool
+
+
+def _scenes(frames: Iterable[Frame], needed: Collection[int]) -> dict[int, _Scene]:
+    """Return the frames of the needed positions by these."""
+    result: dict[int, _Scene] = {}
+    shot_before = -1
+    for shot, position, frame in numbered_by_shot(frames):
+        if position in needed:
+            height, width = grid_of(frame)
+            image = resize_image(frame.image, (width, height))
+            result[position] = _Scene(image, _LINKS.gray(frame), shot != shot_before)
+        shot_before = shot
+    return result
+
+
+def _number(correction: Correction, objects: VideoObjects, position: int) -> int:
+    """Return the number of the object that is meant; a new one where none is near."""
+    if correction.number is not None:
+        return correction.number
+    free = max((one.number for one in objects.found), default=0) + 1
+    points = [*correction.add, *correction.remove]
+    if correction.box is not None:
+        x, y, width, height = correction.box
+        points.append((x + width / 2, y + height / 2))
+    for x, y in points:
+        if number := objects.at(position, x, y):
+            return number
+    if correction.mask is not None:
+        labels = objects.labels[position]
+        height, width = labels.shape
+        here = cv2.resize(decode_rle(**correction.mask), (width, height), interpolation=cv2.INTER_AREA) > 0
+        counts = np.bincount(labels[here], minlength=1)
+        counts[0] = 0
+        if counts.any():
+            return int(counts.argmax())
+    return min(free, 255)
+
+
+def _new(number: int, correction: Correction, objects: VideoObjects, position: int) -> FoundObject:
+    """Return an object that a person has seen alone."""
+    moment = objects.moments[position]
+    return FoundObject(
+        number=number,
+        frames=1,
+        start=moment.time,
+        end=moment.time,
+        spans=((moment.index, moment.index),),
+        area=0.0,
+        clearest=moment.index,
+        box=correction.box or (0.0, 0.0, 1.0, 1.0),
+    )
+
+
+def _target(
+    correction: Correction, own: NDArray[np.float32], image: NDArray[np.uint8], labels: Labels, number: int
+) -> NDArray[np.bool_]:
+    """Return what is of any object in the frame itself, with the correction: bool [h, w] of the image's size."""
+    height, width = own.shape
+    mine = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST) == number
+    if correction.mask is not None:
+        painted = cv2.resize(decode_rle(**correction.mask) * 255, (width, height), interpolation=cv2.INTER_AREA) >= 128
+        return np.asarray(painted | ((own >= 0.5) & ~mine), bool)
+    said = np.where(own >= 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    if correction.box is not None:
+        x, y, across, down = correction.box
+        inside = np.zeros((height, width), bool)
+        inside[round(y * height) : round((y + down) * height), round(x * width) : round((x + across) * width)] = True
+        said[~inside & mine] = cv2.GC_BGD
+        if not (mine & inside).any():
+            said[inside] = cv2.GC_PR_FGD
+    radius = max(1, round(_SPOT * min(height, width)))
+    for points, value in ((correction.add, cv2.GC_FGD), (correction.remove, cv2.GC_BGD)):
+        for x, y in points:
+            cv2.circle(said, (round(x * width), round(y * height)), radius, value, -1)
+    is_object = (said == cv2.GC_FGD) | (said == cv2.GC_PR_FGD)
+    if min(is_object.sum(), (~is_object).sum()) >= _LEAST:
+        models = np.zeros((1, 65)), np.zeros((1, 65))
+        said = np.asarray(cv2.grabCut(image, said, None, *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)[0], np.uint8)  # type: ignore[call-overload]
+        is_object = (said == cv2.GC_FGD) | (said == cv2.GC_PR_FGD)
+    return np.asarray(_near(is_object, own >= 0.5, correction), bool)
+
+
+def _near(target: NDArray[np.bool_], own: NDArray[np.bool_], correction: Correction) -> NDArray[np.bool_]:
+    """Take of a change only the parts that a point, or the box, has to do with: colours recur all over a frame."""
+    _, parts = cv2.connectedComponents((target != own).view(np.uint8), connectivity=8)
+    height, width = own.shape
+    radius = 2 * max(1, round(_SPOT * min(height, width)))
+    about = np.zeros((height, width), np.uint8)
+    for x, y in (*correction.add, *correction.remove):
+        cv2.circle(about, (round(x * width), round(y * height)), radius, 1, -1)
+    if correction.box is not None:
+        about[:] = 1
+    meant = np.unique(parts[(about > 0) & (parts > 0)])
+    return np.where(np.isin(parts, meant) & (parts > 0), target, own)
+
+
+def _carried(
+    scenes: Mapping[int, _Scene], position: int, target: NDArray[np.float32], weight: NDArray[np.float32]
+) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.float32]]]:
+    """Yield the frames that a correction reaches: their position, what is said of them, and for how much it counts."""
+    yield position, target, weight
+    fade = np.float32(np.exp(-1 / _FADES))
+    for step in (1, -1):
+        shape = scenes[position].gray.shape
+        there, its = (resize_map(one, *shape) for one in (target, weight))
+        place = position
+        while place + step in scenes and its.max() >= _ENDS:
+            if scenes[max(place, place + step)].opens_shot:
+                break
+            link = _LINKS.link(scenes[place + step].gray, scenes[place].gray)
+            there, its = moved(there, link.flow), fade * link.trust * moved(its, link.flow)
+            place += step
+            yield place, there, its
+
+
+def _box(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
+    if not (width > 0 and height > 0 and x + width <= 1 and y + height <= 1):
+        raise ValueError("a box outside the frame; x, y, width and height are shares of it")
+    return x, y, width, height

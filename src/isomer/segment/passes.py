@@ -1,0 +1,87 @@
+"""The two passes over a video whose objects are told apart: one finds maps and objects, the other writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.media import Frame, Writer
+from isomer.options import VideoOptions
+from isomer.segment.segmenter import Found, Segmenter, shown
+from isomer.segment.spool import Spool
+from isomer.segment.whole import Follower, VideoObjects
+
+
+def follow_objects(
+    segmenter: Segmenter,
+    frames: Iterable[Frame],
+    maps: Spool[np.uint8],
+    follower: Follower,
+    done: Callable[[], object] = lambda: None,
+) -> None:
+    """Find the maps of a video, and follow its objects.
+
+    Args:
+        segmenter: finds the maps.
+        frames: of the video.
+        maps: get 255 times the probability, uint8 [h, w], one a frame.
+        follower: of its objects.
+        done: is called after each frame.
+    """
+    with closing(segmenter.find(frames)) as results:
+        for found in results:
+            levels = as_levels(found.probability)
+            maps.append(levels)
+            follower.add(found.frame, from_levels(levels), found.step)
+            done()
+
+
+def write_objects(
+    frames: Iterable[Frame],
+    maps: Iterable[NDArray[np.uint8]],
+    objects: VideoObjects,
+    writers: Collection[Writer],
+    options: VideoOptions,
+) -> int:
+    """Give the frames of a video whose objects are known to every writer.
+
+    Args:
+        frames: of the video, those in which the objects were followed.
+        maps: 255 times the probability, uint8 [h, w] of any size, one a frame.
+        objects: of the video.
+        writers: of its outputs; they stay open.
+        options: which objects are left.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        ArgumentError: there is no such object.
+    """
+    chosen = objects.chosen(options.keep, options.drop)
+
+    def again() -> Iterator[Found]:
+        for position, (frame, levels) in enumerate(zip(frames, maps, strict=True)):
+            yield Found(frame, objects.left(position, from_levels(levels), chosen), None)
+
+    count = 0
+    results = (result for result, _ in shown(again()))
+    for result in objects.labelled(results, chosen):
+        for writer in writers:
+            writer.write(result if options.objects else replace(result, labels=None))
+        count += 1
+    return count
+
+
+def as_levels(probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return a map as it is kept: 255 times the probability."""
+    return np.rint(probability * 255).astype(np.uint8)
+
+
+def from_levels(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the map that was kept, float32 in [0, 1]."""
+    return np.divide(levels, 255, dtype=np.float32)

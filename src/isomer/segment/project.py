@@ -1,0 +1,303 @@
+"""A project: what was found in a video, which of its objects are left, and what a person has corrected.
+
+It is two files side by side. `clip.isomer.json` is small and meant to be read and edited; docs/objects.md has its schema.
+`clip.isomer.zip` beside it keeps what was found: `maps/<name>.png`, 255 times the probability at the size of the network,
+and `objects/<name>.png`, the number of the object at each point of a coarser grid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.choice import parse_pick
+from isomer.errors import InputError, brief
+from isomer.files import Stage
+from isomer.media import FrameSource, Labels, open_frames
+from isomer.media.image import decode_gray, encode_image, write_image
+from isomer.options import Options, VideoOptions
+from isomer.progress import Progress
+from isomer.segment.corrections import Correction, corrected
+from isomer.segment.door import taken_frames
+from isomer.segment.passes import follow_objects
+from isomer.segment.segmenter import Segmenter
+from isomer.segment.sheet import contact_sheet
+from isomer.segment.spool import Spool
+from isomer.segment.whole import Follower, FoundObject, Moment, VideoObjects
+
+SUFFIX = ".isomer.json"
+_VERSION = 1
+_SAMPLE = 2**16  # bytes at the start and the end of a video by which it is known
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a project's file says.
+
+    Attributes:
+        video: path of the video or folder, from the project's folder.
+        size: width and height of its frames.
+        sample: SHA-256 of the start and the end of the file, or of the names in a folder, by which it is known.
+        threshold: probability from which on a pixel is of an object.
+        stride: every so many-th frame was taken.
+        moments: of the frames that were taken.
+        objects: that were found.
+        keep: the objects that are left, all if there are none; see `VideoOptions.keep`.
+        drop: the objects that are left out.
+        corrections: in the order they were made.
+    """
+
+    video: str
+    size: tuple[int, int]
+    sample: str
+    threshold: float
+    stride: int
+    moments: tuple[Moment, ...]
+    objects: tuple[FoundObject, ...]
+    keep: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    corrections: tuple[Correction, ...] = field(default=())
+
+    def text(self) -> str:
+        """Return the file's content."""
+        said = asdict(self)
+        said["moments"] = [[moment.index, moment.time] for moment in self.moments]
+        return json.dumps({"isomer_project": _VERSION, **said}, indent=2) + "\n"
+
+
+def is_project(path: str | Path) -> bool:
+    """Whether a path is named as a project."""
+    return Path(path).name.endswith(SUFFIX)
+
+
+def read_project(path: str | Path) -> Project:
+    """Read a project's file.
+
+    Raises:
+        InputError: it cannot be read, or is no project of this version.
+    """
+    path = Path(path)
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({brief(error)}); give a project that isomer objects -o wrote") from error
+    if not isinstance(said, dict) or said.pop("isomer_project", None) != _VERSION:
+        raise InputError(f"{path}: no project of version {_VERSION}; make it anew by isomer objects -o")
+    try:
+        return _parsed(said)
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else brief(error)
+        raise InputError(f"{path}: not as a project is ({what}); mend it, or make it anew") from error
+
+
+def write_project(path: str | Path, project: Project) -> None:
+    """Write a project's file, whole or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    with Stage() as stage:
+        stage.file(Path(path)).write_text(project.text(), encoding="utf-8")
+
+
+def correct(path: str | Path, corrections: Sequence[Correction] = (), *, undo: bool = False) -> Project:
+    """Add corrections to a project, or take the last one back.
+
+    Args:
+        path: of the project.
+        corrections: what a person says of frames.
+        undo: remove the last correction first.
+
+    Returns:
+        The project as it is now.
+
+    Raises:
+        InputError: there is nothing to undo, a frame is not in the project, or the file cannot be read or written.
+    """
+    project = read_project(path)
+    if undo and not project.corrections:
+        raise InputError(f"{path}: has no correction to undo")
+    frames = {moment.index for moment in project.moments}
+    for one in corrections:
+        if one.frame not in frames:
+            raise InputError(f"{path}: frame {one.frame} is not in it; choose one of {min(frames)} to {max(frames)}")
+    kept = project.corrections[:-1] if undo else project.corrections
+    project = replace(project, corrections=(*kept, *corrections))
+    write_project(path, project)
+    return project
+
+
+class OpenProject:
+    """A project with its video and what is kept of it; a context manager.
+
+    Attributes:
+        project: what its file says.
+        source: of the video.
+        objects: of the video, with its corrections.
+
+    Raises:
+        InputError: a file of it is missing, or the video is another than that it was made of.
+    """
+
+    def __init__(self, path: str | Path, max_pixels: int = VideoOptions.max_pixels) -> None:
+        path = Path(path)
+        self.project = read_project(path)
+        video = path.parent / self.project.video
+        self.source = open_frames(video, max_pixels)
+        if self.source.size != self.project.size or _sample(video) != self.project.sample:
+            raise InputError(f"{video}: another video than {path.name} is of; put that back, or make the project anew")
+        self._path = path
+        self._resources = ExitStack()
+
+    def __enter__(self) -> OpenProject:
+        kept = kept_path(self._path)
+        try:
+            self._archive = self._resources.enter_context(zipfile.ZipFile(kept))
+        except (OSError, zipfile.BadZipFile) as error:
+            raise InputError(f"{kept}: cannot be read ({brief(error)}); make the project anew") from error
+        project = self.project
+        labels = [self._picture("objects", position) for position in range(len(project.moments))]
+        self.objects = VideoObjects(project.objects, project.moments, labels, project.threshold)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._resources.close()
+
+    def maps(self) -> list[NDArray[np.uint8]]:
+        """Return the maps as they were found, corrected: 255 times the probability, uint8 [h, w], one a frame.
+
+        `objects` then have what the corrections have added.
+        """
+        maps = [self._picture("maps", position) for position in range(len(self.project.moments))]
+        if not self.project.corrections:
+            return maps
+        frames = taken_frames(self.source, self.project.stride)
+        maps, self.objects = corrected(frames, maps, self.objects, self.project.corrections)
+        return maps
+
+    def _picture(self, kind: str, position: int) -> Labels:
+        name = f"{kind}/{position:05d}.png"
+        try:
+            return decode_gray(self._archive.read(name), name)
+        except (KeyError, zipfile.BadZipFile) as error:
+            raise InputError(f"{kept_path(self._path)}: lacks {name}; make the project anew") from error
+
+
+def list_objects(
+    video: str | Path,
+    options: VideoOptions,
+    out: str | Path | None = None,
+    sheet: str | Path | None = None,
+    *,
+    progress: bool = False,
+) -> Sequence[FoundObject]:
+    """Find the objects of a video, or read those of a project.
+
+    Args:
+        video: a video file, a folder of images, or a project.
+        options: how it is segmented; those that a project has are the project's.
+        out: the project to write, `<name>.isomer.json`; none by default.
+        sheet: the PNG of a contact sheet to write; none by default.
+        progress: show a bar on standard error.
+
+    Raises:
+        InputError: the video or an option is no good, or something cannot be written.
+    """
+    if out is not None and not is_project(out):
+        raise InputError(f"{out}: a project's name ends in {SUFFIX}; choose another")
+    if is_project(video):
+        with OpenProject(video, options.max_pixels) as opened:
+            if sheet is not None:
+                write_image(sheet, contact_sheet(opened.objects, taken_frames(opened.source, opened.project.stride)))
+            return opened.objects.found
+    source = open_frames(video, options.max_pixels)
+    with Follower(options.threshold) as follower, Spool(np.uint8) as maps:
+        frames = taken_frames(source, options.stride)
+        total = None if source.count is None else -(-source.count // options.stride)
+        with Progress(total, "frame", shown=progress) as bar:
+            follow_objects(Segmenter(**options.of(Options)), frames, maps, follower, bar.step)
+        objects = follower.objects()
+        if sheet is not None:
+            write_image(sheet, contact_sheet(objects, taken_frames(source, options.stride)))
+        if out is not None:
+            _make(Path(out), source, options, objects, maps)
+        return objects.found
+
+
+def kept_path(project: Path) -> Path:
+    """Return where a project keeps what was found."""
+    return project.with_name(project.name.removesuffix(".json") + ".zip")
+
+
+def _make(path: Path, source: FrameSource, options: VideoOptions, objects: VideoObjects, maps: Spool[np.uint8]) -> None:
+    video = source.path.resolve()
+    folder = path.resolve().parent
+    project = Project(
+        video=str(video.relative_to(folder)) if video.is_relative_to(folder) else str(video),
+        size=source.size,
+        sample=_sample(video),
+        threshold=options.threshold,
+        stride=options.stride,
+        moments=tuple(objects.moments),
+        objects=tuple(objects.found),
+    )
+    with Stage() as stage:
+        stage.file(path).write_text(project.text(), encoding="utf-8")
+        with zipfile.ZipFile(stage.file(kept_path(path)), "w", zipfile.ZIP_STORED) as archive:
+            for position, (levels, labels) in enumerate(zip(maps, objects.labels, strict=True)):
+                archive.writestr(f"maps/{position:05d}.png", encode_image(levels))
+                archive.writestr(f"objects/{position:05d}.png", encode_image(labels))
+
+
+def _sample(video: Path) -> str:
+    """Return by what a video is known again, without reading all of it."""
+    digest = hashlib.sha256()
+    if video.is_dir():
+        digest.update("\n".join(sorted(file.name for file in video.iterdir())).encode())
+    else:
+        with video.open("rb") as file:
+            digest.update(file.read(_SAMPLE))
+            end = file.seek(0, 2)
+            digest.update(str(end).encode())
+            file.seek(max(0, end - _SAMPLE))
+            digest.update(file.read())
+    return digest.hexdigest()
+
+
+def _parsed(said: dict[str, Any]) -> Project:
+    """Make a project of what its file says; KeyError, TypeError and ValueError say what is wrong."""
+    unknown = said.keys() - {one.name for one in fields(Project)}
+    if unknown:
+        raise ValueError(f"has {', '.join(sorted(unknown))}, which is unknown")
+    for text in (*said["keep"], *said["drop"]):
+        parse_pick(text)
+    width, height = said["size"]
+    return Project(
+        video=str(said["video"]),
+        size=(int(width), int(height)),
+        sample=str(said["sample"]),
+        threshold=float(said["threshold"]),
+        stride=int(said["stride"]),
+        moments=tuple(Moment(int(index), float(time)) for index, time in said["moments"]),
+        objects=tuple(_object(one) for one in said["objects"]),
+        keep=tuple(said["keep"]),
+        drop=tuple(said["drop"]),
+        corrections=tuple(Correction.of(one) for one in said["corrections"]),
+    )
+
+
+def _object(said: dict[str, Any]) -> FoundObject:
+    spans = tuple((int(first), int(last)) for first, last in said["spans"])
+    x, y, width, height = map(float, said["box"])
+    return FoundObject(**{**said, "spans": spans, "box": (x, y, width, height)})
