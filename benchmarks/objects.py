@@ -4,7 +4,7 @@
 
 NAME+NAME is the first sequence with the object of the second pasted into it, at 0.6 times its size, crossing from the
 right to the left; by default all sequences and all such pairs. What is told is the share of each object's pixels that
-carry its most frequent number, and how many numbers were given in all.
+carry its number, the one it has the most often and no other object has, and how many numbers were given in all.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from isomer.evaluate.layout import find_sequences
 from isomer.media import Frame, Labels, Segmented, open_frames
 from isomer.media.image import read_gray
 from isomer.segment.dataset import find_frame_folders
-from isomer.segment.objects import track_objects
+from isomer.segment.whole import track_objects
 
 _SIZE, _FROM, _TO, _TOP = 0.6, 0.9, -0.5, 0.2
 """Of what is pasted: its size, where its left border begins and ends, and its top, as shares of the frame."""
@@ -48,38 +49,77 @@ def pasted(below: list[tuple[Frame, Labels]], above: list[tuple[Frame, Labels]])
         yield replace(frame, image=np.where(covered[..., None], image, frame.image)), np.where(covered, 2, labels)
 
 
-def shares(frames: Iterable[tuple[Frame, Labels]]) -> tuple[list[float], int]:
-    """Return the share of each object's pixels that carry its most frequent number, and the count of numbers."""
-    truth: list[Labels] = []
-
-    def results() -> Iterator[Segmented]:
-        for frame, labels in frames:
-            truth.append(labels)
-            yield Segmented.of(frame, np.minimum(labels, 1).astype(np.float32))
-
-    counts = np.zeros((3, 256), np.int64)
-    for result in track_objects(results()):
+def counted(frames: Iterable[tuple[Frame, Labels]]) -> NDArray[np.int64]:
+    """Return, by frame, how many pixels of each true object, 0 to 2, have each number: int64 [T, 3, 256]."""
+    truth = list(frames)
+    results = [Segmented.of(frame, np.minimum(labels, 1).astype(np.float32)) for frame, labels in truth]
+    counts = np.zeros((len(truth), 3, 256), np.int64)
+    for count, result, (_, labels) in zip(counts, track_objects(results), truth, strict=True):
         assert result.labels is not None
-        np.add.at(counts, (truth[-1], result.labels), 1)
-    objects = [row for row in counts[1:] if row.any()]
-    return [row[1:].max() / row.sum() for row in objects], int(counts[:, 1:].any(axis=0).sum())
+        np.add.at(count, (labels, result.labels), 1)
+    return counts
+
+
+def shares(counts: NDArray[np.int64]) -> list[float]:
+    """Return the share of each object's pixels that carry its number, of those numbers that do best in all."""
+    pixels = counts.sum(axis=0)[1:]
+    pixels = pixels[pixels.any(axis=1)]
+    share = pixels / pixels.sum(axis=1, keepdims=True)
+    often = np.argsort(-share[:, 1:].max(axis=0))[: len(share) + 8] + 1
+    best = max(permutations(often.tolist(), len(share)), key=lambda one: share[range(len(share)), one].sum())
+    return share[range(len(share)), best].tolist()
+
+
+def identity(counts: NDArray[np.int64]) -> dict[str, float]:
+    """Return IDF1 by motmetrics and HOTA by trackeval, of masks that match from an overlap of a half on."""
+    import motmetrics
+    from trackeval.metrics import HOTA
+
+    events = motmetrics.MOTAccumulator(auto_id=True)
+    ids: list[list[NDArray[np.int64]]] = [[], []]
+    overlaps = []
+    for count in counts:
+        union = count.sum(axis=1, keepdims=True) + count.sum(axis=0, keepdims=True) - count
+        overlap = count / np.maximum(union, 1)
+        objects, numbers = (np.flatnonzero(count.sum(axis=1 - axis)[1:]) + 1 for axis in (0, 1))
+        overlaps.append(overlap[np.ix_(objects, numbers)])
+        events.update(objects, numbers, np.where(overlaps[-1] >= 0.5, 1 - overlaps[-1], np.nan))
+        for known, seen in zip(ids, (objects, numbers), strict=True):
+            known.append(seen)
+    data = {"similarity_scores": overlaps}
+    for name, known in zip(("gt", "tracker"), ids, strict=True):
+        _, renumbered = np.unique(np.concatenate(known), return_inverse=True)
+        data[f"{name}_ids"] = np.split(renumbered, np.cumsum([len(seen) for seen in known])[:-1])
+        data[f"num_{name}_ids"] = int(renumbered.max(initial=-1)) + 1
+        data[f"num_{name}_dets"] = len(renumbered)
+    score = motmetrics.metrics.create().compute(events, metrics=["idf1"], name="all")
+    return {"IDF1": float(score["idf1"].iloc[0]), "HOTA": float(np.mean(HOTA().eval_sequence(data)["HOTA"]))}
 
 
 def main() -> None:
-    """Measure and print the table, and the mean over all objects."""
+    """Measure and print the table, and the means over all objects and over all videos."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--identity", action="store_true", help="tell IDF1 and HOTA too, by motmetrics and trackeval")
     arguments = parser.parse_args()
     folders = find_frame_folders(arguments.dataset)
-    means = []
-    print("| sequence | share | numbers |\n| --- | --- | --- |")
+    means, scores = [], []
+    print("| sequence | share | numbers |" + " IDF1 | HOTA |" * arguments.identity)
+    print("| --- | --- | --- |" + " --- | --- |" * arguments.identity)
     for name in arguments.names or [*folders, *map("+".join, permutations(folders, 2))]:
         frames = [sequence(arguments.dataset, part) for part in name.split("+")]
-        found, numbers = shares(pasted(*frames) if len(frames) > 1 else frames[0])
+        counts = counted(pasted(*frames) if len(frames) > 1 else frames[0])
+        found = shares(counts)
         means += found
-        print(f"| {name} | {', '.join(f'{share:.2f}' for share in found)} | {numbers} |", flush=True)
+        row = f"| {name} | {', '.join(f'{share:.2f}' for share in found)} | {counts[:, :, 1:].any(axis=(0, 1)).sum()} |"
+        if arguments.identity:
+            scores.append(identity(counts))
+            row += "".join(f" {score:.2f} |" for score in scores[-1].values())
+        print(row, flush=True)
     print(f"\nmean of {len(means)} objects: {np.mean(means):.3f}")
+    for name in scores[0] if scores else ():
+        print(f"{name}, mean of {len(scores)} videos: {np.mean([score[name] for score in scores]):.3f}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """What a person says of a frame, and how it overrides what was found there and in the frames around.
 
-In its own frame, what is said is brought together with the map and the colours by GrabCut (Rother et al., SIGGRAPH 2004).
-What that changes is carried from frame to frame along the optical flow, in both directions: for less, the farther away in
-time, and only as long as the frames look alike along it.
+In its own frame, what is said is brought together with the map and the colours by GrabCut (Rother et al., SIGGRAPH
+2004). What that changes is carried from frame to frame along the optical flow, in both directions: for less, the
+farther away in time, and only as long as the frames look alike along it.
 """
 
 from __future__ import annotations
@@ -98,9 +98,8 @@ def corrected(
     """
     places = {moment.index: position for position, moment in enumerate(objects.moments)}
     meant = [(places[one.frame], one) for one in corrections if one.frame in places]
-    scenes = _scenes(
-        frames, {near for position, _ in meant for near in range(position - _REACH, position + _REACH + 1)}
-    )
+    around = range(-_REACH, _REACH + 1)
+    scenes = _scenes(frames, {position + step for position, _ in meant for step in around})
     changed, labels = list(maps), list(objects.labels)
     found = {one.number: one for one in objects.found}
     for position, correction in meant:
@@ -213,11 +212,14 @@ def _target(
         models = np.zeros((1, 65)), np.zeros((1, 65))
         said = np.asarray(cv2.grabCut(image, said, None, *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)[0], np.uint8)  # type: ignore[call-overload]
         is_object = (said == cv2.GC_FGD) | (said == cv2.GC_PR_FGD)
-    return np.asarray(_near(is_object, own >= 0.5, correction), bool)
+    other = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+    return np.where(other & ~mine, own >= 0.5, _near(is_object, own >= 0.5, mine, correction))
 
 
-def _near(target: NDArray[np.bool_], own: NDArray[np.bool_], correction: Correction) -> NDArray[np.bool_]:
-    """Take of a change only the parts that a point, or the box, has to do with: colours recur all over a frame."""
+def _near(
+    target: NDArray[np.bool_], own: NDArray[np.bool_], mine: NDArray[np.bool_], correction: Correction
+) -> NDArray[np.bool_]:
+    """Take of a change only the parts that a point, or a box of what is `mine`, has to do with: colours recur."""
     _, parts = cv2.connectedComponents((target != own).view(np.uint8), connectivity=8)
     height, width = own.shape
     radius = 2 * max(1, round(_SPOT * min(height, width)))
@@ -225,7 +227,9 @@ def _near(target: NDArray[np.bool_], own: NDArray[np.bool_], correction: Correct
     for x, y in (*correction.add, *correction.remove):
         cv2.circle(about, (round(x * width), round(y * height)), radius, 1, -1)
     if correction.box is not None:
-        about[:] = 1
+        about[mine] = 1
+        x, y, across, down = correction.box
+        about[round(y * height) : round((y + down) * height), round(x * width) : round((x + across) * width)] = 1
     meant = np.unique(parts[(about > 0) & (parts > 0)])
     return np.where(np.isin(parts, meant) & (parts > 0), target, own)
 

@@ -48,9 +48,9 @@ def corrections_of(
         for text in texts:
             try:
                 point = parse_point(text)
+                place(point.time).setdefault(argument, []).append((point.x, point.y))
             except ValueError as error:
                 raise ArgumentError(argument, text, str(error)) from None
-            place(point.time).setdefault(argument, []).append((point.x, point.y))
     for argument, texts in (("box", box), ("mask", mask)):
         for text in texts:
             what, _, when = text.rpartition("@")

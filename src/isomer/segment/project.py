@@ -1,8 +1,8 @@
 """A project: what was found in a video, which of its objects are left, and what a person has corrected.
 
-It is two files side by side. `clip.isomer.json` is small and meant to be read and edited; docs/objects.md has its schema.
-`clip.isomer.zip` beside it keeps what was found: `maps/<name>.png`, 255 times the probability at the size of the network,
-and `objects/<name>.png`, the number of the object at each point of a coarser grid.
+It is two files side by side. `clip.isomer.json` is small and meant to be read and edited; docs/objects.md has its
+schema. `clip.isomer.zip` beside it keeps what was found: `maps/00000.png`, 255 times the probability at the size of the
+network, and `objects/00000.png`, the number of the object at each point of a coarser grid, for each frame in order.
 """
 
 from __future__ import annotations
@@ -69,9 +69,10 @@ class Project:
 
     def text(self) -> str:
         """Return the file's content."""
-        said = asdict(self)
+        said = {"isomer_project": _VERSION, **asdict(self)}
         said["moments"] = [[moment.index, moment.time] for moment in self.moments]
-        return json.dumps({"isomer_project": _VERSION, **said}, indent=2) + "\n"
+        lines = (f"  {json.dumps(key)}: {_lines(value)}" for key, value in said.items())
+        return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def is_project(path: str | Path) -> bool:
@@ -301,3 +302,10 @@ def _object(said: dict[str, Any]) -> FoundObject:
     spans = tuple((int(first), int(last)) for first, last in said["spans"])
     x, y, width, height = map(float, said["box"])
     return FoundObject(**{**said, "spans": spans, "box": (x, y, width, height)})
+
+
+def _lines(value: Any) -> str:
+    """Write objects and corrections a line each, and all else on one."""
+    if isinstance(value, tuple | list) and value and isinstance(value[0], dict):
+        return "[\n" + ",\n".join(f"    {json.dumps(one)}" for one in value) + "\n  ]"
+    return json.dumps(value)

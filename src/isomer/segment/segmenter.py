@@ -143,7 +143,7 @@ class Segmenter:
         return self._results(as_frames(frames), objects)
 
     def find(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Generator[Found, None, None]:
-        """Do the first half of `__call__`, to which `shown` is the other: find maps at the network's size, and the flow between frames."""
+        """Do the first half of `__call__`: yield maps at the network's size, with the flow between; see `shown`."""
         _check_process()
         return self._found(as_frames(frames), steps=True)
 

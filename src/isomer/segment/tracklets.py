@@ -2,7 +2,8 @@
 
 A tracklet is an object for as long as nothing brings its identity into doubt, see `ObjectTracker`. Between any two
 stands evidence, for or against one object: two at the same time are one if they stay near each other, as the parts of a
-cyclist behind a fence do; two at different times if one has the colours of the other. Joined are, time and again, the
+cyclist behind a fence do, and touch now and then or look alike; two at different times if one has the colours of the
+other. Joined are, time and again, the
 two groups of tracklets with the most evidence for each other, until none is left with more for than against: greedy
 additive edge contraction (Keuper et al., "Efficient decomposition of image and mesh graphs by lifted multicuts", ICCV
 2015).
@@ -22,7 +23,9 @@ from isomer.media.labels import object_numbers
 from isomer.segment.looks import COLOURS, Colours, count_colours, shares_of
 
 # At the same time. Distances are in units of the larger one's size, the root of its area.
-_NEAR = 0.6  # gap up to which two tracklets rather are one
+_NEAR = 0.8  # gap up to which two tracklets rather are one, if they touch at some time
+_NEARER = 0.3  # and if they never do
+_TOUCH = 5  # pixels of a gap that is none
 _GAP = 6.0  # evidence for each such unit that it is smaller or larger
 _STEADY = 0.9  # how far the way from the middle of one to that of the other may change
 _SWING = 4.0  # evidence against, for each such unit beyond
@@ -49,6 +52,7 @@ class Tracklet:
         number: that the tracker gave.
         frames: positions of the frames in which it has pixels, in order.
         areas: its pixels in each.
+        alone: whether it shares no region with another in each.
         centres: x, y of their middle.
         colours: pixels of each colour, in frames in which it shares no region with another.
         shared: the same in the other frames.
@@ -57,6 +61,7 @@ class Tracklet:
     number: int
     frames: list[int] = field(default_factory=list)
     areas: list[int] = field(default_factory=list)
+    alone: list[bool] = field(default_factory=list)
     centres: list[tuple[float, float]] = field(default_factory=list)
     colours: NDArray[np.float32] = field(default_factory=lambda: np.zeros(COLOURS, np.float32))
     shared: NDArray[np.float32] = field(default_factory=lambda: np.zeros(COLOURS, np.float32))
@@ -99,19 +104,19 @@ class Tracklets:
             found = self._found.setdefault(tracklet, Tracklet(number))
             found.frames.append(self._frame)
             found.areas.append(int(moments["m00"]))
+            found.alone.append(bool(alone[number]))
             found.centres.append((moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]))
             counts = found.colours if alone[number] else found.shared
             counts += count_colours(colours[here])
             if (coarse == number).any():
                 seen.append((tracklet, found, coarse == number))
-        for index, (first, its, here) in enumerate(seen):
-            if index + 1 < len(seen):
-                distance = cv2.distanceTransform((~here).view(np.uint8), cv2.DIST_L2, 3)
-            for second, other, there in seen[index + 1 :]:
-                pair = min(first, second), max(first, second)
+        gaps = _gaps([here for _, _, here in seen])
+        for i, (first, its, _) in enumerate(seen):
+            for j, (second, other, _) in enumerate(seen[:i]):
                 sign = 1 if first < second else -1
                 (x, y), (u, v) = its.centres[-1], other.centres[-1]
-                self._gaps[pair].append(2 * float(distance[there].min()))
+                pair = min(first, second), max(first, second)
+                self._gaps[pair].append(float(gaps[i, j]))
                 self._offsets[pair].append((sign * (x - u), sign * (y - v)))
         self._frame += 1
 
@@ -156,24 +161,47 @@ class Tracklets:
         result = np.zeros((len(names), len(names)))
         for i, one in enumerate(found):
             for j, other in enumerate(found[:i]):
-                pair = names[j], names[i]
-                if pair in self._gaps:
-                    said = self._beside(pair, max(one.size, other.size))
+                part, whole = (i, j) if totals[names[i]] < totals[names[j]] else (j, i)
+                lacking = 1 - float(np.minimum(looks[part], _COPIES * looks[whole]).sum())
+                alike = min(1, totals[names[part]] / _ENOUGH) * _LOOKS * (_ALIKE - lacking)
+                if (names[j], names[i]) in self._gaps:
+                    said = self._beside((names[j], names[i]), max(one.size, other.size), alike)
                 else:
-                    part, whole = (i, j) if totals[names[i]] < totals[names[j]] else (j, i)
-                    lacking = 1 - float(np.minimum(looks[part], _COPIES * looks[whole]).sum())
-                    trust = min(1, totals[names[part]] / _ENOUGH)
-                    said = float(np.clip(trust * _LOOKS * (_ALIKE - lacking), *_APART))
-                    said += _FOLLOWED * (one.number == other.number)
+                    said = float(np.clip(alike, *_APART)) + _FOLLOWED * (one.number == other.number)
                 result[i, j] = result[j, i] = said
         return result
 
-    def _beside(self, pair: tuple[int, int], size: float) -> float:
-        """Return what speaks for two tracklets that are seen at the same time; `size` is that of the larger one."""
+    def _beside(self, pair: tuple[int, int], size: float, alike: float) -> float:
+        """Return what speaks for two tracklets that are seen at the same time.
+
+        Args:
+            pair: the two.
+            size: of the larger one.
+            alike: what their looks say.
+        """
         gaps, offsets = self._gaps[pair], np.array(self._offsets[pair])
+        touch = min(gaps) <= _TOUCH
         swing = float(np.linalg.norm(np.ptp(offsets, axis=0))) / size
-        said = _GAP * (_NEAR - np.percentile(gaps, 90) / size) - _SWING * max(0, swing - _STEADY)
+        said = _GAP * ((_NEAR if touch else _NEARER) - np.percentile(gaps, 90) / size)
+        said -= _SWING * max(0, swing - _STEADY)
+        if not touch:
+            said += min(0, alike)
         return float(np.clip(said, *_BESIDE)) * min(1, (len(gaps) + 2) / _SOON)
+
+
+def _gaps(shapes: list[NDArray[np.bool_]]) -> NDArray[np.float64]:
+    """Return the gaps between shapes, bool [h, w], in pixels of the frame, of which they have every second.
+
+    Parts of one thing can be far apart: a gap is the widest on the way over the others that is the least wide.
+    """
+    gaps = np.zeros((len(shapes), len(shapes)))
+    for i, here in enumerate(shapes[:-1]):
+        distance = cv2.distanceTransform((~here).view(np.uint8), cv2.DIST_L2, 3)
+        for j in range(i + 1, len(shapes)):
+            gaps[i, j] = gaps[j, i] = 2 * distance[shapes[j]].min()
+    for between in range(len(shapes)):
+        gaps = np.minimum(gaps, np.maximum(gaps[:, between, None], gaps[between]))
+    return gaps
 
 
 def joined(evidence: NDArray[np.float64]) -> list[list[int]]:

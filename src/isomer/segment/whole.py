@@ -33,6 +33,7 @@ _NUMBERS = 255
 _TRACKLETS = 2**16
 _TOUCH = 3  # pixels of the grid within which what is found belongs to the nearest object
 _STAYS = 0.25  # of the frames of the object that stays the longest, which one in the centre is to be in
+_AFTER = 0.5  # seconds, or of a frame, by which a time may be later than the last
 _SOFT = (5, 5)  # pixels of a map over which one object gives way to another that is left out
 
 
@@ -47,7 +48,7 @@ class FoundObject:
         end: seconds at which it is last in sight.
         spans: indices of the first and the last frame of each time that it is in sight without a gap.
         area: mean share of the frame that it has while in sight.
-        clearest: index of the frame in which it is the largest.
+        clearest: index of the frame in which it is the largest, if it can be touching no other.
         box: x, y, width and height there, as shares of the frame's.
     """
 
@@ -147,10 +148,13 @@ class Follower:
 
     def _described(self, number: int, tracklets: list[int]) -> FoundObject:
         areas: dict[int, int] = {}
+        shared: set[int] = set()
         for one in map(self._tracklets.__getitem__, tracklets):
-            for position, area in zip(one.frames, one.areas, strict=True):
+            for position, area, alone in zip(one.frames, one.areas, one.alone, strict=True):
                 areas[position] = areas.get(position, 0) + area
-        clearest = max(areas, key=lambda position: (areas[position], -position))
+                if not alone:
+                    shared.add(position)
+        clearest = max(areas, key=lambda position: (position not in shared, areas[position], -position))
         seen = np.isin(self._spool[clearest], tracklets).view(np.uint8)
         height, width = seen.shape
         x, y, across, down = cv2.boundingRect(seen)
@@ -232,7 +236,10 @@ class VideoObjects:
     def _picked(self, argument: str, text: str) -> set[int]:
         pick = parse_pick(text)
         if isinstance(pick, PointAt):
-            position = position_of(self.moments, pick.time)
+            try:
+                position = position_of(self.moments, pick.time)
+            except ValueError as error:
+                raise ArgumentError(argument, text, str(error)) from None
             if number := self.at(position, pick.x, pick.y):
                 return {number}
             moment = self.moments[position]
@@ -264,8 +271,14 @@ class VideoObjects:
 
 
 def position_of(moments: Sequence[Moment], time: Time) -> int:
-    """Return the position, among the frames that are taken, of the one that is the nearest to a time."""
+    """Return the position, among the frames that are taken, of the one that is the nearest to a time.
+
+    Raises:
+        ValueError: it is after the last frame.
+    """
     places = [moment.index if time.is_index else moment.time for moment in moments]
+    if time.value > places[-1] + _AFTER:
+        raise ValueError(f"after the last frame, {moments[-1].index}, at {moments[-1].time:.2f} s")
     return min(range(len(places)), key=lambda position: abs(places[position] - time.value))
 
 

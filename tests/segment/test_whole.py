@@ -1,0 +1,259 @@
+"""Objects of a whole video: who is who over time, and which are left. The scenes are drawn, so that both are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from isomer.errors import ArgumentError
+from isomer.media import Segmented, open_frames
+from isomer.media.image import read_gray, read_palette, write_image
+from isomer.segment import segment_video
+from isomer.segment.objects import with_steps
+from isomer.segment.tracklets import joined
+from isomer.segment.whole import Follower, VideoObjects, track_objects
+
+WIDTH, HEIGHT = 320, 192
+RED, BLUE = (200, 30, 40), (30, 60, 200)
+
+Place = Callable[[int], "tuple[int, int] | None"]
+
+
+class Thing:
+    """A textured box whose top left corner is at `place(t)`, if it is there at all."""
+
+    def __init__(self, colour: tuple[int, int, int], size: tuple[int, int], place: Place) -> None:
+        width, height = size
+        noise = np.random.default_rng(sum(colour)).integers(-25, 26, (height // 4 + 1, width // 4 + 1, 3))
+        coarse = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+        self.skin = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
+        self.place = place
+
+
+def drawn(
+    things: Sequence[Thing], count: int, posts: Sequence[int] = ()
+) -> Iterator[tuple[Segmented, NDArray[np.uint8]]]:
+    """Frames with their true objects, from 1, back to front; posts, 16 pixels wide, stand before all."""
+    coarse = np.random.default_rng(0).integers(60, 190, (HEIGHT // 8, WIDTH // 8, 1)).repeat(3, axis=2).astype(np.uint8)
+    background = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    for t in range(count):
+        image, truth = background.copy(), np.zeros((HEIGHT, WIDTH), np.uint8)
+        for number, thing in enumerate(things, start=1):
+            if (corner := thing.place(t)) is not None:
+                height, width = thing.skin.shape[:2]
+                left, top = max(corner[0], 0), max(corner[1], 0)
+                right, bottom = min(corner[0] + width, WIDTH), min(corner[1] + height, HEIGHT)
+                if left < right and top < bottom:
+                    shown = thing.skin[top - corner[1] : bottom - corner[1], left - corner[0] : right - corner[0]]
+                    image[top:bottom, left:right] = shown
+                    truth[top:bottom, left:right] = number
+        for post in posts:
+            image[:, post : post + 16] = 20
+            truth[:, post : post + 16] = 0
+        yield Segmented(t, image, t / 24, f"{t:05d}", probability=(truth > 0).astype(np.float32)), truth
+
+
+def numbers_of(things: Sequence[Thing], count: int, posts: Sequence[int] = ()) -> dict[int, set[int]]:
+    """The numbers that each true object gets on more than a twentieth of its pixels."""
+    scene = list(drawn(things, count, posts))
+    counts = np.zeros((len(things) + 1, 256))
+    for result, (_, truth) in zip(track_objects([result for result, _ in scene]), scene, strict=True):
+        np.add.at(counts, (truth, result.labels), 1)
+    often = counts > 0.05 * counts.sum(axis=1, keepdims=True)
+    return {number: set(np.flatnonzero(often[number]).tolist()) for number in range(1, len(things) + 1)}
+
+
+def followed(things: Sequence[Thing], count: int) -> tuple[VideoObjects, Follower]:
+    follower = Follower()
+    for result, step in with_steps(result for result, _ in drawn(things, count)):
+        follower.add(result, result.probability, step)
+    return follower.objects(), follower
+
+
+def still(x: int, y: int) -> Place:
+    return lambda t: (x, y)
+
+
+def away(t: int) -> tuple[int, int] | None:
+    """It crosses the frame, is gone for two seconds, and comes in again elsewhere."""
+    return (20 + 8 * t, 40) if t < 20 else None if t < 68 else (320 - 8 * (t - 67), 110)
+
+
+def test_who_comes_back_after_long_is_the_same() -> None:
+    assert numbers_of([Thing(RED, (60, 50), away)], 90) == {1: {1}}
+
+
+def test_another_who_comes_later_is_not() -> None:
+    first = Thing(RED, (60, 50), lambda t: away(t) if t < 20 else None)
+    second = Thing(BLUE, (60, 50), lambda t: away(t) if t > 20 else None)
+    assert numbers_of([first, second], 90) == {1: {1}, 2: {2}}
+
+
+def test_two_at_once_are_two_however_alike() -> None:
+    things = [Thing(RED, (50, 50), still(20, 20)), Thing(RED, (40, 40), still(240, 120))]
+    assert numbers_of(things, 20) == {1: {1}, 2: {2}}
+
+
+def test_who_stays_behind_posts_is_one() -> None:
+    """In pieces from the first frame on, for longer than the tracker bears."""
+    thing = Thing(RED, (130, 90), lambda t: (60 + t, 60))
+    assert numbers_of([thing], 40, posts=[90, 160]) == {1: {1}}
+
+
+def test_who_cross_are_who_they_were() -> None:
+    things = [Thing(RED, (60, 100), lambda t: (250 - 6 * t, 40)), Thing(BLUE, (50, 60), lambda t: (10 + 6 * t, 70))]
+    first, second = numbers_of(things, 40).values()
+    assert len(first) == len(second) == 1
+    assert first != second
+
+
+def partitions(things: list[int]) -> Iterator[list[list[int]]]:
+    if not things:
+        yield []
+        return
+    first, *rest = things
+    for groups in partitions(rest):
+        yield [[first], *groups]
+        for index, group in enumerate(groups):
+            yield [*groups[:index], [first, *group], *groups[index + 1 :]]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_belongs_together_is_joined_as_trying_all_ways_shows(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    group = rng.integers(0, 3, 7)
+    evidence = np.where(group[:, None] == group, 2.0, -2.0) + rng.normal(0, 0.8, (7, 7))
+    evidence += evidence.T
+
+    def within(groups: list[list[int]]) -> float:
+        return sum(float(evidence[pair]) for one in groups for pair in combinations(sorted(one), 2))
+
+    best = max(partitions(list(range(7))), key=within)
+    assert sorted(joined(evidence)) == sorted(sorted(one) for one in best)
+
+
+def test_nothing_to_join() -> None:
+    assert joined(np.zeros((0, 0))) == []
+    assert joined(np.zeros((1, 1))) == [[0]]
+
+
+THINGS = [
+    Thing(RED, (90, 90), lambda t: (20, 10)),
+    Thing(BLUE, (40, 40), lambda t: (140 + t, 80)),
+    Thing((40, 190, 60), (30, 30), lambda t: (260, 150) if t > 9 else None),
+]
+
+
+@pytest.fixture(scope="module")
+def objects() -> VideoObjects:
+    return followed(THINGS, 20)[0]
+
+
+def test_what_is_known_of_objects(objects: VideoObjects) -> None:
+    first, second, third = objects.found
+    assert [one.number for one in objects.found] == [1, 2, 3]
+    assert (first.frames, first.spans, first.start) == (20, ((0, 19),), 0)
+    assert (third.frames, third.spans) == (10, ((10, 19),))
+    assert third.start == pytest.approx(10 / 24)
+    assert third.end == pytest.approx(19 / 24)
+    assert first.area == pytest.approx(90 * 90 / (WIDTH * HEIGHT), rel=0.02)
+    assert second.box[2:] == pytest.approx((40 / WIDTH, 40 / HEIGHT), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("keep", "drop", "expected"),
+    [
+        ([], [], None),
+        (["2"], [], {2}),
+        (["1", "3"], ["3"], {1}),
+        ([], ["1"], {2, 3}),
+        (["all"], ["largest"], {2, 3}),
+        (["largest"], [], {1}),
+        (["centre"], [], {2}),
+        (["0.2,0.3@0.1s"], [], {1}),
+        (["0.5,0.5@0"], [], {2}),
+        (["0.86,0.86@19"], [], {3}),
+    ],
+)
+def test_objects_are_chosen(objects: VideoObjects, keep: list[str], drop: list[str], expected: set[int] | None) -> None:
+    assert objects.chosen(keep, drop) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("4", "no such object; there are 3, from 1 on"),
+        ("0.86,0.86@0", "no object there in frame 0, at 0.00 s; isomer objects lists them"),
+        ("0.5,0.5@9s", "after the last frame, 19, at 0.79 s"),
+    ],
+)
+def test_objects_that_are_not_there_are_refused(objects: VideoObjects, text: str, problem: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        objects.chosen([], [text])
+    assert str(caught.value) == f"drop={text}: {problem}"
+
+
+def test_of_those_that_are_not_chosen_nothing_is_left() -> None:
+    scene = list(drawn(THINGS, 20))
+    for result, (before, truth) in zip(track_objects([one for one, _ in scene], keep=["2"]), scene, strict=True):
+        assert result.labels is not None
+        assert not result.probability[(truth == 1) | (truth == 3)].any()
+        np.testing.assert_array_equal(result.probability[truth == 2], before.probability[truth == 2])
+        np.testing.assert_array_equal(result.labels, np.where(truth == 2, 2, 0))
+
+
+class Colourful:
+    """A back end that finds what is not gray."""
+
+    stride, workers = 32, 1
+
+    def start(self, frames: NDArray[np.uint8], flows: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+        spread = frames.max(axis=-1).astype(np.float32) - frames.min(axis=-1)
+        return lambda: np.clip((spread - 40) / 80, 0, 1)
+
+
+@pytest.fixture
+def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("isomer.segment.segmenter.create_backend", lambda *_, **__: Colourful())
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for result, _ in drawn(THINGS, 20):
+        write_image(folder / f"{result.name}.png", result.image)
+    return folder
+
+
+def test_every_output_is_of_what_is_chosen(clip: Path, tmp_path: Path) -> None:
+    kinds = ["masks", "palette", "probabilities", "cutouts"]
+    segment_video(clip, tmp_path / "out", outputs=kinds, keep=["1", "3"], drop=["largest"], objects=True)
+    truth = [truth for _, truth in drawn(THINGS, 20)]
+    for position, frame in enumerate(open_frames(clip)):
+        mask = read_gray(tmp_path / f"out/clip_masks/{frame.name}.png") > 0
+        known = truth[position] == 3
+        assert (mask & known).sum() >= 0.9 * known.sum()
+        assert not (mask & (truth[position] > 0) & ~known).any()
+        labels = read_palette(tmp_path / f"out/clip_palette/{frame.name}.png")
+        np.testing.assert_array_equal(labels, np.where(mask, 3, 0))
+        levels = read_gray(tmp_path / f"out/clip_probabilities/{frame.name}.png")
+        np.testing.assert_array_equal(levels >= 128, mask)
+
+
+def test_objects_unchosen_are_the_masks_without_objects(clip: Path, tmp_path: Path) -> None:
+    """But for a rounding of the maps to 8 bits on the way."""
+    segment_video(clip, tmp_path / "plain", outputs=["probabilities"])
+    segment_video(clip, tmp_path / "apart", outputs=["probabilities"], objects=True)
+    for frame in open_frames(clip):
+        plain, apart = (read_gray(tmp_path / name / f"{frame.name}.png").astype(int) for name in ("plain", "apart"))
+        assert abs(plain - apart).max() <= 1
+
+
+def test_an_object_that_is_not_there_leaves_nothing_written(clip: Path, tmp_path: Path) -> None:
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(ArgumentError, match="keep=9: no such object; there are 3, from 1 on"):
+        segment_video(clip, tmp_path / "out", outputs=["masks"], keep=["9"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
