@@ -27,6 +27,7 @@ from isomer.segment.whole import FoundObject, VideoObjects, grid_of
 _FADES = 12.0  # frames after which a correction counts for 1/e of what it does in its own
 _ENDS = 0.1  # of that, below which it is over
 _SPOT = 0.02  # radius of what a point says, as a share of the grid's short side
+_STEP = 10  # levels of a colour from a pixel to the next, up to which a point speaks for both
 _ROUNDS = 3  # of GrabCut
 _AROUND = np.ones((5, 5), np.uint8)  # what else of the map a change takes along
 _REACH = math.ceil(_FADES * math.log(1 / _ENDS))
@@ -204,9 +205,14 @@ def _target(
         if not (mine & inside).any():
             said[inside] = cv2.GC_PR_FGD
     radius = max(1, round(_SPOT * min(height, width)))
-    for points, value in ((correction.add, cv2.GC_FGD), (correction.remove, cv2.GC_BGD)):
+    for points, value, where in (
+        (correction.add, cv2.GC_FGD, own < 0.5),
+        (correction.remove, cv2.GC_BGD, own >= 0.5),
+    ):
         for x, y in points:
-            cv2.circle(said, (round(x * width), round(y * height)), radius, value, -1)
+            place = min(int(x * width), width - 1), min(int(y * height), height - 1)
+            said[_even(image, place, where)] = value
+            cv2.circle(said, place, radius, value, -1)
     is_object = (said == cv2.GC_FGD) | (said == cv2.GC_PR_FGD)
     if min(is_object.sum(), (~is_object).sum()) >= _LEAST:
         models = np.zeros((1, 65)), np.zeros((1, 65))
@@ -214,6 +220,15 @@ def _target(
         is_object = (said == cv2.GC_FGD) | (said == cv2.GC_PR_FGD)
     other = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST) > 0
     return np.where(other & ~mine, own >= 0.5, _near(is_object, own >= 0.5, mine, correction))
+
+
+def _even(image: NDArray[np.uint8], place: tuple[int, int], where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return what is around a point, x and y, without a step of colour or an end of `where` between: bool [h, w]."""
+    filled = np.pad(~where, 1, constant_values=True).view(np.uint8)
+    if where[place[1], place[0]]:
+        flags = 4 | cv2.FLOODFILL_MASK_ONLY | 2 << 8
+        cv2.floodFill(image.copy(), filled, place, (0, 0, 0), (_STEP,) * 3, (_STEP,) * 3, flags)
+    return filled[1:-1, 1:-1] == 2
 
 
 def _near(

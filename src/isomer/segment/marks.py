@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from isomer.choice import Time, parse_point, parse_time
-from isomer.errors import ArgumentError
+from isomer.errors import ArgumentError, InputError
 from isomer.media.image import read_gray
 from isomer.media.rle import encode_rle
 from isomer.segment.corrections import Correction
@@ -60,6 +60,8 @@ def corrections_of(
                     raise ValueError(f"a second {argument} in a frame; give one")
                 at[argument] = encode_rle(_painted(what)) if argument == "mask" else _four(what)
                 Correction.of({"frame": 0, argument: at[argument]})
+            except InputError:
+                raise
             except ValueError as error:
                 raise ArgumentError(argument, text, str(error)) from None
     return [Correction.of({"frame": frame, "number": number, **marks}) for frame, marks in sorted(said.items())]

@@ -1,0 +1,193 @@
+"""Projects: what was found is kept, chosen from and corrected, without finding it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from drawn_objects import HEIGHT, THINGS, WIDTH, Colourful, drawn
+from numpy.typing import NDArray
+
+from isomer.cli.main import main
+from isomer.errors import InputError
+from isomer.media.image import read_gray, read_image, write_image
+from isomer.options import VideoOptions
+from isomer.segment import segment_video
+from isomer.segment.corrections import Correction
+from isomer.segment.project import correct, kept_path, list_objects, read_project
+
+COUNT = 40
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of a drawn clip; nothing is found again once it is made."""
+    monkeypatch.setattr("isomer.segment.segmenter.create_backend", lambda *_, **__: Colourful())
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for result, _ in drawn(THINGS, COUNT):
+        write_image(folder / f"{result.name}.png", result.image)
+    path = tmp_path / "clip.isomer.json"
+    list_objects(folder, VideoOptions(), path, tmp_path / "sheet.png")
+
+    def finding(*_: object, **__: object) -> None:
+        raise AssertionError("it is found again")
+
+    monkeypatch.setattr("isomer.segment.segmenter.create_backend", finding)
+    return path
+
+
+def masks(project: Path, **options: Any) -> list[NDArray[np.bool_]]:
+    out = project.with_name("masks")
+    segment_video(project, out, outputs=["masks"], **options)
+    return [read_gray(out / f"{index:05d}.png") > 0 for index in range(COUNT)]
+
+
+@pytest.fixture
+def truth() -> list[NDArray[np.uint8]]:
+    return [truth for _, truth in drawn(THINGS, COUNT)]
+
+
+def test_a_project_gives_what_the_video_gives(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = masks(project, keep=["2"])
+    monkeypatch.setattr("isomer.segment.segmenter.create_backend", lambda *_, **__: Colourful())
+    segment_video(tmp_path / "clip", tmp_path / "anew", outputs=["masks"], keep=["2"])
+    for index, mask in enumerate(found):
+        np.testing.assert_array_equal(mask, read_gray(tmp_path / f"anew/{index:05d}.png") > 0)
+
+
+def test_a_project_lists_its_objects(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["objects", str(project), "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["objects"]
+    assert listed == json.loads(project.read_text())["objects"]
+    assert [one["number"] for one in listed] == [1, 2, 3]
+    assert main(["objects", str(project)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_the_sheet_shows_each_object(project: Path) -> None:
+    sheet = read_image(project.with_name("sheet.png")).astype(int)
+    rows = np.array_split(sheet, 3)
+    for row, channel in zip(rows, (0, 2, 1), strict=True):
+        thumbnail = row[:, :252]
+        strongest = thumbnail.argmax(axis=2)[np.ptp(thumbnail, axis=2) > 60]
+        assert np.bincount(strongest, minlength=3).argmax() == channel
+
+
+def test_what_is_kept_in_a_project_counts_unless_another_is_given(
+    project: Path, truth: list[NDArray[np.uint8]]
+) -> None:
+    said = json.loads(project.read_text())
+    project.write_text(json.dumps(said | {"keep": ["1"]}))
+    assert not masks(project)[20][truth[20] == 2].any()
+    assert masks(project, keep=["2"])[20][truth[20] == 2].mean() > 0.9
+
+
+def middle(truth: NDArray[np.uint8], number: int) -> tuple[float, float]:
+    y, x = (float(np.mean(places)) for places in np.nonzero(truth == number))
+    return x / WIDTH, y / HEIGHT
+
+
+def test_a_point_removes_what_is_there_less_and_less_far_away(project: Path, truth: list[NDArray[np.uint8]]) -> None:
+    correct(project, [Correction(0, remove=(middle(truth[0], 2),))])
+    found = masks(project)
+    assert found[0][truth[0] == 2].mean() < 0.1
+    assert found[3][truth[3] == 2].mean() < 0.2
+    assert found[39][truth[39] == 2].mean() > 0.9
+    for index in (0, 3, 39):
+        assert found[index][truth[index] == 1].mean() > 0.9
+
+
+def test_a_painted_mask_is_what_the_object_is(project: Path, tmp_path: Path, truth: list[NDArray[np.uint8]]) -> None:
+    painted = np.zeros((HEIGHT, WIDTH), np.uint8)
+    painted[20:60, 200:260] = 255
+    write_image(tmp_path / "painted.png", painted)
+    assert main(["correct", str(project), "--mask", f"{tmp_path / 'painted.png'}@10", "--object", "3", "-q"]) == 0
+    found = masks(project, keep=["3"])[10]
+    assert ((found > 0) & (painted > 0)).sum() / ((found > 0) | (painted > 0)).sum() > 0.9
+
+
+def test_a_box_is_where_the_object_ends(project: Path, truth: list[NDArray[np.uint8]]) -> None:
+    left, top, right, bottom = 20, 10, 65, 100  # half of object 1
+    box = (left / WIDTH, top / HEIGHT, (right - left) / WIDTH, (bottom - top) / HEIGHT)
+    correct(project, [Correction(5, box=box, number=1)])
+    found = masks(project, keep=["1"])[5]
+    assert not found[:, right + 4 :].any()
+    assert masks(project)[5][truth[5] == 2].mean() > 0.9
+
+
+def test_undo_takes_the_last_one_back(project: Path, truth: list[NDArray[np.uint8]]) -> None:
+    before = masks(project)
+    x, y = middle(truth[0], 2)
+    for words in (["--remove", f"{x},{y}@0s"], ["--add", "0.9,0.1@1s"]):
+        assert main(["correct", str(project), *words, "-q"]) == 0
+    assert len(read_project(project).corrections) == 2
+    for _ in range(2):
+        correct(project, undo=True)
+    for mask, expected in zip(masks(project), before, strict=True):
+        np.testing.assert_array_equal(mask, expected)
+    with pytest.raises(InputError, match="no correction to undo"):
+        correct(project, undo=True)
+
+
+def changed(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    def apply(project: Path) -> None:
+        said = json.loads(project.read_text())
+        change(said)
+        project.write_text(json.dumps(said))
+
+    return apply
+
+
+BROKEN = {
+    "not JSON": lambda project: project.write_text("{"),
+    "no project of version 1": changed(lambda said: said.update(isomer_project=2)),
+    "lacks 'size'": changed(lambda said: said.pop("size")),
+    "has colour, which is unknown": changed(lambda said: said.update(colour="red")),
+    "not a number, a point": changed(lambda said: said.update(keep=["him"])),
+    "a correction outside the frame": changed(lambda said: said.update(corrections=[{"frame": 3, "add": [[2, 0]]}])),
+    "runs do not make up": changed(
+        lambda said: said.update(corrections=[{"frame": 3, "mask": {"size": [2, 2], "counts": "1"}}])
+    ),
+    "no such file": lambda project: project.write_text(project.read_text().replace('"clip"', '"clop"')),
+    "another video than": lambda project: write_image(
+        project.with_name("clip") / "x.png", np.zeros((192, 320), np.uint8)
+    ),
+    "cannot be read": lambda project: kept_path(project).unlink(),
+}
+
+
+@pytest.mark.parametrize("problem", BROKEN)
+def test_a_broken_project_is_refused_in_a_line(
+    problem: str, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    BROKEN[problem](project)
+    assert main(["segment", str(project), "-o", str(tmp_path / "out.mp4"), "-q"]) == 2
+    said = capsys.readouterr().err
+    assert problem in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--add", "0.5"], "--add 0.5: not a point"),
+        (["--add", "0.5,0.5@99s"], "--add 0.5,0.5@99s: after the last frame, 39"),
+        (["--box", "0.5,0.5,0.6,0.1@0"], "--box 0.5,0.5,0.6,0.1@0: a box outside the frame"),
+        (["--box", "0.5,0.5@0"], "--box 0.5,0.5@0: not a box"),
+        (["--object", "0", "--add", "0.5,0.5@0"], "--object 0: not an object's number"),
+        (["--mask", "missing.png@0"], "missing.png: "),
+    ],
+)
+def test_a_bad_correction_is_refused_in_a_line(
+    words: list[str], problem: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = project.read_text()
+    assert main(["correct", str(project), *words]) == 2
+    assert capsys.readouterr().err.startswith(f"isomer: {problem}")
+    assert project.read_text() == before
