@@ -10,7 +10,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
 
-from isomer.media.container import has_flag
+from isomer.media.demux import has_flag
 from isomer.media.extent import mean_rate
 
 _JUMP = 10.0

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from isomer.errors import InputError
 from isomer.media.clock import PacketClock, PictureClock
 from isomer.media.colour import RGBConverter
-from isomer.media.container import ENCRYPTED, decoder_options, fraction, main_video, open_container
+from isomer.media.demux import ENCRYPTED, decoder_options, fraction, main_video, open_container
 from isomer.media.extent import Extent, mean_rate, stated_count
 from isomer.media.frame import Frame
 from isomer.media.image import MAX_PIXELS

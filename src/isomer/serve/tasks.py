@@ -173,7 +173,7 @@ def _open(folder: Path, limits: Limits) -> FrameSource:
 
 
 def _check_header(video: Path, limits: Limits) -> None:
-    from isomer.media.container import open_container
+    from isomer.media.demux import open_container
 
     try:
         container = open_container(video, limits.pixels, CONTAINERS)
