@@ -204,6 +204,7 @@ class VideoOptions(Options):
         False,
         "tell objects apart, each with a number that stays its own over time, in the outputs that can hold several",
     )
+    audio: bool = option(True, "keep the sound in videos that are written")
     max_pixels: int = option(2**26, "refuse frames of more than N pixels, which would take too much memory", low=1)
 
 

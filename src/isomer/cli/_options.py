@@ -45,7 +45,7 @@ def _list_outputs(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> 
 def _more(said: Option) -> dict[str, Any]:
     """Return what argparse is to know of an option besides its name and default."""
     if said.kind is bool:
-        return {"action": "store_true", "help": said.help}
+        return {"action": argparse.BooleanOptionalAction if said.default else "store_true", "help": said.help}
     if said.kind is tuple:
         from isomer.media import OUTPUTS  # by verbs that need it anyway
 

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="stop after S seconds (default: at the end)",
     )
-    add_options(parser, VideoOptions, without=(*_PROMPT, "stride"))  # frames are dropped as they must be
+    add_options(parser, VideoOptions, without=(*_PROMPT, "stride", "audio"))  # frames are dropped as they must be
 
 
 def run(arguments: argparse.Namespace) -> int:

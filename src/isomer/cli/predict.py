@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="predict only these: names, a file with one a line, or davis16-val (default: all)",
     )
-    add_options(parser, VideoOptions, without=("outputs", "threshold", "stride", "objects"))  # maps of all frames
+    add_options(parser, VideoOptions, without=("outputs", "threshold", "stride", "objects", "audio"))  # maps
     add_json_argument(parser)
 
 

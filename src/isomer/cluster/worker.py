@@ -117,7 +117,7 @@ class Worker:
     def segment(self, video: Video) -> Done | TooLong:
         """Segment a video, unless it is too long."""
         settings = self._settings
-        source = open_frames(video.path, self._settings.max_pixels)
+        source = open_frames(video.path, settings.max_pixels, audio=settings.audio)
         taken = 0 if source.count is None else -(-source.count // settings.stride)
         if 0 < settings.shard < taken:
             return TooLong(taken)
@@ -171,7 +171,7 @@ class Worker:
     def join(self, video: Video, folder: Path) -> Done:
         """Write the outputs of a video whose parts are all in `folder`, and remove that."""
         settings = self._settings
-        source = open_frames(video.path, self._settings.max_pixels)
+        source = open_frames(video.path, settings.max_pixels, audio=settings.audio)
         count = 0
         with self._writers(video, source) as writers:
             for frame, labels in self._numbered(taken_frames(source, settings.stride), folder):

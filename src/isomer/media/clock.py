@@ -97,6 +97,11 @@ class PictureClock:
         self._time = float("-inf")
         self._shown, self._decoded = _Order(), _Order()
 
+    @property
+    def start(self) -> float:
+        """Second of the file's clock at which the first picture is shown, once that is read."""
+        return (self._first or 0.0) * self._tick
+
     def read(self, picture: VideoFrame) -> tuple[float, float]:
         """Read the next picture's stamps.
 

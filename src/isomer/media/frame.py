@@ -11,6 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from isomer.media.sound import Sound
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -34,7 +36,8 @@ class Frame:
 class Source(Protocol):
     """What is known of frames before any is read.
 
-    One whose pixels are not square also has `pixel_aspect`, their width over their height, a Fraction.
+    One whose pixels are not square also has `pixel_aspect`, their width over their height, a Fraction; one with sound
+    that outputs are to have, `sound`, a `Sound`.
 
     Attributes:
         path: the file or the folder.
@@ -59,6 +62,12 @@ def pixel_aspect(source: object) -> Fraction:
     """Return the width of a source's pixels over their height; see `Source`."""
     aspect: Fraction = getattr(source, "pixel_aspect", Fraction(1))
     return aspect
+
+
+def sound_of(source: object) -> Sound | None:
+    """Return the sound of a source; see `Source`."""
+    sound: Sound | None = getattr(source, "sound", None)
+    return sound
 
 
 def display_size(source: Source) -> tuple[int, int]:

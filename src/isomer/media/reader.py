@@ -14,12 +14,13 @@ from isomer.media.video import VideoSource
 _ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # a path has lost the second slash
 
 
-def open_frames(path: str | Path, max_pixels: int = MAX_PIXELS) -> FrameSource:
+def open_frames(path: str | Path, max_pixels: int = MAX_PIXELS, *, audio: bool = False) -> FrameSource:
     """Open a local video file or a folder of images; nothing else is ever opened, whatever the file names.
 
     Args:
         path: of the file or folder.
         max_pixels: the most that a frame may have, so that no input takes all the memory.
+        audio: outputs are to have the sound of a video.
 
     Raises:
         InputError: the path is missing, no video, without a frame that decodes, or a folder without images or
@@ -36,6 +37,6 @@ def open_frames(path: str | Path, max_pixels: int = MAX_PIXELS) -> FrameSource:
             raise InputError(f"{path}: no such file or folder; check the path")
         if not path.is_file():
             raise InputError(f"{path}: neither a file nor a folder; give a video file")
-        return VideoSource(path, max_pixels)
+        return VideoSource(path, max_pixels, audio=audio)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error

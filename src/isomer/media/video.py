@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import av
@@ -30,6 +31,7 @@ from isomer.media.demux import ENCRYPTED, decoder_options, fraction, main_video,
 from isomer.media.extent import Extent, mean_rate, stated_count
 from isomer.media.frame import Frame
 from isomer.media.image import MAX_PIXELS
+from isomer.media.sound import Sound, find_sound
 
 _LONGEST_PIXEL = 4
 """A pixel that is stated to be longer is a mistake, or a trap that makes outputs huge: it is taken for square."""
@@ -45,7 +47,7 @@ class VideoSource:
     """The frames of a video file's main video stream; see `FrameSource`.
 
     Rotation and mirroring that the file asks players for are applied, as its first picture has them; HDR is toned
-    down to SDR; audio, subtitles and cover art are ignored; interlaced material is not deinterlaced. A picture that
+    down to SDR; subtitles and cover art are ignored; interlaced material is not deinterlaced. A picture that
     changes its size midway is scaled to the first. Damage is not fatal: what decodes is yielded, then a
     `DamagedVideoWarning` is issued.
 
@@ -53,6 +55,7 @@ class VideoSource:
         path: of the file.
         max_pixels: the most that a picture may have; decoders do not even make room for many more.
         alpha: make the images RGBA, uint8 [H, W, 4]; else opacity is ignored.
+        audio: have `sound`.
 
     Attributes:
         has_alpha: whether the pictures are decoded with their opacity; where not, all are opaque.
@@ -63,10 +66,13 @@ class VideoSource:
             from iterating, a picture has more than `max_pixels`.
     """
 
-    def __init__(self, path: str | Path, max_pixels: int = MAX_PIXELS, *, alpha: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, max_pixels: int = MAX_PIXELS, *, alpha: bool = False, audio: bool = False
+    ) -> None:
         self.path = Path(path)
         self._max_pixels = max_pixels
         self._alpha = alpha
+        self._audio = audio
         with _open(self.path, self._max_pixels) as (container, stream):
             pictures = self._decode(container, stream, Extent(container, stream))
             picture = next((picture for picture in pictures if picture is not None), None)
@@ -82,7 +88,15 @@ class VideoSource:
                 aspect = Fraction(1)
             self.pixel_aspect = 1 / aspect if turned else aspect
             self.fps = mean_rate(container, stream)
+            clock = PictureClock(fraction(stream.time_base, 1), self.fps)
+            clock.read(picture)
+            self._start = clock.start
             self.count = stated_count(container, stream)
+
+    @cached_property
+    def sound(self) -> Sound | None:
+        """Sound for the outputs, if there is any and they are to have it."""
+        return find_sound(self.path, self._start, self._max_pixels) if self._audio else None
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames that decode, then warn (DamagedVideoWarning) if some did not."""

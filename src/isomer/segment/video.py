@@ -60,6 +60,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     threshold: float = VideoOptions.threshold,
     stride: int = VideoOptions.stride,
     objects: bool = VideoOptions.objects,
+    audio: bool = VideoOptions.audio,
     max_pixels: int = VideoOptions.max_pixels,
     progress: bool = False,
 ) -> Summary:
@@ -94,9 +95,10 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         threshold=threshold,
         stride=stride,
         objects=objects,
+        audio=audio,
         max_pixels=max_pixels,
     )
-    source = open_frames(video, max_pixels)
+    source = open_frames(video, max_pixels, audio=audio)
     _log.debug("%s: %d x %d pixels, %s frames, %.5g a second", source.path, *source.size, source.count, source.fps)
     kinds = [find_output(kind) for kind in dict.fromkeys(outputs)]
     paths = output_paths(source, output, kinds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -20,13 +21,25 @@ from numpy.typing import NDArray
 from isomer.errors import InputError
 from isomer.files import Stage
 from isomer.media.containers.container import Container
-from isomer.media.frame import Frame, Source, display_size, pixel_aspect
+from isomer.media.containers.sound import SoundFormat, SoundTrack
+from isomer.media.frame import Frame, Source, display_size, pixel_aspect, sound_of
 
 # The index first, so that browsers play before all is loaded; no random identifiers, no version of FFmpeg.
 _MUXER_OPTIONS = {"movflags": "+faststart", "fflags": "+bitexact"}
 # Of an encoder: the number changes its bytes, so it must not be that of the machine's cores.
 _THREADS = 4
 _LIMITED = np.linspace(16, 235, 256).round().astype(np.uint8)  # luma of limited range, from black to white
+
+_PCM = frozenset({"pcm_f32le", "pcm_s16be", "pcm_s16le", "pcm_s24be", "pcm_s24le", "pcm_s32le"})
+_IN_MP4 = frozenset({"aac", "alac", "flac", "mp3", "opus"})
+_AAC, _OPUS = ("aac", "fltp"), ("libopus", "flt")
+_SOUND = {
+    ".mp4": SoundFormat(_IN_MP4, *_AAC, may_precede=True),
+    ".mov": SoundFormat(frozenset({"aac", "alac", "mp3"}), *_AAC, filled=_PCM, may_precede=True),
+    ".mkv": SoundFormat(_IN_MP4 | _PCM | {"ac3", "dts", "eac3", "mp2", "vorbis"}, *_AAC),
+    ".webm": SoundFormat(frozenset({"opus", "vorbis"}), *_OPUS),
+}
+"""By the suffix of the file; others have none."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +104,8 @@ class VideoFile(Container):
 
     Where the codec stores colour at half the resolution, an odd width or height is made even by repeating the
     last column or row. Colours are BT.709 of limited range, and tagged so. Pixels that are not square are tagged
-    so too or, where FFmpeg cannot, made square by stretching the picture.
+    so too or, where FFmpeg cannot, made square by stretching the picture. Sound is copied where players of the
+    format know its codec, else encoded.
     """
 
     def __init__(self, path: Path, source: Source, stage: Stage, encoding: Encoding) -> None:
@@ -101,10 +115,13 @@ class VideoFile(Container):
 
     def _open(self, source: Source, stage: Stage, resources: ExitStack) -> None:
         options = _MUXER_OPTIONS | self._encoding.muxer_options
+        form, sound = _SOUND.get(self.path.suffix.lower()), sound_of(source)
+        opened = resources.enter_context(sound.opened()) if form and sound else None
         self._container = av.open(str(stage.file(self.path)), "w", container_options=options)
         resources.push(self._finish)
         self._size = self._picture_size(source)
         self._stream = self._add_stream(source)
+        self._sound = SoundTrack(self._container, form, opened) if form and opened else None
         try:
             self._container.start_encoding()
         except (av.error.ExternalError, av.error.ArgumentError) as error:
@@ -126,6 +143,8 @@ class VideoFile(Container):
     def _extend(self, frame: Frame) -> None:
         """Have the video last until the end of a frame."""
         self._end = frame.time + (frame.duration or self._interval)
+        if self._sound:
+            self._sound.write(self._end)
 
     def _put(self, frame: Frame, picture: NDArray[np.uint8]) -> None:
         picture = _resized(picture, self._size)
@@ -194,6 +213,8 @@ class VideoFile(Container):
         try:
             self._encode_waiting(self._ticks(self._end))
             self._flush()
+            if self._sound:
+                self._sound.write(math.inf)
         finally:
             self._container.close()
 
