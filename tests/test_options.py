@@ -21,6 +21,7 @@ from isomer.options import FLOWS, Options, VideoOptions, options_of
 from isomer.serve.options import Limits
 
 OF_VIDEOS = set(options_of(VideoOptions)) - set(options_of(Options))
+OF_REQUESTS = {"outputs", "stride", "background", "fit", "max_pixels"}
 # What a verb needs, and the options that make no sense for it.
 VERBS = {
     "segment": (["clip.mp4"], set()),
@@ -28,8 +29,8 @@ VERBS = {
     "predict": (["dataset", "-o", "out"], OF_VIDEOS - {"max_pixels"}),
     "benchmark": ([], OF_VIDEOS),
     "live": (["clip.mp4"], {"max_step", "key_interval", "smoothing", "batch", "ahead", "stride", "audio"}),
-    "serve": ([], {"outputs", "stride", "max_pixels"}),  # which has a limit of its own
-    "demo": ([], {"outputs", "stride", "max_pixels"}),
+    "serve": ([], OF_REQUESTS),
+    "demo": ([], OF_REQUESTS),
 }
 
 BAD = {
@@ -64,6 +65,7 @@ BAD = {
         "nan": "not between 0 and 1; 0.5 is the default",
     },
     "stride": {"0": "less than 1; 1 is the default"},
+    "fit": {"fill": "not cover, contain or stretch; cover is the default"},
     "max_pixels": {"0": "less than 1; 67108864 is the default"},
 }
 

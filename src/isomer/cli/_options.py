@@ -66,7 +66,7 @@ def convert(text: str, kind: type) -> object:
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """Declare how a server segments, and its limits: a job has all its frames, and outputs as they are asked for."""
-    add_options(parser, VideoOptions, without=("outputs", "stride", "max_pixels"))
+    add_options(parser, VideoOptions, without=("outputs", "stride", "max_pixels", "background", "fit"))
     add_options(parser.add_argument_group("limits"), Limits)
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from isomer.cli._options import add_options, chosen, report
 from isomer.options import VideoOptions
 
+_OPTIONS = ("threshold", "background", "fit", "audio")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Fraction(24),
         help="frame rate of masks that state none, as 25 or 30000/1001 (default: %(default)s)",
     )
-    add_options(parser, VideoOptions, only=("threshold",))
+    add_options(parser, VideoOptions, only=_OPTIONS)
 
 
 def _rate(text: str) -> Fraction:
@@ -42,13 +44,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Convert and say what was written."""
     from isomer.media.convert import convert_masks
 
+    options = chosen(VideoOptions, arguments)
     count = convert_masks(
         arguments.input,
         arguments.output,
         arguments.to,
         video=arguments.video,
         fps=arguments.fps,
-        threshold=chosen(VideoOptions, arguments).threshold,
+        **{name: getattr(options, name) for name in _OPTIONS},
     )
     report(arguments, f"{count} frames: wrote {arguments.output}")
     return 0

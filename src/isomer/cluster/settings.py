@@ -11,10 +11,16 @@ from isomer.cluster.shards import WARM_UP
 from isomer.errors import ArgumentError
 from isomer.flow import ANCHOR
 from isomer.media import OUTPUTS, pictures
+from isomer.media.background import open_background
+from isomer.media.outputs import check_background
 from isomer.media.pictures import Picture
 from isomer.options import VideoOptions, option
 
-_KEPT: dict[Picture, str] = {pictures.probabilities: "probabilities", pictures.cutout: "cutouts"}
+_KEPT: dict[Picture, str] = {
+    pictures.probabilities: "probabilities",
+    pictures.cutout: "cutouts",
+    pictures.composite: "cutouts",
+}
 # Which machine does the work, in what portions, and what it refuses.
 _NOT_IN_OUTPUTS = ("backend", "device", "batch", "ahead", "max_pixels", "shard")
 
@@ -51,6 +57,7 @@ class Settings(VideoOptions):
         for kind in self.outputs:
             if kind not in OUTPUTS:
                 raise ArgumentError("outputs", kind, f"no such output; choose from {', '.join(OUTPUTS)}")
+        check_background(open_background(self.background, self.fit), [OUTPUTS[kind] for kind in self.outputs])
         if self.shard:
             self._check_shard()
 
@@ -79,5 +86,6 @@ class Settings(VideoOptions):
 
     def made_with(self) -> dict[str, object]:
         """Return what the outputs depend on, as JSON has it."""
-        values = self.of(Settings) | {"model": str(self.model), "outputs": list(dict.fromkeys(self.outputs))}
+        texts = {name: str(getattr(self, name)) for name in ("model", "background")}
+        values = self.of(Settings) | texts | {"outputs": list(dict.fromkeys(self.outputs))}
         return {name: value for name, value in values.items() if name not in _NOT_IN_OUTPUTS}

@@ -197,7 +197,7 @@ class Worker:
         for path in places.values():
             remove_unfinished(path)  # only one worker at a time writes it
         outputs = [(OUTPUTS[kind], path) for kind, path in places.items()]
-        with open_outputs(outputs, source, Look(self._settings.threshold)) as writers:
+        with open_outputs(outputs, source, Look.of(self._settings, source)) as writers:
             yield dict(zip(places, writers, strict=True))
 
 

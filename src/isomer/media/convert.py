@@ -15,7 +15,7 @@ from isomer.media.outputs import find_output, open_output
 from isomer.media.pictures import Look
 from isomer.media.reader import open_frames
 from isomer.media.segmented import Segmented
-from isomer.options import VideoOptions, options_of
+from isomer.options import VideoOptions
 
 _KINDS = {
     "": "masks",
@@ -38,6 +38,9 @@ def convert_masks(
     video: str | Path | None = None,
     fps: Fraction = DEFAULT_FPS,
     threshold: float = VideoOptions.threshold,
+    background: str | Path = VideoOptions.background,
+    fit: str = VideoOptions.fit,
+    audio: bool = VideoOptions.audio,
 ) -> int:
     """Write masks in another format.
 
@@ -45,10 +48,13 @@ def convert_masks(
         masks: see `isomer.media.masks.open_masks`.
         output: the file or folder to write.
         kind: a key of `OUTPUTS`; by default what the suffix of `output` says.
-        video: the frames' pictures, a video or a folder, for overlays and cut-outs. Its time stamps and names
+        video: the frames' pictures, a video or a folder, for overlays and cut-outs. Its time stamps, names and sound
             are the output's.
         fps: frame rate where neither masks nor video state one.
         threshold: of levels that are not black or white, in (0, 1).
+        background: of composites; see `isomer.options.VideoOptions`.
+        fit: of the background; see there.
+        audio: keep the sound of `video` in videos.
 
     Returns:
         The number of frames.
@@ -61,7 +67,7 @@ def convert_masks(
         kind = _KINDS.get(output.suffix.lower())
         if kind is None:
             raise InputError(f"{output}: its suffix names no format; name the kind of output")
-    options_of(VideoOptions)["threshold"].check("threshold", threshold)
+    options = VideoOptions(threshold=threshold, background=background, fit=fit, audio=audio)
     if fps <= 0:
         raise ArgumentError("fps", fps, f"not positive; {DEFAULT_FPS} is the default")
     made = find_output(kind)
@@ -70,10 +76,10 @@ def convert_masks(
     if output.resolve() == Path(masks).resolve():
         raise InputError(f"{output}: is the input itself; choose another output")
     source = open_masks(masks, fps)
-    pictures = None if video is None else open_frames(video)
+    pictures = None if video is None else open_frames(video, audio=audio)
     results = iter(source) if pictures is None else _with_pictures(source, pictures)
     count, highest = 0, 0.0
-    with open_output(made, output, pictures or source, Look(threshold)) as writer:
+    with open_output(made, output, pictures or source, Look.of(options, pictures or source)) as writer:
         for result in results:
             writer.write(result)
             highest = max(highest, float(result.probability.max()))

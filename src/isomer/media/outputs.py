@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from isomer.errors import InputError
+from isomer.errors import ArgumentError, InputError
 from isomer.files import Stage
 from isomer.media import containers, pictures
+from isomer.media.background import Background, Transparent
 from isomer.media.containers import Container
 from isomer.media.frame import Source
 from isomer.media.image import encode_palette
@@ -27,6 +28,7 @@ class Output(NamedTuple):
         suffix: what its name has more than the input's.
         help: what it is, in a few words.
         shows_video: whether it shows the frames themselves, not only what was found.
+        shows_background: whether it shows the background of a `Look`.
     """
 
     picture: Picture
@@ -34,6 +36,7 @@ class Output(NamedTuple):
     suffix: str
     help: str
     shows_video: bool = False
+    shows_background: bool = False
 
     @property
     def is_folder(self) -> bool:
@@ -89,6 +92,22 @@ OUTPUTS = {
         "_cutout.mov",
         "ProRes 4444 video with straight 16-bit alpha, the object on transparent",
         shows_video=True,
+    ),
+    "composite": Output(
+        pictures.composite,
+        containers.h264,
+        "_composite.mp4",
+        "H.264 video, the object over a background",
+        shows_video=True,
+        shows_background=True,
+    ),
+    "composites": Output(
+        pictures.composite,
+        containers.PNGFolder,
+        "_composites",
+        "folder of PNGs, the object over a background",
+        shows_video=True,
+        shows_background=True,
     ),
     "gif": Output(
         pictures.overlay,
@@ -169,14 +188,32 @@ def open_outputs(
 
     Raises:
         InputError: an output cannot be written (also from leaving it), is the input itself, or has a suffix that is
-            not of its format.
+            not of its format; or the background is for none of them.
     """
+    outputs = list(outputs)
+    check_background(look.background, [output for output, _ in outputs])
     with Stage() as stage, ExitStack() as stack:
         writers = []
         for output, path in outputs:
             container = stack.enter_context(output.container(Path(path), source, stage))
             writers.append(Writer(output.picture, container, look))
         yield writers
+
+
+def check_background(background: Background, outputs: Sequence[Output]) -> None:
+    """Refuse a background that outputs cannot have.
+
+    Raises:
+        InputError: it is transparent and one is a video, or it is another than that by default and none shows it.
+    """
+    shown = [output for output in outputs if output.shows_background]
+    if background == Transparent() and not all(output.is_folder for output in shown):
+        raise ArgumentError(
+            "background", "transparent", "is for images such as composites; of the videos, take cutout or prores"
+        )
+    if background != DEFAULT_LOOK.background and not shown:
+        kinds = ", ".join(kind for kind, output in OUTPUTS.items() if output.shows_background)
+        raise InputError(f"background: is in none of the outputs asked for; those that show it are {kinds}")
 
 
 @contextmanager

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from isomer.media.background import Background, open_background
+from isomer.media.frame import Source, pixel_aspect
 from isomer.media.labels import Labels
 from isomer.media.overlay import overlay as overlay_object
 from isomer.media.overlay import overlay_objects
@@ -30,9 +32,20 @@ class Look:
 
     Attributes:
         threshold: probability in (0, 1) from which on a pixel is of the object.
+        background: what is behind the object in a composite.
     """
 
     threshold: float = VideoOptions.threshold
+    background: Background = open_background(VideoOptions.background, VideoOptions.fit)  # noqa: RUF009
+
+    @classmethod
+    def of(cls, options: VideoOptions, source: Source) -> Look:
+        """Return the look that the options ask for, for the frames of one source.
+
+        Raises:
+            InputError: the background cannot be read.
+        """
+        return cls(options.threshold, open_background(options.background, options.fit, pixel_aspect(source)))
 
 
 DEFAULT_LOOK = Look()
@@ -72,6 +85,17 @@ def cutout(result: Segmented, look: Look) -> NDArray[np.uint8]:
     alpha = matte(result, look)
     colours = cv2.copyTo(result.image, cv2.dilate(alpha, _BLEED))
     return np.asarray(cv2.merge((*cv2.split(colours), alpha)), np.uint8)
+
+
+def composite(result: Segmented, look: Look) -> NDArray[np.uint8]:
+    """The object over the background."""
+    above = cutout(result, look)
+    alpha = np.ascontiguousarray(above[..., 3])
+    behind = look.background.behind(result, alpha)
+    if behind is None:
+        return above
+    share = alpha.astype(np.float32) / 255
+    return np.asarray(cv2.blendLinear(cv2.cvtColor(above, cv2.COLOR_RGBA2RGB), behind, share, 1 - share), np.uint8)
 
 
 def overlay(result: Segmented, look: Look) -> NDArray[np.uint8]:

@@ -60,6 +60,8 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     threshold: float = VideoOptions.threshold,
     stride: int = VideoOptions.stride,
     objects: bool = VideoOptions.objects,
+    background: str | Path = VideoOptions.background,
+    fit: str = VideoOptions.fit,
     audio: bool = VideoOptions.audio,
     max_pixels: int = VideoOptions.max_pixels,
     progress: bool = False,
@@ -95,6 +97,8 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         threshold=threshold,
         stride=stride,
         objects=objects,
+        background=background,
+        fit=fit,
         audio=audio,
         max_pixels=max_pixels,
     )
@@ -105,7 +109,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     frames = taken_frames(source, stride)
 
     with ExitStack() as stack:
-        writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, Look(threshold)))
+        writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, Look.of(options, source)))
         segmenter = Segmenter(**options.of(Options))
         start = time.perf_counter()
         total = None if source.count is None else -(-source.count // stride)

@@ -5,7 +5,7 @@ The server process itself never parses media. A job's folder holds
     video or frames/   what was uploaded
     probabilities/     one 8-bit PNG a frame, round(255 p)
     preview.mp4        each frame above its map, for the page
-    results/           what was asked for, `<kind>-<threshold>.<suffix>` or `<kind>-<threshold>-objects.<suffix>`
+    results/           what was asked for, each named by its options: `masks-0.50.zip`, `composite-0.50-blur.mp4`
 
 Every task takes a `report(done, total)` for its progress, in frames; total is None where it is not known.
 """
@@ -113,7 +113,7 @@ def segment(folder: Path, options: VideoOptions, limits: Limits, report: Report)
 
 
 def write_result(
-    folder: Path, kind: str, threshold: float, objects: bool, path: Path, limits: Limits, most: int, report: Report
+    folder: Path, kind: str, options: VideoOptions, path: Path, limits: Limits, most: int, report: Report
 ) -> None:
     """Write one kind of `isomer.media.OUTPUTS` from the stored maps; a folder of PNGs becomes a zip.
 
@@ -129,14 +129,15 @@ def write_result(
 
     output = media.OUTPUTS[kind]
     with _relative_to(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
-        source = _open(folder, limits)
+        source = _open(folder, limits, audio=options.audio)
+        look = media.Look.of(options, source)
         target = Path(scratch) / ("pngs" if output.is_folder else path.name)
         room = _Room(Path(scratch), most, RAW_BYTES * source.size[0] * source.size[1])
-        with media.open_output(output, target, source, media.Look(threshold)) as writer, warnings.catch_warnings():
+        with media.open_output(output, target, source, look) as writer, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the job said it already
             levels = ((frame, read_gray(folder / "probabilities" / f"{frame.name}.png")) for frame in source)
             stored = (media.Segmented.of(frame, np.divide(gray, 255, dtype=np.float32)) for frame, gray in levels)
-            for result in track_objects(stored, threshold) if objects else stored:
+            for result in track_objects(stored, options.threshold) if options.objects else stored:
                 writer.write(result)
                 room.take()
                 report(result.index + 1, source.count)
@@ -165,11 +166,11 @@ def _segmenter(options: VideoOptions) -> Segmenter:
     return Segmenter(**options.of(Options))
 
 
-def _open(folder: Path, limits: Limits) -> FrameSource:
+def _open(folder: Path, limits: Limits, *, audio: bool = False) -> FrameSource:
     from isomer.media import open_frames
 
     frames = folder / "frames"
-    return open_frames(frames if frames.is_dir() else folder / "video", max_pixels=limits.pixels)
+    return open_frames(frames if frames.is_dir() else folder / "video", limits.pixels, audio=audio)
 
 
 def _check_header(video: Path, limits: Limits) -> None:
