@@ -19,7 +19,7 @@ from isomer.options import VideoOptions, option
 _KEPT: dict[Picture, str] = {
     pictures.probabilities: "probabilities",
     pictures.cutout: "cutouts",
-    pictures.composite: "cutouts",
+    **dict.fromkeys((pictures.deep_cutout, pictures.composite, pictures.deep_composite), "cutouts"),
 }
 # Which machine does the work, in what portions, and what it refuses.
 _NOT_IN_OUTPUTS = ("backend", "device", "batch", "ahead", "max_pixels", "shard")

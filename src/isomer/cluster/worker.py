@@ -117,7 +117,7 @@ class Worker:
     def segment(self, video: Video) -> Done | TooLong:
         """Segment a video, unless it is too long."""
         settings = self._settings
-        source = open_frames(video.path, settings.max_pixels, audio=settings.audio)
+        source = self._open(video)
         taken = 0 if source.count is None else -(-source.count // settings.stride)
         if 0 < settings.shard < taken:
             return TooLong(taken)
@@ -171,7 +171,7 @@ class Worker:
     def join(self, video: Video, folder: Path) -> Done:
         """Write the outputs of a video whose parts are all in `folder`, and remove that."""
         settings = self._settings
-        source = open_frames(video.path, settings.max_pixels, audio=settings.audio)
+        source = self._open(video)
         count = 0
         with self._writers(video, source) as writers:
             for frame, labels in self._numbered(taken_frames(source, settings.stride), folder):
@@ -190,6 +190,12 @@ class Worker:
         files = ((frame, folder / "masks" / f"{frame.name}.png") for frame in frames)
         masks = (Segmented.of(frame, _probability("masks", file, 0.5)) for frame, file in files)
         yield from ((result, result.labels) for result in track_objects(masks))
+
+    def _open(self, video: Video) -> FrameSource:
+        """Open a video as its outputs need it."""
+        settings = self._settings
+        deep = any(OUTPUTS[kind].is_deep for kind in settings.outputs)
+        return open_frames(video.path, settings.max_pixels, audio=settings.audio, deep=deep)
 
     @contextmanager
     def _writers(self, video: Video, source: FrameSource) -> Iterator[dict[str, Writer]]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isomer.errors import ArgumentError
-from isomer.media.frame import Frame, FrameSource, pixel_aspect
+from isomer.media.frame import FrameSource, Pixels, pixel_aspect
 from isomer.media.image import IMAGE_SUFFIXES, read_image
 from isomer.media.reader import open_frames
 from isomer.media.resize import resize_image
@@ -34,15 +34,16 @@ _TOLERANCE = 1e-6  # seconds
 class Background(Protocol):
     """What is behind the object."""
 
-    def behind(self, frame: Frame, alpha: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    def behind(self, image: Pixels, time: float, alpha: NDArray[np.uint8]) -> Pixels | None:
         """Return it for a frame, whose time is not before that of the last one.
 
         Args:
-            frame: the frame.
+            image: the frame's, RGB [H, W, 3], uint8 or at the source's depth.
+            time: the frame's.
             alpha: opacity of the object there, uint8 [H, W].
 
         Returns:
-            RGB, uint8 [H, W, 3]; None for transparency.
+            RGB [H, W, 3], at the source's depth where it is made of the image, else uint8; None for transparency.
         """
 
 
@@ -50,7 +51,7 @@ class Background(Protocol):
 class Transparent:
     """Nothing."""
 
-    def behind(self, frame: Frame, alpha: NDArray[np.uint8]) -> None:
+    def behind(self, image: Pixels, time: float, alpha: NDArray[np.uint8]) -> None:
         """See `Background.behind`."""
         return
 
@@ -61,9 +62,9 @@ class Colour:
 
     rgb: tuple[int, int, int]
 
-    def behind(self, frame: Frame, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def behind(self, image: Pixels, time: float, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """See `Background.behind`."""
-        return np.full(frame.image.shape, self.rgb, np.uint8)
+        return np.full(image.shape, self.rgb, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Blur:
 
     radius: int | None = None
 
-    def behind(self, frame: Frame, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def behind(self, image: Pixels, time: float, alpha: NDArray[np.uint8]) -> Pixels:
         """See `Background.behind`."""
         height, width = alpha.shape
         radius = self.radius or max(1.0, min(width, height) / _BLUR_SHARE)
@@ -86,11 +87,11 @@ class Blur:
         reach = np.ones((2 * math.ceil(sigma / 2) + 1,) * 2, np.uint8)  # a map may end within the object
         rest = cv2.erode(cv2.resize(255 - alpha, size, interpolation=cv2.INTER_AREA), reach)
         shares = rest.astype(np.float32)
-        colours = resize_image(frame.image, size).astype(np.float32) * shares[..., None]
+        colours = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32) * shares[..., None]
         sums, weights = (cv2.GaussianBlur(part, (0, 0), sigma) for part in (colours, shares))
         blurred = sums / np.maximum(weights, 1e-3)[..., None]  # which the object covers where there is nothing
         enlarged = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(np.rint(enlarged), np.uint8)
+        return np.asarray(np.rint(enlarged), image.dtype)
 
 
 class Still:
@@ -108,7 +109,7 @@ class Still:
         self._aspect = aspect
         self._fitted = np.empty((0, 0, 3), np.uint8)
 
-    def behind(self, frame: Frame, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def behind(self, image: Pixels, time: float, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """See `Background.behind`."""
         if self._fitted.shape[:2] != alpha.shape:
             self._fitted = fitted(self._image, (alpha.shape[1], alpha.shape[0]), self._fit, self._aspect)
@@ -131,14 +132,14 @@ class Moving:
         self._end = 0.0
         self._still = Still(np.zeros((1, 1, 3), np.uint8), fit, aspect)
 
-    def behind(self, frame: Frame, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def behind(self, image: Pixels, time: float, alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """See `Background.behind`."""
-        image = None
-        while frame.time + _TOLERANCE >= self._end:
-            image, self._end = next(self._pictures)
-        if image is not None:
-            self._still = Still(image, self._fit, self._aspect)
-        return self._still.behind(frame, alpha)
+        shown = None
+        while time + _TOLERANCE >= self._end:
+            shown, self._end = next(self._pictures)
+        if shown is not None:
+            self._still = Still(shown, self._fit, self._aspect)
+        return self._still.behind(image, time, alpha)
 
 
 def _looped(source: FrameSource) -> Iterator[tuple[NDArray[np.uint8], float]]:

@@ -76,7 +76,7 @@ def convert_masks(
     if output.resolve() == Path(masks).resolve():
         raise InputError(f"{output}: is the input itself; choose another output")
     source = open_masks(masks, fps)
-    pictures = None if video is None else open_frames(video, audio=audio)
+    pictures = None if video is None else open_frames(video, audio=audio, deep=made.is_deep)
     results = iter(source) if pictures is None else _with_pictures(source, pictures)
     count, highest = 0, 0.0
     with open_output(made, output, pictures or source, Look.of(options, pictures or source)) as writer:

@@ -29,6 +29,7 @@ class Output(NamedTuple):
         help: what it is, in a few words.
         shows_video: whether it shows the frames themselves, not only what was found.
         shows_background: whether it shows the background of a `Look`.
+        is_deep: whether it shows the frames at the depth of the source.
     """
 
     picture: Picture
@@ -37,6 +38,7 @@ class Output(NamedTuple):
     help: str
     shows_video: bool = False
     shows_background: bool = False
+    is_deep: bool = False
 
     @property
     def is_folder(self) -> bool:
@@ -87,11 +89,28 @@ OUTPUTS = {
         shows_video=True,
     ),
     "prores": Output(
-        pictures.cutout,
+        pictures.deep_cutout,
         containers.prores,
         "_cutout.mov",
         "ProRes 4444 video with straight 16-bit alpha, the object on transparent",
         shows_video=True,
+        is_deep=True,
+    ),
+    "cutouts16": Output(
+        pictures.deep_cutout,
+        containers.deep_pngs,
+        "_cutouts16",
+        "folder of RGBA PNGs of 16 bits with straight alpha, the object on transparent",
+        shows_video=True,
+        is_deep=True,
+    ),
+    "exr": Output(
+        pictures.deep_cutout,
+        containers.EXRFolder,
+        "_exr",
+        "folder of OpenEXR images in linear light, the object on transparent",
+        shows_video=True,
+        is_deep=True,
     ),
     "composite": Output(
         pictures.composite,
@@ -108,6 +127,15 @@ OUTPUTS = {
         "folder of PNGs, the object over a background",
         shows_video=True,
         shows_background=True,
+    ),
+    "hevc": Output(
+        pictures.deep_composite,
+        containers.hevc,
+        "_composite_hevc.mp4",
+        "HEVC video of 10 bits, the object over a background",
+        shows_video=True,
+        shows_background=True,
+        is_deep=True,
     ),
     "gif": Output(
         pictures.overlay,

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -26,12 +27,14 @@ from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.media.clock import PacketClock, PictureClock
-from isomer.media.colour import RGBConverter
+from isomer.media.colour import Deep, RGBConverter, Tags, is_deep, tags_of
 from isomer.media.demux import ENCRYPTED, decoder_options, fraction, main_video, open_container
 from isomer.media.extent import Extent, mean_rate, stated_count
 from isomer.media.frame import Frame
 from isomer.media.image import MAX_PIXELS
 from isomer.media.sound import Sound, find_sound
+
+_Level = TypeVar("_Level", np.uint8, np.uint16)
 
 _LONGEST_PIXEL = 4
 """A pixel that is stated to be longer is a mistake, or a trap that makes outputs huge: it is taken for square."""
@@ -56,10 +59,12 @@ class VideoSource:
         max_pixels: the most that a picture may have; decoders do not even make room for many more.
         alpha: make the images RGBA, uint8 [H, W, 4]; else opacity is ignored.
         audio: have `sound`.
+        deep: yield frames that are `deep`, unless 8 bits hold all of them.
 
     Attributes:
         has_alpha: whether the pictures are decoded with their opacity; where not, all are opaque.
         pixel_aspect: width of the pixels over their height, after rotation.
+        tags: of the frames' depth; those of `Frame.image` where they have no more.
 
     Raises:
         InputError: the file is no video, has no video stream, is encrypted, or none of its frames decodes; or, also
@@ -67,7 +72,13 @@ class VideoSource:
     """
 
     def __init__(
-        self, path: str | Path, max_pixels: int = MAX_PIXELS, *, alpha: bool = False, audio: bool = False
+        self,
+        path: str | Path,
+        max_pixels: int = MAX_PIXELS,
+        *,
+        alpha: bool = False,
+        audio: bool = False,
+        deep: bool = False,
     ) -> None:
         self.path = Path(path)
         self._max_pixels = max_pixels
@@ -80,6 +91,8 @@ class VideoSource:
                 raise InputError(f"{self.path}: no frame can be decoded; the file is damaged")
             self._coded_size = (picture.width, picture.height)
             self.has_alpha = any(component.is_alpha for component in picture.format.components)
+            self._is_deep = deep and is_deep(picture)
+            self.tags = tags_of(picture) if self._is_deep else Tags()
             self._orientation = _Orientation(picture)
             turned = self._orientation.transposed
             self.size = (picture.height, picture.width) if turned else (picture.width, picture.height)
@@ -113,7 +126,9 @@ class VideoSource:
                 time, duration = clock.read(picture)
                 if last is not None:
                     yield replace(last, duration=time - last.time)
-                last = Frame(count, self._orientation.upright(to_rgb(picture)), time, f"{count:05d}", duration)
+                image = self._orientation.upright(to_rgb(picture))
+                at_depth = partial(self._at_depth, picture) if self._is_deep else None
+                last = Frame(count, image, time, f"{count:05d}", duration, at_depth)
                 count += 1
             if last is not None:
                 yield last
@@ -124,6 +139,10 @@ class VideoSource:
                 DamagedVideoWarning,
                 stacklevel=2,
             )
+
+    def _at_depth(self, picture: VideoFrame) -> Deep:
+        converter = RGBConverter(*self._coded_size)
+        return Deep(self._orientation.upright(converter.deep(picture)), self.tags)
 
     def _decode(self, container: InputContainer, stream: VideoStream, extent: Extent) -> Iterator[VideoFrame | None]:
         """Yield every picture that decodes, and None for a gap: amid them or, if the file is cut, at the end."""
@@ -243,7 +262,7 @@ class _Orientation:
         self.transposed = abs(b) > abs(a)
         self._flip_x, self._flip_y = (c < 0, b < 0) if self.transposed else (a < 0, d < 0)
 
-    def upright(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def upright(self, image: NDArray[_Level]) -> NDArray[_Level]:
         if self.transposed:
             image = image.transpose(1, 0, 2)
         if self._flip_x:

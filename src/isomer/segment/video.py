@@ -102,9 +102,9 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         audio=audio,
         max_pixels=max_pixels,
     )
-    source = open_frames(video, max_pixels, audio=audio)
-    _log.debug("%s: %d x %d pixels, %s frames, %.5g a second", source.path, *source.size, source.count, source.fps)
     kinds = [find_output(kind) for kind in dict.fromkeys(outputs)]
+    source = open_frames(video, max_pixels, audio=audio, deep=any(kind.is_deep for kind in kinds))
+    _log.debug("%s: %d x %d pixels, %s frames, %.5g a second", source.path, *source.size, source.count, source.fps)
     paths = output_paths(source, output, kinds)
     frames = taken_frames(source, stride)
 

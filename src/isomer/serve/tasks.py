@@ -129,7 +129,7 @@ def write_result(
 
     output = media.OUTPUTS[kind]
     with _relative_to(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
-        source = _open(folder, limits, audio=options.audio)
+        source = _open(folder, limits, audio=options.audio, deep=output.is_deep)
         look = media.Look.of(options, source)
         target = Path(scratch) / ("pngs" if output.is_folder else path.name)
         room = _Room(Path(scratch), most, RAW_BYTES * source.size[0] * source.size[1])
@@ -166,11 +166,11 @@ def _segmenter(options: VideoOptions) -> Segmenter:
     return Segmenter(**options.of(Options))
 
 
-def _open(folder: Path, limits: Limits, *, audio: bool = False) -> FrameSource:
+def _open(folder: Path, limits: Limits, **wanted: bool) -> FrameSource:
     from isomer.media import open_frames
 
     frames = folder / "frames"
-    return open_frames(frames if frames.is_dir() else folder / "video", limits.pixels, audio=audio)
+    return open_frames(frames if frames.is_dir() else folder / "video", limits.pixels, **wanted)
 
 
 def _check_header(video: Path, limits: Limits) -> None:

@@ -3,7 +3,22 @@
 from isomer.media.containers.animations import GIF, WebP
 from isomer.media.containers.annotations import COCO, Polygons, YouTubeVIS
 from isomer.media.containers.container import Container
-from isomer.media.containers.images import PNGFolder, PNGZip
-from isomer.media.containers.video import h264, prores, vp9
+from isomer.media.containers.images import EXRFolder, PNGFolder, PNGZip, deep_pngs
+from isomer.media.containers.video import h264, hevc, prores, vp9
 
-__all__ = ["COCO", "GIF", "Container", "PNGFolder", "PNGZip", "Polygons", "WebP", "YouTubeVIS", "h264", "prores", "vp9"]
+__all__ = [
+    "COCO",
+    "GIF",
+    "Container",
+    "EXRFolder",
+    "PNGFolder",
+    "PNGZip",
+    "Polygons",
+    "WebP",
+    "YouTubeVIS",
+    "deep_pngs",
+    "h264",
+    "hevc",
+    "prores",
+    "vp9",
+]
