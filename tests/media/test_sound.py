@@ -20,7 +20,11 @@ SIZE = (64, 48)
 RATE = 48_000
 EVENT = 0.1
 """Seconds for which a flash is seen, and a beep heard."""
-FORMAT_OF = {"aac": "fltp", "libopus": "flt", "libmp3lame": "fltp", "mp2": "s16", "pcm_s16le": "s16", "ac3": "fltp"}
+FORMAT_OF = {
+    **dict.fromkeys(("aac", "ac3", "libmp3lame"), "fltp"),
+    **dict.fromkeys(("flac", "mp2", "pcm_s16le"), "s16"),
+    "libopus": "flt",
+}
 KIND_OF = {".mp4": "overlay", ".mkv": "overlay", ".mov": "prores", ".webm": "cutout"}
 
 
@@ -169,6 +173,8 @@ def test_sound_is_in_step(tmp_path: Path, suffix: str, container: str, codec: st
         (".mp4", "aac", "aac"),
         (".mp4", "libopus", "opus"),
         (".mp4", "libmp3lame", "mp3"),
+        (".mp4", "flac", "flac"),
+        (".mov", "flac", "aac"),
         (".mp4", "mp2", "aac"),
         (".mp4", "pcm_s16le", "aac"),
         (".mkv", "mp2", "mp2"),
@@ -222,6 +228,14 @@ def test_channels_stay(tmp_path: Path, suffix: str, layout: str) -> None:
     with av.open(str(path)) as file:
         assert file.streams.audio[0].layout.nb_channels == av.AudioLayout(layout).nb_channels
     assert_in_step(path, [0.4])
+
+
+@pytest.mark.parametrize("suffix", KIND_OF)
+@pytest.mark.parametrize(("codec", "rate"), [("libmp3lame", 8000), ("pcm_s16le", 11111), ("flac", 192_000)])
+def test_any_rate(tmp_path: Path, suffix: str, codec: str, rate: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("test_sound.RATE", rate)
+    path = write(film(tmp_path / "clip.mkv", [0.4, 1.2], every(0.04), codec=codec), suffix)
+    assert_in_step(path, [0.4, 1.2], tolerance=0.005)
 
 
 def test_of_several_tracks_the_default_one_is_kept(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ _BT709, _BT601, _BT2020, _P3 = 1, 6, 9, 12
 _KNOWN_MATRICES = frozenset({_BT709, 4, 5, _BT601, 7, _BT2020})  # to FFmpeg's conversion
 _BT2020_CONSTANT_LUMINANCE = 10
 _UNSPECIFIED = 2
+_PRIMARIES, _TRANSFERS = frozenset({_BT709, *range(4, 13)}), frozenset({_BT709, *range(4, 19)})  # that encoders know
 _PQ, _HLG = 16, 18
 
 _HD_LINES = 720
@@ -71,8 +72,8 @@ def tags_of(picture: VideoFrame) -> Tags:
     is_hdr = hdr_light(picture.color_trc) is not None
     primaries, transfer = picture.color_primaries, picture.color_trc
     return Tags(
-        (_BT2020 if is_hdr else _BT709) if primaries in (0, _UNSPECIFIED) else primaries,
-        _BT709 if transfer in (0, _UNSPECIFIED) else transfer,
+        primaries if primaries in _PRIMARIES else _BT2020 if is_hdr else _BT709,
+        transfer if transfer in _TRANSFERS else _BT709,
         _matrix(picture, is_hdr),
     )
 

@@ -20,6 +20,8 @@ from isomer.media.sound import OpenSound
 
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _BITS_PER_CHANNEL = 96_000  # a second
+_LEAST_MP3_RATE = 16_000
+"""Samples a second; fewer are of "MPEG 2.5", which is no standard, and MP4 does not take them."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class SoundTrack:
 
     def __init__(self, container: OutputContainer, form: SoundFormat, opened: OpenSound) -> None:
         self._container = container
-        if opened.codec in form.copied:
+        is_rare = opened.codec == "mp3" and opened.sound.rate < _LEAST_MP3_RATE
+        if opened.codec in form.copied and not is_rare:
             self._stream = container.add_stream_from_template(opened.stream)
             self._packets = self._copied(opened, form.may_precede)
         else:
