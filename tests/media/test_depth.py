@@ -55,9 +55,10 @@ def film(
         context.color_primaries, context.color_trc, context.colorspace = tags
         context.color_range = 2 if full_range else 1
         for code in codes:
-            frame = av.VideoFrame.from_ndarray(code, "rgb48le").reformat(
+            frame = av.VideoFrame.from_ndarray(code, "rgb48le")
+            frame.colorspace = tags[2]
+            frame = frame.reformat(
                 format=pixel_format,
-                dst_colorspace=tags[2],
                 dst_color_range=2 if full_range else 1,
                 interpolation="BICUBIC",
                 threads=1,

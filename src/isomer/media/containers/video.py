@@ -204,10 +204,11 @@ class VideoFile(Container):
             cv2.LUT(picture, _LIMITED, planes[:height])
             return VideoFrame.from_ndarray(planes, "yuv420p")
         formats = _DEEP_FORMATS if picture.dtype == np.uint16 else _FORMATS
+        rgb = VideoFrame.from_ndarray(picture, formats[picture.shape[2:]])
+        rgb.colorspace = self._tags.matrix  # which that of the result follows; PyAV 17 takes no other word for BT.2020
         video_frame = self._reformatter.reformat(
-            VideoFrame.from_ndarray(picture, formats[picture.shape[2:]]),
+            rgb,
             format=self._encoding.pixel_format,
-            dst_colorspace=self._tags.matrix,
             dst_color_range=ColorRange.MPEG,
             threads=1,  # the result of swscale's own threads is not the same every time
         )
