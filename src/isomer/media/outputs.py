@@ -116,6 +116,21 @@ OUTPUTS = {
         pictures.numbers, containers.YouTubeVIS, "_youtube_vis.json", "YouTube-VIS JSON, a track an object"
     ),
     "polygons": Output(pictures.numbers, containers.Polygons, "_polygons.json", "COCO JSON with polygons"),
+    "cvat": Output(
+        pictures.numbers, containers.CVAT, "_cvat.xml", "CVAT XML of a video, a track of polygons an object"
+    ),
+    "label-studio": Output(
+        pictures.numbers,
+        containers.LabelStudio,
+        "_label_studio.json",
+        "Label Studio JSON, a task a frame, a brush an object",
+    ),
+    "prompts": Output(
+        pictures.numbers_and_probabilities,
+        containers.Prompts,
+        "_prompts.json",
+        "JSON with a box, points and a mask of each object where it is clearest, to prompt SAM 2 and matting tools",
+    ),
 }
 """All kinds of output, by name."""
 
