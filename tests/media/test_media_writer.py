@@ -83,6 +83,9 @@ def test_the_names_of_outputs_come_from_the_input(clip: Path, tmp_path: Path) ->
         "coco": "clip_coco.json",
         "youtube-vis": "clip_youtube_vis.json",
         "polygons": "clip_polygons.json",
+        "cvat": "clip_cvat.xml",
+        "label-studio": "clip_label_studio.json",
+        "prompts": "clip_prompts.json",
     }
     (tmp_path / "v1.5").mkdir()
     write_image(tmp_path / "v1.5" / "a.png", quadrants(32, 24))

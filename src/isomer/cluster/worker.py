@@ -214,4 +214,5 @@ def _probability(kinds: Collection[str], folder: Path, frame: Frame, threshold: 
     below = np.nextafter(np.float32(threshold), np.float32(0))
     probability = levels["probabilities"] / np.float32(255)
     inside = levels["masks"] > 0
-    return np.where(inside, np.maximum(probability, np.float32(threshold)), np.minimum(probability, below))
+    probability = np.where(inside, np.maximum(probability, np.float32(threshold)), np.minimum(probability, below))
+    return np.asarray(probability, np.float32)

@@ -53,8 +53,8 @@ def mask(result: Segmented, look: Look) -> NDArray[np.uint8]:
 
 
 def numbers(result: Segmented, look: Look) -> Labels:
-    """The objects' numbers, 0 for none; where objects are not told apart all that is found is object 1."""
-    return result.mask(look.threshold).view(np.uint8) if result.labels is None else result.labels
+    """The objects' numbers, 0 for none."""
+    return result.numbers(look.threshold)
 
 
 def probabilities(result: Segmented, look: Look) -> NDArray[np.uint8]:
