@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ class _Annotations(Container):
         self._objects.update(numbers)
         self._count += 1
         objects = {number: self._object(np.asarray(picture == number, np.uint8)) for number in numbers}
-        self._spool.write(json.dumps({"index": frame.index, "name": as_text(frame.name), "objects": objects}) + "\n")
+        self._spool.write(json.dumps({"index": frame.index, "name": frame.name, "objects": objects}) + "\n")
 
     def _object(self, mask: NDArray[np.uint8]) -> dict[str, Any]:
         return {
@@ -77,6 +78,10 @@ class _Annotations(Container):
         return f'{{"info": {json.dumps(information)},\n"licenses": [],\n'
 
 
+def _file(frame: dict[str, Any]) -> str:
+    return as_text(f"{frame['name']}.png")
+
+
 class COCO(_Annotations):
     """COCO: one image a frame, one annotation an object and frame, with compressed run lengths.
 
@@ -94,7 +99,7 @@ class COCO(_Annotations):
     def _images(self) -> Iterator[dict[str, Any]]:
         width, height = self._source.size
         for number, frame in enumerate(self._frames(), start=1):
-            yield {"id": number, "file_name": f"{frame['name']}.png", "width": width, "height": height}
+            yield {"id": number, "file_name": _file(frame), "width": width, "height": height}
 
     def _annotations(self) -> Iterator[dict[str, Any]]:
         number = 0
@@ -120,7 +125,7 @@ class YouTubeVIS(_Annotations):
         size = {"width": width, "height": height}
         yield self._head()
         yield '"videos": [' + json.dumps({"id": 1, **size, "length": self._count})[:-1] + ', "file_names": '
-        yield from json_array(f"{frame['name']}.png" for frame in self._frames())
+        yield from json_array(_file(frame) for frame in self._frames())
         yield '}],\n"annotations": '
         separator = "["
         for number in sorted(self._objects):
@@ -178,7 +183,7 @@ class LabelStudio(_Annotations):
 
     def _tasks(self) -> Iterator[dict[str, Any]]:
         width, height = self._source.size
-        stem = as_text(self._source.path.stem)
+        folder = quote(os.fsencode(self._source.path.stem))
         shown = {
             "type": "brushlabels",
             "from_name": _LABEL,
@@ -192,5 +197,5 @@ class LabelStudio(_Annotations):
                 {"id": number, **shown, "value": {**found, "brushlabels": [number]}}
                 for number, found in frame["objects"].items()
             ]
-            image = f"/data/local-files/?d={quote(stem)}/{quote(frame['name'])}.png"
+            image = f"/data/local-files/?d={folder}/{quote(os.fsencode(frame['name']))}.png"
             yield {"data": {"image": image}, "predictions": [{"model_version": "isomer", "result": regions}]}
