@@ -14,14 +14,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
 import isomer.cli
 from isomer.cli._ending import Ending
 from isomer.cli._options import flag
-from isomer.errors import ArgumentError, InputError
+from isomer.errors import ArgumentError, InputError, suggestion
 
 _VERBS = [
     module.name
@@ -124,7 +123,7 @@ def _add_verbosity(parser: argparse.ArgumentParser) -> None:
 def _parsed(verb: str, words: Sequence[str]) -> argparse.Namespace:
     """Parse a command line; suggest what may be meant by a verb or an option that is not there."""
     if verb and verb not in _VERBS:
-        raise InputError(f"{verb}: no such verb{_suggestion(verb, _VERBS)}; isomer --help lists them")
+        raise InputError(f"{verb}: no such verb{suggestion(verb, _VERBS)}; isomer --help lists them")
     arguments, unknown = build_parser(verb).parse_known_args(words)
     if unknown:
         word = unknown[0].partition("=")[0]
@@ -132,14 +131,9 @@ def _parsed(verb: str, words: Sequence[str]) -> argparse.Namespace:
         if word in known:
             what = f"goes after {verb}"
         else:
-            what = f"no such option{_suggestion(word, known)}" if word.startswith("-") else "one argument too many"
+            what = f"no such option{suggestion(word, known)}" if word.startswith("-") else "one argument too many"
         arguments.parser.error(f"{word}: {what}")
     return arguments
-
-
-def _suggestion(word: str, known: Sequence[str]) -> str:
-    close = get_close_matches(word, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _failed(message: str) -> int:

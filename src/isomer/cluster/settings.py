@@ -9,7 +9,7 @@ from pathlib import Path
 
 from isomer.cluster.inputs import Video
 from isomer.cluster.shards import WARM_UP
-from isomer.errors import ArgumentError
+from isomer.errors import ArgumentError, suggestion
 from isomer.flow import ANCHOR
 from isomer.media import OUTPUTS, pictures
 from isomer.media.pictures import Picture
@@ -55,7 +55,8 @@ class Settings(VideoOptions):
                 raise ArgumentError(name, type(getattr(self, name)).__name__, "a batch takes it by its name")
         for kind in self.outputs:
             if kind not in OUTPUTS:
-                raise ArgumentError("outputs", kind, f"no such output; choose from {', '.join(OUTPUTS)}")
+                meant = suggestion(kind, OUTPUTS)
+                raise ArgumentError("outputs", kind, f"no such output{meant}; choose from {', '.join(OUTPUTS)}")
         if self.shard:
             self._check_shard()
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from isomer.errors import ArgumentError, InputError
 from isomer.flow import FlowEstimator
-from isomer.media import Frame, FrameSource, Look, Output, Writer, find_output, open_frames, open_outputs
+from isomer.media import Frame, FrameSource, Look, Writer, find_output, open_frames, open_outputs, output_paths
 from isomer.options import Options, VideoOptions, documented
 from isomer.progress import Progress
 from isomer.segment.segmenter import Segmenter
@@ -162,14 +162,3 @@ def _every(stride: int, frames: Iterator[Frame]) -> Iterator[Frame]:
     for frame in frames:
         passed = sum(skipped.duration for skipped in islice(frames, stride - 1))
         yield replace(frame, duration=frame.duration + passed)
-
-
-def output_paths(source: FrameSource, output: str | Path | None, kinds: Sequence[Output]) -> tuple[Path, ...]:
-    """Return where each kind of output goes; for `output` see `segment_video`."""
-    defaults = [kind.default_path(source) for kind in kinds]
-    if output is None:
-        return tuple(defaults)
-    output = Path(output)
-    if len(kinds) == 1 and (kinds[0].is_folder or not output.is_dir()):
-        return (output,)
-    return tuple(output / path.name for path in defaults)
