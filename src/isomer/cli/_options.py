@@ -14,6 +14,9 @@ from isomer.serve.options import Limits
 
 _Group = TypeVar("_Group", bound=OptionGroup)
 
+TRAINING = ("train", "torch", "safetensors", "lightning_fabric", "pydantic", "yaml", "tensorboard")
+"""What verbs that train need."""
+
 
 def flag(name: str) -> str:
     """Return how the command line spells the name of an option or of an argument."""
@@ -119,10 +122,3 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare a recipe and what overrides it: CONFIG and KEY=VALUE."""
     parser.add_argument("config", type=Path, metavar="CONFIG", help="the recipe")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="entries to override, dots between keys")
-
-
-def require_training(verb: str) -> None:
-    """Raise MissingPackageError if a package of the `train` extra is not installed."""
-    from isomer.errors import require
-
-    require(f"isomer {verb}", "train", "torch", "safetensors", "lightning_fabric", "pydantic", "yaml", "tensorboard")
