@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from isomer.errors import InputError
-from isomer.options import Option, OptionGroup, VideoOptions, options_of
+from isomer.options import Option, OptionGroup, VideoOptions, default_of, options_of
 from isomer.serve.options import Limits
 
 _Group = TypeVar("_Group", bound=OptionGroup)
@@ -36,7 +36,7 @@ def add_options(
             if name == "outputs":
                 add_output_argument(parser, said.default, f"{said.help} (default: {' '.join(said.default)})")
             else:
-                parser.add_argument(flag(name), dest=name, default=said.default, **_more(said))
+                parser.add_argument(flag(name), dest=name, default=said.default, **_more(name, said))
 
 
 def add_output_argument(
@@ -59,11 +59,11 @@ def add_output_argument(
     parser.epilog = "\n".join(("kinds of output:", *kinds))  # type: ignore[union-attr]
 
 
-def _more(said: Option) -> dict[str, Any]:
+def _more(name: str, said: Option) -> dict[str, Any]:
     """Return what argparse is to know of an option besides its name and default."""
     if said.kind is bool:
         return {"action": "store_true", "help": said.help}
-    default = "" if said.default is None else " (default: %(default)s)"
+    default = f" (default: {default})" if (default := default_of(name, said)) else ""
     more = {"metavar": "N"} if said.kind is int else {}
     return more | {"type": lambda text: convert(text, said.kind), "help": said.help + default}
 
