@@ -30,7 +30,7 @@ from isomer.media.image import decode_stored, read_bytes
 from isomer.options import Options
 from isomer.segment import Segmenter
 from isomer.segment.objects import track_objects
-from isomer.segment.video import segment_frames, taken_frames
+from isomer.segment.video import segment_frames, taken_frames, warn_of_nothing
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,9 @@ class Worker:
         frames = taken_frames(source, settings.stride)
         with self._writers(video, source) as writers:
             objects = settings.threshold if settings.objects else None
-            count = segment_frames(self._segmenter, frames, writers.values(), objects=objects)
+            count = segment_frames(
+                self._segmenter, frames, writers.values(), threshold=settings.threshold, objects=objects
+            )
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
 
     def segment_part(self, video: Video, folder: Path, shard: Shard) -> PartDone:
@@ -173,13 +175,16 @@ class Worker:
         """Write the outputs of a video whose parts are all in `folder`, and remove that."""
         settings = self._settings
         source = open_frames(video.path, self._settings.max_pixels)
-        count = 0
+        count, highest = 0, 0.0
         with self._writers(video, source) as writers:
             for frame, labels in self._numbered(taken_frames(source, settings.stride), folder):
                 for kind, writer in writers.items():
                     probability = _probability(kept(kind), folder, frame, settings.threshold)
                     writer.write(Segmented.of(frame, probability, labels))
+                    highest = max(highest, float(probability.max()))
                 count += 1
+        if highest < settings.threshold:
+            warn_of_nothing()
         shutil.rmtree(folder, ignore_errors=True)
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
 
