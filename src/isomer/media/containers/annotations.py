@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -17,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isomer.files import Stage
-from isomer.media.containers.container import Container, as_text, json_array
+from isomer.media.containers.container import as_text
+from isomer.media.containers.document import Document, json_array
 from isomer.media.frame import Frame, Source
 from isomer.media.labels import object_numbers
 from isomer.media.polygons import joined, mask_to_polygons
@@ -27,18 +26,11 @@ _LABEL = "object"
 _CATEGORIES = [{"id": 1, "name": _LABEL, "supercategory": _LABEL}]
 
 
-class _Annotations(Container):
-    """Frames' objects go to a spool file line by line; the document is made of it at the end, as a stream."""
-
-    suffixes: tuple[str, ...] = (".json",)
+class _Annotations(Document):
+    """Objects of each frame."""
 
     def _open(self, source: Source, stage: Stage, resources: ExitStack) -> None:
-        self._source = source
-        hidden = stage.file(self.path)
-        spool = tempfile.TemporaryFile("w+", encoding="utf-8", dir=hidden.parent)  # noqa: SIM115
-        self._spool = resources.enter_context(spool)
-        self._document = resources.enter_context(hidden.open("w", encoding="utf-8"))
-        resources.push(self._finish)
+        super()._open(source, stage, resources)
         self._objects: set[int] = set()
         self._count = 0
 
@@ -47,7 +39,7 @@ class _Annotations(Container):
         self._objects.update(numbers)
         self._count += 1
         objects = {number: self._object(np.asarray(picture == number, np.uint8)) for number in numbers}
-        self._spool.write(json.dumps({"index": frame.index, "name": frame.name, "objects": objects}) + "\n")
+        self._keep({"index": frame.index, "name": frame.name, "objects": objects})
 
     def _object(self, mask: NDArray[np.uint8]) -> dict[str, Any]:
         return {
@@ -58,19 +50,6 @@ class _Annotations(Container):
 
     def _segmentation(self, mask: NDArray[np.uint8]) -> Any:
         return encode_rle(mask)
-
-    def _frames(self) -> Iterator[dict[str, Any]]:
-        self._spool.seek(0)
-        return map(json.loads, self._spool)
-
-    def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            for part in self._parts():
-                self._document.write(part)
-
-    @abstractmethod
-    def _parts(self) -> Iterator[str]:
-        """Yield the document."""
 
     def _head(self) -> str:
         """Begin COCO's document."""
@@ -98,12 +77,12 @@ class COCO(_Annotations):
 
     def _images(self) -> Iterator[dict[str, Any]]:
         width, height = self._source.size
-        for number, frame in enumerate(self._frames(), start=1):
+        for number, frame in enumerate(self._kept(), start=1):
             yield {"id": number, "file_name": _file(frame), "width": width, "height": height}
 
     def _annotations(self) -> Iterator[dict[str, Any]]:
         number = 0
-        for image, frame in enumerate(self._frames(), start=1):
+        for image, frame in enumerate(self._kept(), start=1):
             for track, found in frame["objects"].items():
                 number += 1
                 identity = {"id": number, "image_id": image, "category_id": 1, "track_id": int(track)}
@@ -125,7 +104,7 @@ class YouTubeVIS(_Annotations):
         size = {"width": width, "height": height}
         yield self._head()
         yield '"videos": [' + json.dumps({"id": 1, **size, "length": self._count})[:-1] + ', "file_names": '
-        yield from json_array(_file(frame) for frame in self._frames())
+        yield from json_array(_file(frame) for frame in self._kept())
         yield '}],\n"annotations": '
         separator = "["
         for number in sorted(self._objects):
@@ -133,7 +112,7 @@ class YouTubeVIS(_Annotations):
             yield separator + "\n" + json.dumps(identity)[:-1]
             for plural, key in (("segmentations", "segmentation"), ("bboxes", "bbox"), ("areas", "area")):
                 yield f', "{plural}": '
-                found = (frame["objects"].get(str(number)) for frame in self._frames())
+                found = (frame["objects"].get(str(number)) for frame in self._kept())
                 yield from json_array(one and one[key] for one in found)
             yield "}"
             separator = ","
@@ -159,7 +138,7 @@ class CVAT(_Annotations):
         for number in sorted(self._objects):
             yield f'<track id="{number}" label="{_LABEL}" source="file">\n'
             before = None
-            for frame in self._frames():
+            for frame in self._kept():
                 found = frame["objects"].get(str(number))
                 if shown := found or before:
                     yield (
@@ -192,7 +171,7 @@ class LabelStudio(_Annotations):
             "original_height": height,
             "image_rotation": 0,
         }
-        for frame in self._frames():
+        for frame in self._kept():
             regions = [
                 {"id": number, **shown, "value": {**found, "brushlabels": [number]}}
                 for number, found in frame["objects"].items()

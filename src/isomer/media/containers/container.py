@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import av
 import numpy as np
@@ -91,12 +89,3 @@ class Container(ABC):
 def as_text(name: str) -> str:
     """Return the name of a frame for where names are text: bytes that are none, which no encoding has, as %XX."""
     return re.sub("[\udc80-\udcff]", lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", name)
-
-
-def json_array(items: Iterable[Any]) -> Iterator[str]:
-    """Write an array of JSON, an item a line, as a stream of its parts."""
-    separator = "["
-    for item in items:
-        yield f"{separator}\n{json.dumps(item)}"
-        separator = ","
-    yield "[]" if separator == "[" else "\n]"
