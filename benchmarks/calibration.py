@@ -30,6 +30,7 @@ from isomer.media import open_frames
 from isomer.media.image import read_gray
 from isomer.metrics import BoundaryAccuracy, FramePair, RegionSimilarity
 from isomer.model.weights import find_checkpoint
+from isomer.options import Quality
 from isomer.segment.dataset import find_frame_folders
 
 _BINS = 15
@@ -184,7 +185,7 @@ def main() -> None:
     """Measure and print the tables, or fit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("--model", default="isomer_mobilenet_v2")
+    parser.add_argument("--model", default=Quality.model)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 384, 512])
     parser.add_argument("--every", type=int, default=1, help="judge every N-th frame")
     parser.add_argument("--plot", type=Path, help="draw the border's reliability curves into this file")

@@ -19,7 +19,6 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import cv2
 from options import Row
@@ -74,7 +73,7 @@ def judge(kept: Kept, qualities: list[str], dataset: Path, every: int) -> None:
         kept.keep(quality, {f"{dataset.name} J": j, f"{dataset.name} F": f, f"{dataset.name} J&F": (j + f) / 2})
 
 
-def time(kept: Kept, qualities: list[str], video: Path | None, frames: int, rounds: int) -> None:
+def clock(kept: Kept, qualities: list[str], video: Path | None, frames: int, rounds: int) -> None:
     """Measure the whole command with each quality, in turn with a plain transcode."""
     missing = [quality for quality in qualities if not kept.of(quality).keys() >= set(_SPEED)]
     with tempfile.TemporaryDirectory() as folder:
@@ -111,8 +110,7 @@ def print_table(kept: Kept, qualities: list[str]) -> None:
 
 def main() -> None:
     """Measure what is asked for and print all that is known."""
-    common: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
-    parser = argparse.ArgumentParser(description=__doc__, **common)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--qualities", nargs="+", choices=tuple(QUALITIES), default=list(QUALITIES))
     parser.add_argument("--kept", type=Path, default=Path("quality.json"))
     parts = parser.add_subparsers(dest="part", help="what to measure (default: nothing)")
@@ -130,7 +128,7 @@ def main() -> None:
         for dataset in arguments.datasets:
             judge(kept, arguments.qualities, dataset, arguments.every)
     elif arguments.part == "speed":
-        time(kept, arguments.qualities, arguments.video, arguments.frames, arguments.rounds)
+        clock(kept, arguments.qualities, arguments.video, arguments.frames, arguments.rounds)
     print_table(kept, arguments.qualities)
 
 
