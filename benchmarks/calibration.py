@@ -63,7 +63,8 @@ class Reliability:
         numbers = (probabilities * _BINS).astype(np.intp)
         pixels = self.counts.sum(0)
         sums = [np.bincount(numbers, weights, _BINS) for weights in (pixels, pixels * probabilities, self.counts[1])]
-        return np.array([sums[0] / pixels.sum(), sums[1] / sums[0], sums[2] / sums[0]])
+        with np.errstate(invalid="ignore"):  # bins without pixels are nan
+            return np.array([sums[0] / pixels.sum(), sums[1] / sums[0], sums[2] / sums[0]])
 
     def error(self, scale: float = 1) -> float:
         """Return the expected calibration error, of logits times `scale`."""
