@@ -150,6 +150,15 @@ def test_a_failure_midway_leaves_neither_files_nor_threads(
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
 
 
+@pytest.mark.parametrize(("threshold", "is_said"), [(0.5, False), (0.999999, True)])
+def test_a_video_in_which_nothing_is_found_is_said(
+    clip: Path, weights: Path, threshold: float, is_said: bool, recwarn: pytest.WarningsRecorder
+) -> None:
+    segment_video(clip, model=weights, size=64, threshold=threshold)
+    said = [str(warning.message) for warning in recwarn if "nothing was found in any frame" in str(warning.message)]
+    assert len(said) == is_said
+
+
 def test_objects_are_told_apart_in_the_outputs_that_can_hold_them(clip: Path, weights: Path, tmp_path: Path) -> None:
     kinds = ["palette", "masks", "overlay"]
     numbered, masks, overlay = segment(clip, weights, tmp_path, outputs=kinds, objects=True, threshold=0.3)

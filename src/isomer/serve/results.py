@@ -130,7 +130,7 @@ class Results:
 
     async def _write(self, job: Job, kind: str, options: VideoOptions, path: Path) -> None:
         async with self._turn:  # so that what one takes is known when the next begins
-            most = min(_most_bytes(job), self._storage.free)
+            most = min(_most_bytes(job, kind), self._storage.free)
             with self._storage.reserve(most):
                 await self._lane.run(
                     job,
@@ -147,9 +147,10 @@ class Results:
         self._metrics.results.labels(kind).inc()
 
 
-def _most_bytes(job: Job) -> int:
-    """Return more than a result of a job takes: four bytes a pixel, and what else its video has, such as sound."""
-    return job.bytes + _HEADERS + tasks.RAW_BYTES * (job.frames_total or 0) * (job.width or 0) * (job.height or 0)
+def _most_bytes(job: Job, kind: str) -> int:
+    """Return more than a result of a job takes: all pixels, uncompressed, and what its video has besides, such as sound."""
+    pixels = (job.frames_total or 0) * (job.width or 0) * (job.height or 0)
+    return job.bytes + _HEADERS + tasks.raw_bytes(OUTPUTS[kind]) * pixels
 
 
 def _file_name(kind: str, options: VideoOptions) -> str:

@@ -31,16 +31,13 @@ from isomer.options import Options, VideoOptions
 from isomer.serve.options import Limits
 
 if TYPE_CHECKING:
-    from isomer.media import Frame, FrameSource
+    from isomer.media import Frame, FrameSource, Output
     from isomer.segment import Segmenter
 
 Report = Callable[[int, "int | None"], None]
 
 CONTAINERS = "asf,avi,flv,matroska,mov,mpeg,mpegts,ogg"
 """Demuxers of FFmpeg that uploads may use: each whole in its file. `isomer.media` itself takes a few more."""
-
-RAW_BYTES = 4
-"""Of a pixel of a result, uncompressed: colours and alpha."""
 
 EXAMPLE_SIZE, EXAMPLE_FRAMES = (854, 480), 72
 
@@ -132,7 +129,7 @@ def write_result(
         source = _open(folder, limits, audio=options.audio, deep=output.is_deep)
         look = media.Look.of(options, source)
         target = Path(scratch) / ("pngs" if output.is_folder else path.name)
-        room = _Room(Path(scratch), most, RAW_BYTES * source.size[0] * source.size[1])
+        room = _Room(Path(scratch), most, raw_bytes(output) * source.size[0] * source.size[1])
         with media.open_output(output, target, source, look) as writer, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the job said it already
             levels = ((frame, read_gray(folder / "probabilities" / f"{frame.name}.png")) for frame in source)
@@ -147,6 +144,11 @@ def write_result(
         else:
             path.parent.mkdir(exist_ok=True)
             target.replace(path)
+
+
+def raw_bytes(output: Output) -> int:
+    """Return the bytes of a pixel of a result, uncompressed: colours and alpha."""
+    return 8 if output.is_deep else 4
 
 
 def draw_example(path: Path, report: Report) -> None:

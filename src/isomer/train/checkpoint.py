@@ -125,6 +125,6 @@ class Checkpoint:
         if is_same or step <= min(before.settled, now.settled):
             return
         raise InputError(
-            f"{self.path}: optimizer.steps and decay were {before.steps} and {before.decay} when the run began, and its "
-            f"{step} steps depend on them; set them back, or start a new run"
+            f"{self.path}: optimizer.steps and decay were {before.steps} and {before.decay} when the run began, and "
+            f"its {step} steps depend on them; set them back, or start a new run"
         )
