@@ -148,7 +148,7 @@ class Results:
 
 
 def _most_bytes(job: Job, kind: str) -> int:
-    """Return more than a result of a job takes: all pixels, uncompressed, and what else its video has, such as sound."""
+    """Return more than a result of a job takes: its pixels, uncompressed, and what else the video has, as sound."""
     pixels = (job.frames_total or 0) * (job.width or 0) * (job.height or 0)
     return job.bytes + _HEADERS + tasks.raw_bytes(OUTPUTS[kind]) * pixels
 
