@@ -109,7 +109,7 @@ def test_the_same_video_gives_the_same_bytes(clip: Path, weights: Path, tmp_path
         ({"outputs": []}, r"outputs=\[\]: not a list of one or more"),
         ({"outputs": "overlay"}, "outputs=overlay: not a list"),
         ({"model": "isomer_resnet"}, "unknown model"),
-        ({"size": 1}, "size=1: not between 64 and 4096 pixels; 384 is the default"),
+        ({"size": 1}, "size=1: not between 64 and 4096 pixels$"),
     ],
 )
 def test_bad_options_are_refused_and_nothing_is_written(
