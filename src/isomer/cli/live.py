@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="stop after S seconds (default: at the end)",
     )
     # Frames are dropped as they must be, and who is who in all of it nobody knows yet.
-    add_options(parser, VideoOptions, without=(*_PROMPT, "stride", "keep", "drop"))
+    add_options(parser, VideoOptions, without=(*_PROMPT, "stride", "audio", "keep", "drop"))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,16 +40,15 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from isomer.errors import InputError
-    from isomer.media import Look, find_output, open_outputs
+    from isomer.media import Look, find_output, open_outputs, output_paths
     from isomer.media.live import OverlayWindow, open_live
     from isomer.segment import Segmenter
-    from isomer.segment.video import output_paths
 
     options = chosen(VideoOptions, arguments)
     source = open_live(arguments.source, arguments.seconds, options.max_pixels)
     kinds = [find_output(kind) for kind in dict.fromkeys(options.outputs)] if arguments.out else []
     paths = output_paths(source, arguments.out, kinds) if arguments.out else ()
-    look = Look(options.threshold)
+    look = Look.of(options, source)
     latencies = []
     with ExitStack() as stack:
         writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, look))

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from isomer.cluster.inputs import Video
 from isomer.cluster.shards import WARM_UP
-from isomer.errors import ArgumentError
+from isomer.errors import ArgumentError, suggestion
 from isomer.flow import ANCHOR
 from isomer.media import OUTPUTS, pictures
+from isomer.media.background import open_background
+from isomer.media.outputs import check_background
 from isomer.media.pictures import Picture
 from isomer.options import VideoOptions, option
 
-_KEPT: dict[Picture, str] = {pictures.probabilities: "probabilities", pictures.cutout: "cutouts"}
+_KEPT: dict[Picture, tuple[str, ...]] = {
+    pictures.probabilities: ("probabilities",),
+    pictures.numbers_and_probabilities: ("masks", "probabilities"),
+    pictures.cutout: ("cutouts",),
+    pictures.deep_cutout: ("cutouts",),
+    pictures.composite: ("cutouts",),
+    pictures.deep_composite: ("cutouts",),
+}
 # What the others say already, which machine does the work, in what portions, and what it refuses.
 _NOT_IN_OUTPUTS = ("quality", "backend", "device", "batch", "ahead", "max_pixels", "shard")
 
 
-def kept(kind: str) -> str:
-    """Return the kind of output that keeps the maps for another one until the parts of a video are joined.
+def kept(kind: str) -> tuple[str, ...]:
+    """Return the kinds of output that keep the maps for another one until the parts of a video are joined.
 
-    It has eight bits a pixel that tell all the other needs: levels, opacity, or else only the mask.
+    They have eight bits a pixel that tell all the other needs: levels, opacity, or else only the mask.
     """
-    return _KEPT.get(OUTPUTS[kind].picture, "masks")
+    return _KEPT.get(OUTPUTS[kind].picture, ("masks",))
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,9 @@ class Settings(VideoOptions):
                 raise ArgumentError(name, type(value).__name__, "a batch takes it by its name")
         for kind in self.outputs:
             if kind not in OUTPUTS:
-                raise ArgumentError("outputs", kind, f"no such output; choose from {', '.join(OUTPUTS)}")
+                meant = suggestion(kind, OUTPUTS)
+                raise ArgumentError("outputs", kind, f"no such output{meant}; choose from {', '.join(OUTPUTS)}")
+        check_background(open_background(self.background, self.fit), [OUTPUTS[kind] for kind in self.outputs])
         if self.shard:
             self._check_shard()
 
@@ -72,7 +84,7 @@ class Settings(VideoOptions):
         """The kinds of output that keep the maps of a part."""
         if self.follows_objects:
             return ("probabilities",)  # of the network's size
-        return tuple(dict.fromkeys(map(kept, self.outputs)))
+        return tuple(dict.fromkeys(chain.from_iterable(map(kept, self.outputs))))
 
     def places(self, video: Video) -> dict[str, Path]:
         """Return where the outputs of a video go, by their kinds."""
@@ -81,5 +93,6 @@ class Settings(VideoOptions):
 
     def made_with(self) -> dict[str, object]:
         """Return what the outputs depend on, as JSON has it."""
-        values = self.of(Settings) | {"model": str(self.settled.model), "outputs": list(dict.fromkeys(self.outputs))}
+        texts = {"model": str(self.settled.model), "background": str(self.background)}
+        values = self.of(Settings) | texts | {"outputs": list(dict.fromkeys(self.outputs))}
         return {name: value for name, value in values.items() if name not in _NOT_IN_OUTPUTS}

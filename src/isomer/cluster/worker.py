@@ -8,7 +8,7 @@ import shutil
 import time
 import traceback
 import warnings
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +31,7 @@ from isomer.options import Options
 from isomer.segment import Segmenter
 from isomer.segment.door import taken_frames
 from isomer.segment.objects import with_steps
-from isomer.segment.passes import from_levels, write_objects
+from isomer.segment.passes import from_levels, warn_of_nothing, write_objects
 from isomer.segment.video import segment_source
 from isomer.segment.whole import Follower
 
@@ -121,7 +121,7 @@ class Worker:
     def segment(self, video: Video) -> Done | TooLong:
         """Segment a video, unless it is too long."""
         settings = self._settings
-        source = open_frames(video.path, self._settings.max_pixels)
+        source = self._open(video)
         taken = 0 if source.count is None else -(-source.count // settings.stride)
         if 0 < settings.shard < taken:
             return TooLong(taken)
@@ -173,17 +173,12 @@ class Worker:
     def join(self, video: Video, folder: Path) -> Done:
         """Write the outputs of a video whose parts are all in `folder`, and remove that."""
         settings = self._settings
-        source = open_frames(video.path, self._settings.max_pixels)
+        source = self._open(video)
         with self._writers(video, source) as writers:
             if settings.follows_objects:
                 count = self._join_objects(source, folder, writers.values())
             else:
-                count = 0
-                for frame in taken_frames(source, settings.stride):
-                    for kind, writer in writers.items():
-                        file = folder / kept(kind) / f"{frame.name}.png"
-                        writer.write(Segmented.of(frame, _probability(kind, file, settings.threshold)))
-                    count += 1
+                count = self._join_maps(source, folder, writers)
         shutil.rmtree(folder, ignore_errors=True)
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
 
@@ -194,6 +189,19 @@ class Worker:
             return
         with closing(self._segmenter.find(frames)) as results:
             yield from (Segmented.of(found.frame, found.probability) for found in results)
+
+    def _join_maps(self, source: FrameSource, folder: Path, writers: Mapping[str, Writer]) -> int:
+        settings = self._settings
+        count, highest = 0, 0.0
+        for frame in taken_frames(source, settings.stride):
+            for kind, writer in writers.items():
+                probability = _probability(kept(kind), folder, frame, settings.threshold)
+                writer.write(Segmented.of(frame, probability))
+                highest = max(highest, float(probability.max()))
+            count += 1
+        if highest < settings.threshold:
+            warn_of_nothing()
+        return count
 
     def _join_objects(self, source: FrameSource, folder: Path, writers: Collection[Writer]) -> int:
         settings = self._settings
@@ -210,19 +218,35 @@ class Worker:
             frames = taken_frames(source, settings.stride)
             return write_objects(frames, levels, follower.objects(), writers, settings)
 
+    def _open(self, video: Video) -> FrameSource:
+        """Open a video as its outputs need it."""
+        settings = self._settings
+        deep = any(OUTPUTS[kind].is_deep for kind in settings.outputs)
+        return open_frames(video.path, settings.max_pixels, audio=settings.audio, deep=deep)
+
     @contextmanager
     def _writers(self, video: Video, source: FrameSource) -> Iterator[dict[str, Writer]]:
         places = self._settings.places(video)
         for path in places.values():
             remove_unfinished(path)  # only one worker at a time writes it
         outputs = [(OUTPUTS[kind], path) for kind, path in places.items()]
-        with open_outputs(outputs, source, Look(self._settings.threshold)) as writers:
+        with open_outputs(outputs, source, Look.of(self._settings, source)) as writers:
             yield dict(zip(places, writers, strict=True))
 
 
-def _probability(kind: str, file: Path, threshold: float) -> NDArray[np.float32]:
-    """Return a map from which the writer makes the same picture as from that of which the file was kept."""
-    levels = decode_stored(read_bytes(file), file).astype(np.float32)
-    if kept(kind) == "cutouts":  # the middle of what gives this opacity
-        return np.asarray((levels[..., 3] - 127) / 510 + threshold, np.float32)
-    return np.asarray(levels / 255, np.float32)
+def _probability(kinds: Collection[str], folder: Path, frame: Frame, threshold: float) -> NDArray[np.float32]:
+    """Return a map from which a writer makes the same picture as from that of which `kinds` were kept; see `kept`."""
+    levels = {}
+    for kind in kinds:
+        file = folder / kind / f"{frame.name}.png"
+        levels[kind] = decode_stored(read_bytes(file), file).astype(np.float32)
+    if "cutouts" in levels:  # the middle of what gives this opacity
+        return np.asarray((levels["cutouts"][..., 3] - 127) / 510 + threshold, np.float32)
+    if len(levels) == 1:
+        return np.asarray(levels.popitem()[1] / 255, np.float32)
+    # Where rounding took a pixel to the other side of the threshold it goes back, no farther than it must.
+    below = np.nextafter(np.float32(threshold), np.float32(0))
+    probability = levels["probabilities"] / np.float32(255)
+    inside = levels["masks"] > 0
+    probability = np.where(inside, np.maximum(probability, np.float32(threshold)), np.minimum(probability, below))
+    return np.asarray(probability, np.float32)

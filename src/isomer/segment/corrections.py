@@ -228,7 +228,7 @@ def _even(image: NDArray[np.uint8], place: tuple[int, int], where: NDArray[np.bo
     if where[place[1], place[0]]:
         flags = 4 | cv2.FLOODFILL_MASK_ONLY | 2 << 8
         cv2.floodFill(image.copy(), filled, place, (0, 0, 0), (_STEP,) * 3, (_STEP,) * 3, flags)
-    return filled[1:-1, 1:-1] == 2
+    return np.asarray(filled[1:-1, 1:-1] == 2, bool)
 
 
 def _near(

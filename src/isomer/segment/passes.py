@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -68,13 +69,21 @@ def write_objects(
         for position, (frame, levels) in enumerate(zip(frames, maps, strict=True)):
             yield Found(frame, objects.left(position, from_levels(levels), chosen), None)
 
-    count = 0
+    count, highest = 0, 0.0
     results = (result for result, _ in shown(again()))
     for result in objects.labelled(results, chosen):
         for writer in writers:
             writer.write(result if options.objects else replace(result, labels=None))
         count += 1
+        highest = max(highest, float(result.probability.max()))
+    if highest < options.threshold:
+        warn_of_nothing()
     return count
+
+
+def warn_of_nothing() -> None:
+    """Warn that all masks of a video are empty."""
+    warnings.warn("nothing was found in any frame; a lower threshold may find more", stacklevel=3)
 
 
 def as_levels(probability: NDArray[np.float32]) -> NDArray[np.uint8]:

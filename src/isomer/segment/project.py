@@ -142,6 +142,11 @@ def correct(path: str | Path, corrections: Sequence[Correction] = (), *, undo: b
 class OpenProject:
     """A project with its video and what is kept of it; a context manager.
 
+    Args:
+        path: of the project.
+        options: how the video is read.
+        deep: whether outputs need all bits of its colours.
+
     Attributes:
         project: what its file says.
         source: of the video.
@@ -151,11 +156,11 @@ class OpenProject:
         InputError: a file of it is missing, or the video is another than that it was made of.
     """
 
-    def __init__(self, path: str | Path, max_pixels: int = VideoOptions.max_pixels) -> None:
+    def __init__(self, path: str | Path, options: VideoOptions, *, deep: bool = False) -> None:
         path = Path(path)
         self.project = read_project(path)
         video = path.parent / self.project.video
-        self.source = open_frames(video, max_pixels)
+        self.source = open_frames(video, options.max_pixels, audio=options.audio, deep=deep)
         if self.source.size != self.project.size or _sample(video) != self.project.sample:
             raise InputError(f"{video}: another video than {path.name} is of; put that back, or make the project anew")
         self._path = path
@@ -218,7 +223,7 @@ def list_objects(
     if out is not None and not is_project(out):
         raise InputError(f"{out}: a project's name ends in {SUFFIX}; choose another")
     if is_project(video):
-        with OpenProject(video, options.max_pixels) as opened:
+        with OpenProject(video, options) as opened:
             if sheet is not None:
                 write_image(sheet, contact_sheet(opened.objects, taken_frames(opened.source, opened.project.stride)))
             return opened.objects.found

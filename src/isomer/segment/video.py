@@ -14,11 +14,11 @@ import numpy as np
 
 from isomer.errors import ArgumentError
 from isomer.flow import FlowEstimator
-from isomer.media import Frame, FrameSource, Look, Output, Writer, find_output, open_frames, open_outputs
+from isomer.media import Frame, FrameSource, Look, Writer, find_output, open_frames, open_outputs, output_paths
 from isomer.options import Options, VideoOptions, documented
 from isomer.progress import Progress
 from isomer.segment.door import taken_frames
-from isomer.segment.passes import follow_objects, write_objects
+from isomer.segment.passes import follow_objects, warn_of_nothing, write_objects
 from isomer.segment.project import OpenProject, is_project
 from isomer.segment.segmenter import Segmenter
 from isomer.segment.spool import Spool
@@ -69,6 +69,9 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     objects: bool = VideoOptions.objects,
     keep: Sequence[str] = VideoOptions.keep,
     drop: Sequence[str] = VideoOptions.drop,
+    background: str | Path = VideoOptions.background,
+    fit: str = VideoOptions.fit,
+    audio: bool = VideoOptions.audio,
     max_pixels: int = VideoOptions.max_pixels,
     progress: bool = False,
 ) -> Summary:
@@ -107,17 +110,20 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         objects=objects,
         keep=keep,
         drop=drop,
+        background=background,
+        fit=fit,
+        audio=audio,
         max_pixels=max_pixels,
     )
     if is_project(video):
         return _write_project(video, output, options)
-    source = open_frames(video, max_pixels)
-    _log.debug("%s: %d x %d pixels, %s frames, %.5g a second", source.path, *source.size, source.count, source.fps)
     kinds = [find_output(kind) for kind in dict.fromkeys(outputs)]
+    source = open_frames(video, max_pixels, audio=audio, deep=any(kind.is_deep for kind in kinds))
+    _log.debug("%s: %d x %d pixels, %s frames, %.5g a second", source.path, *source.size, source.count, source.fps)
     paths = output_paths(source, output, kinds)
 
     with ExitStack() as stack:
-        writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, Look(threshold)))
+        writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, Look.of(options, source)))
         segmenter = Segmenter(**options.of(Options))
         start = time.perf_counter()
         total = None if source.count is None else -(-source.count // stride)
@@ -150,7 +156,7 @@ def segment_source(
     """
     frames = taken_frames(source, options.stride)
     if not options.follows_objects:
-        return segment_frames(segmenter, frames, writers, written=lambda _: done())
+        return segment_frames(segmenter, frames, writers, threshold=options.threshold, written=lambda _: done())
     with Follower(options.threshold) as follower, Spool(np.uint8) as maps:
         follow_objects(segmenter, frames, maps, follower, done)
         again = taken_frames(source, options.stride)
@@ -160,11 +166,11 @@ def segment_source(
 def _write_project(path: str | Path, output: str | Path | None, options: VideoOptions) -> Summary:
     """Write the outputs of a project; its choice of objects counts where none is given."""
     with ExitStack() as stack:
-        opened = stack.enter_context(OpenProject(path, options.max_pixels))
         kinds = [find_output(kind) for kind in dict.fromkeys(options.outputs)]
+        opened = stack.enter_context(OpenProject(path, options, deep=any(kind.is_deep for kind in kinds)))
         paths = output_paths(opened.source, output, kinds)
         outputs = zip(kinds, paths, strict=True)
-        writers = stack.enter_context(open_outputs(outputs, opened.source, Look(options.threshold)))
+        writers = stack.enter_context(open_outputs(outputs, opened.source, Look.of(options, opened.source)))
         start = time.perf_counter()
         maps = opened.maps()
         if not (options.keep or options.drop):
@@ -179,6 +185,7 @@ def segment_frames(
     frames: Iterable[Frame],
     writers: Collection[Writer],
     *,
+    threshold: float | None = None,
     written: Callable[[int], object] = lambda done: None,
 ) -> int:
     """Give the result of every frame to every writer.
@@ -187,27 +194,20 @@ def segment_frames(
         segmenter: finds the results.
         frames: of one video, in order.
         writers: of its outputs; they stay open.
+        threshold: of the masks; if no probability reaches it in any frame, a warning says so.
         written: is called after each frame with the number of those that are written.
 
     Returns:
         The number of frames.
     """
-    count = 0
+    count, highest = 0, 0.0
     with closing(segmenter(frames)) as results:
         for result in results:
             for writer in writers:
                 writer.write(result)
+            highest = max(highest, float(result.probability.max()))
             count += 1
             written(count)
+    if threshold is not None and highest < threshold:
+        warn_of_nothing()
     return count
-
-
-def output_paths(source: FrameSource, output: str | Path | None, kinds: Sequence[Output]) -> tuple[Path, ...]:
-    """Return where each kind of output goes; for `output` see `segment_video`."""
-    defaults = [kind.default_path(source) for kind in kinds]
-    if output is None:
-        return tuple(defaults)
-    output = Path(output)
-    if len(kinds) == 1 and (kinds[0].is_folder or not output.is_dir()):
-        return (output,)
-    return tuple(output / path.name for path in defaults)
