@@ -10,9 +10,10 @@ carry its number, the one it has the most often and no other object has, and how
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import permutations
+from operator import itemgetter
 from pathlib import Path
 
 import cv2
@@ -21,10 +22,12 @@ from numpy.typing import NDArray
 
 from isomer.evaluate.layout import find_sequences
 from isomer.media import Frame, Labels, Segmented, open_frames
-from isomer.media.image import read_gray
+from isomer.media.image import read_gray, write_image
+from isomer.media.overlay import overlay_objects
 from isomer.segment.dataset import find_frame_folders
 from isomer.segment.whole import track_objects
 
+_SHOWN = (960, 270)
 _SIZE, _FROM, _TO, _TOP = 0.6, 0.9, -0.5, 0.2
 """Of what is pasted: its size, where its left border begins and ends, and its top, as shares of the frame."""
 
@@ -49,15 +52,28 @@ def pasted(below: list[tuple[Frame, Labels]], above: list[tuple[Frame, Labels]])
         yield replace(frame, image=np.where(covered[..., None], image, frame.image)), np.where(covered, 2, labels)
 
 
-def counted(frames: Iterable[tuple[Frame, Labels]]) -> NDArray[np.int64]:
-    """Return, by frame, how many pixels of each true object, 0 to 2, have each number: int64 [T, 3, 256]."""
-    truth = list(frames)
+def numbered(truth: list[tuple[Frame, Labels]]) -> list[Labels]:
+    """Number the objects of frames by their true masks."""
     results = [Segmented.of(frame, np.minimum(labels, 1).astype(np.float32)) for frame, labels in truth]
+    return [result.labels for result in track_objects(results) if result.labels is not None]
+
+
+def counted(truth: list[tuple[Frame, Labels]], found: list[Labels]) -> NDArray[np.int64]:
+    """Return, by frame, how many pixels of each true object, 0 to 2, have each number: int64 [T, 3, 256]."""
     counts = np.zeros((len(truth), 3, 256), np.int64)
-    for count, result, (_, labels) in zip(counts, track_objects(results), truth, strict=True):
-        assert result.labels is not None
-        np.add.at(count, (labels, result.labels), 1)
+    for count, labels, (_, objects) in zip(counts, found, truth, strict=True):
+        np.add.at(count, (objects, labels), 1)
     return counts
+
+
+def worst(truth: list[tuple[Frame, Labels]], found: list[Labels], counts: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Draw the frame in which the most pixels have another number than their object mostly has: true, and found."""
+    own = counts.sum(axis=0)[1:, 1:].argmax(axis=1) + 1
+    right = counts[:, [1, 2], own].sum(axis=1)
+    place = int((counts[:, 1:].sum(axis=(1, 2)) - right).argmax())
+    frame, objects = truth[place]
+    shown = np.hstack([overlay_objects(frame.image, labels) for labels in (objects, found[place])])
+    return cv2.resize(shown, _SHOWN, interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
 def shares(counts: NDArray[np.int64]) -> list[float]:
@@ -102,21 +118,28 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--identity", action="store_true", help="tell IDF1 and HOTA too, by motmetrics and trackeval")
+    parser.add_argument("-o", dest="gallery", type=Path, help="draw the worst frames of the eight that fare worst")
     arguments = parser.parse_args()
     folders = find_frame_folders(arguments.dataset)
-    means, scores = [], []
+    means, scores, pictures = [], [], []
     print("| sequence | share | numbers |" + " IDF1 | HOTA |" * arguments.identity)
     print("| --- | --- | --- |" + " --- | --- |" * arguments.identity)
     for name in arguments.names or [*folders, *map("+".join, permutations(folders, 2))]:
         frames = [sequence(arguments.dataset, part) for part in name.split("+")]
-        counts = counted(pasted(*frames) if len(frames) > 1 else frames[0])
+        truth = list(pasted(*frames)) if len(frames) > 1 else frames[0]
+        labels = numbered(truth)
+        counts = counted(truth, labels)
         found = shares(counts)
         means += found
+        pictures.append((min(found), worst(truth, labels, counts)))
         row = f"| {name} | {', '.join(f'{share:.2f}' for share in found)} | {counts[:, :, 1:].any(axis=(0, 1)).sum()} |"
         if arguments.identity:
             scores.append(identity(counts))
             row += "".join(f" {score:.2f} |" for score in scores[-1].values())
         print(row, flush=True)
+    if arguments.gallery:
+        pictures.sort(key=itemgetter(0))
+        write_image(arguments.gallery, np.vstack([picture for _, picture in pictures[:8]]))
     print(f"\nmean of {len(means)} objects: {np.mean(means):.3f}")
     for name in scores[0] if scores else ():
         print(f"{name}, mean of {len(scores)} videos: {np.mean([score[name] for score in scores]):.3f}")

@@ -35,8 +35,9 @@ from isomer.media.resize import network_size
 from isomer.model.cst import ContextSharing
 from isomer.model.network import Isomer
 from isomer.model.sgst import SGST
-from isomer.options import Quality
+from isomer.options import Quality, VideoOptions
 from isomer.runtime.uint8_network import Uint8Network
+from isomer.segment.project import list_objects
 
 _CLIP = Path(__file__).parents[1] / "examples" / "clip.mp4"
 _IMAGES = Path(__file__).parent / "images"
@@ -150,6 +151,9 @@ def draw_objects(model: str) -> None:
         for objects in (False, True):
             segment_video(frames, video, model=model, backend="torch", device="cpu", objects=objects)
             pictures.append(next(islice(open_frames(video), 8, None)).image)
+        sheet = Path(folder) / "sheet.png"
+        list_objects(frames, VideoOptions(model=model, backend="torch", device="cpu"), sheet=sheet)
+        _save("objects_sheet.jpg", read_image(sheet))
     _grid("objects.jpg", [pictures], ["as one", "--objects"])
 
 
