@@ -117,6 +117,27 @@ def test_objects_are_told_apart_in_the_stored_maps(
         np.testing.assert_array_equal(palette(together[name]), result.probability >= 0.3)  # with specks
 
 
+def test_objects_are_chosen_in_the_stored_maps(client: TestClient, job: dict[str, object]) -> None:
+    fetched = f"/v1/jobs/{job['id']}/results/masks"
+    everything, kept, left = (
+        unzipped(client.get(fetched, params={"threshold": 0.3, **picks}).content)
+        for picks in ({}, {"keep": ["all"]}, {"drop": ["largest"]})
+    )
+    for name, levels in everything.items():
+        assert not (gray(kept[name]) > gray(levels)).any()
+        assert gray(left[name]).sum() <= gray(kept[name]).sum()
+    assert sum(gray(mask).sum() for mask in left.values()) < sum(gray(mask).sum() for mask in kept.values())
+
+
+@pytest.mark.parametrize(("pick", "problem"), [("him", "keep=him: not a number"), ("77", "keep=77: no such object")])
+def test_an_object_that_is_not_there_is_refused(
+    client: TestClient, job: dict[str, object], pick: str, problem: str
+) -> None:
+    response = client.get(f"/v1/jobs/{job['id']}/results/masks", params={"keep": [pick]})
+    assert response.status_code == 422
+    assert response.json()["detail"].startswith(problem)
+
+
 def test_videos_have_every_frame(client: TestClient, job: dict[str, object]) -> None:
     for kind, media_type in (("overlay", "video/mp4"), ("mask", "video/mp4"), ("cutout", "video/webm")):
         response = client.get(f"/v1/jobs/{job['id']}/results/{kind}")

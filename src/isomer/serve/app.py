@@ -74,6 +74,8 @@ _UPLOAD_SCHEMA = {
 }
 
 _OF_RESULTS = options_of(VideoOptions)
+_PICKS = 255
+"""The most objects that a request names."""
 
 Kind = Enum("Kind", {kind: kind for kind in OUTPUTS}, type=str)  # type: ignore[misc]
 Threshold = Annotated[
@@ -86,6 +88,8 @@ Threshold = Annotated[
     ),
 ]
 Objects = Annotated[bool, Query(description=_OF_RESULTS["objects"].help)]
+Keep = Annotated[Sequence[str], Query(max_length=_PICKS, description=_OF_RESULTS["keep"].help)]
+Drop = Annotated[Sequence[str], Query(max_length=_PICKS, description=_OF_RESULTS["drop"].help)]
 Background = Annotated[  # never the name of a file, which would be the server's
     str, Query(pattern=f"^({PLAIN})$", description="what is behind the object in composites")
 ]
@@ -226,10 +230,13 @@ def create_app(
         threshold: Threshold = queue.options.threshold,
         objects: Objects = queue.options.objects,
         background: Background = str(queue.options.background),
+        keep: Keep = (),
+        drop: Drop = (),
     ) -> FileResponse:
         """Fetch a result, a video or a zip of PNGs; the first call for it waits until it is written."""
         job = finished(job_id)
-        path = await queue.results.result(job, kind.value, threshold=threshold, objects=objects, background=background)
+        wanted = {"threshold": threshold, "objects": objects, "background": background, "keep": keep, "drop": drop}
+        path = await queue.results.result(job, kind.value, **wanted)
         stem = job.name.rpartition(".")[0] or job.name
         return FileResponse(path, filename=f"{stem}_{kind.value}{result_suffix(kind.value)}")
 

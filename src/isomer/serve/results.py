@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,17 @@ class Results:
         """Return the preview of a job that is done; see `isomer.serve.preview`."""
         return self._store.path(job) / "preview.mp4"
 
-    async def result(self, job: Job, kind: str, *, threshold: float, objects: bool, background: str) -> Path:
+    async def result(
+        self,
+        job: Job,
+        kind: str,
+        *,
+        threshold: float,
+        objects: bool,
+        background: str,
+        keep: Sequence[str],
+        drop: Sequence[str],
+    ) -> Path:
         """Return a result of a job that is done.
 
         Args:
@@ -73,13 +84,15 @@ class Results:
             threshold: in hundredths.
             objects: tell objects apart.
             background: of composites; one that is no file.
+            keep: the objects that are left, all by default.
+            drop: the objects that are left out.
 
         Raises:
             QueueFullError: too many results are being written.
             StorageFullError: nothing more can be kept.
             InputError: it cannot be written.
         """
-        chosen = replace(self._options, outputs=(kind,), objects=objects)
+        chosen = replace(self._options, outputs=(kind,), objects=objects, keep=tuple(keep), drop=tuple(drop))
         if kind != "probabilities":  # on which it has no influence
             chosen = replace(chosen, threshold=threshold)
         if OUTPUTS[kind].shows_background:
@@ -158,6 +171,9 @@ def _file_name(kind: str, options: VideoOptions) -> str:
     parts = [kind, f"{options.threshold:.2f}"]
     if options.objects:
         parts.append("objects")
+    if options.keep or options.drop:
+        said = "\n".join((*options.keep, "", *options.drop))
+        parts.append(hashlib.sha256(said.encode()).hexdigest()[:16])
     if OUTPUTS[kind].shows_background:
         parts.append(str(options.background).strip("#").replace(":", ""))
     return "-".join(parts) + result_suffix(kind)
