@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from isomer.cli._options import add_options, chosen, report
-from isomer.options import Options, VideoOptions
+from isomer.options import Look, Options, VideoOptions
 
 # Nothing works ahead, the flow looks one frame ahead at most, no map waits for a later one: what waits is late.
 _PROMPT = {"max_step": 1, "key_interval": 1, "smoothing": 0.0, "batch": 1, "ahead": 0}
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from isomer.errors import InputError
-    from isomer.media import Look, find_output, open_outputs
+    from isomer.media import find_output, open_outputs
     from isomer.media.live import OverlayWindow, open_live
     from isomer.segment import Segmenter
     from isomer.segment.video import output_paths
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     source = open_live(arguments.source, arguments.seconds, options.max_pixels)
     kinds = [find_output(kind) for kind in dict.fromkeys(options.outputs)] if arguments.out else []
     paths = output_paths(source, arguments.out, kinds) if arguments.out else ()
-    look = Look(options.threshold)
+    look = Look(**options.of(Look))
     latencies = []
     with ExitStack() as stack:
         writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, look))

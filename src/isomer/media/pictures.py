@@ -6,34 +6,19 @@ A picture is uint8 of the frame's size: gray [H, W], RGB [H, W, 3], or RGBA with
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.media.labels import Labels
+from isomer.media.foreground import estimate_foreground
+from isomer.media.labels import Labels, nearest_labels
 from isomer.media.overlay import overlay as overlay_object
 from isomer.media.overlay import overlay_objects
 from isomer.media.segmented import Segmented
-from isomer.options import VideoOptions
+from isomer.options import Look
 
 _EDGE = 0.25
 """Reach of a soft edge, in probability, on either side of the threshold."""
-_BLEED = np.ones((17, 17), np.uint8)
-"""How far around the object colours are kept: encoders and editors mix neighbouring pixels."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """How what was found is shown.
-
-    Attributes:
-        threshold: probability in (0, 1) from which on a pixel is of the object.
-    """
-
-    threshold: float = VideoOptions.threshold
-
 
 DEFAULT_LOOK = Look()
 
@@ -48,12 +33,18 @@ def image(result: Segmented, look: Look) -> NDArray[np.uint8]:
 
 def mask(result: Segmented, look: Look) -> NDArray[np.uint8]:
     """255 on the object and 0 elsewhere."""
-    return np.asarray(result.mask(look.threshold).view(np.uint8) * np.uint8(255), np.uint8)
+    return _adjusted(_white(result.mask(look.threshold)), look)
 
 
 def numbers(result: Segmented, look: Look) -> Labels:
     """The objects' numbers, 0 for none; where objects are not told apart all that is found is object 1."""
-    return result.mask(look.threshold).view(np.uint8) if result.labels is None else result.labels
+    if result.labels is None:
+        return np.asarray(mask(result, look) & 1, np.uint8)
+    found = _white(result.labels > 0)
+    adjusted = _adjusted(found, look)
+    if adjusted is found:
+        return result.labels
+    return np.asarray(cv2.copyTo(nearest_labels(result.labels), adjusted), np.uint8)
 
 
 def probabilities(result: Segmented, look: Look) -> NDArray[np.uint8]:
@@ -62,20 +53,54 @@ def probabilities(result: Segmented, look: Look) -> NDArray[np.uint8]:
 
 
 def matte(result: Segmented, look: Look) -> NDArray[np.uint8]:
-    """Opacity: half at the threshold, none and all from at most 0.25 below and above: soft edges, no haze."""
-    reach = min(_EDGE, look.threshold, 1 - look.threshold)
-    return np.asarray(np.clip((result.probability - look.threshold) * (127.5 / reach) + 127.5, 0, 255), np.uint8)
+    """Opacity: what was found of it, else half at the threshold, none and all from at most 0.25 below and above."""
+    if result.alpha is not None:
+        alpha = np.rint(result.alpha * 255)
+    else:
+        reach = min(_EDGE, look.threshold, 1 - look.threshold)
+        alpha = np.clip((result.probability - look.threshold) * (127.5 / reach) + 127.5, 0, 255)
+    adjusted = _adjusted(alpha.astype(np.uint8), look)
+    return np.asarray(cv2.GaussianBlur(adjusted, (0, 0), look.feather / 2) if look.feather else adjusted, np.uint8)
 
 
 def cutout(result: Segmented, look: Look) -> NDArray[np.uint8]:
-    """The object on transparent; black beyond the reach of the edges, which compresses and hides the rest."""
+    """The object in its own colours on transparent; black beyond the surroundings, which compresses and hides the rest."""
     alpha = matte(result, look)
-    colours = cv2.copyTo(result.image, cv2.dilate(alpha, _BLEED))
-    return np.asarray(cv2.merge((*cv2.split(colours), alpha)), np.uint8)
+    return np.asarray(cv2.merge((*cv2.split(estimate_foreground(result.image, alpha)), alpha)), np.uint8)
 
 
 def overlay(result: Segmented, look: Look) -> NDArray[np.uint8]:
     """The frame with the object, or each of the objects, tinted and outlined and the rest dimmed."""
     if result.labels is None:
         return overlay_object(result.image, mask(result, look))
-    return overlay_objects(result.image, result.labels)
+    return overlay_objects(result.image, numbers(result, look))
+
+
+def _white(where: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    return np.asarray(where.view(np.uint8) * np.uint8(255), np.uint8)
+
+
+def _adjusted(opacity: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
+    """Return opacity, uint8 [H, W], or a mask of 0 and 255, with holes filled and so on; itself where nothing is asked.
+
+    What is at least half opaque counts as object; what is less goes with the part that it touches.
+    """
+    if look.fill_holes:
+        opacity = opacity.copy()
+        outlines, _ = cv2.findContours((opacity > 127).view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        filled = cv2.drawContours(np.zeros_like(opacity), outlines, -1, 255, cv2.FILLED)
+        opacity[(filled > 0) & (opacity < 128)] = 255
+    if look.min_area:
+        _, parts = cv2.connectedComponents((opacity > 0).view(np.uint8))
+        areas = np.bincount(parts[opacity > 127], minlength=int(parts.max()) + 1)
+        opacity = np.where((areas < look.min_area)[parts], np.uint8(0), opacity)
+    if look.grow:
+        opacity = np.asarray(cv2.dilate(opacity, _disc(look.grow)), np.uint8)
+    if look.shrink:
+        opacity = np.asarray(cv2.erode(opacity, _disc(look.shrink)), np.uint8)
+    return opacity
+
+
+def _disc(radius: int) -> NDArray[np.uint8]:
+    offsets = np.square(np.arange(-radius, radius + 1))
+    return np.asarray(offsets[:, None] + offsets <= radius * (radius + 1), np.uint8)

@@ -22,6 +22,7 @@ from isomer.media.resize import network_size, resize_image
 from isomer.options import Options, VideoOptions, documented, options_of
 from isomer.runtime import create_backend
 from isomer.segment.door import as_frames
+from isomer.segment.edges.stream import with_edges
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
 from isomer.segment.objects import StepFlow, number_objects
@@ -56,7 +57,7 @@ class _Key(NamedTuple):
 class _Found(NamedTuple):
     frame: Frame
     probability: Probability  # at the network's size or smaller
-    step: Flow | None  # to the frame before; None where a shot opens, or objects are not told apart
+    step: Flow | None  # to the frame before; None where a shot opens, or nobody needs it
 
 
 @documented(Options)
@@ -84,10 +85,11 @@ class Segmenter:
         key_interval: int = Options.key_interval,
         views: int = Options.views,
         smoothing: float = Options.smoothing,
+        edges: str = Options.edges,
         batch: int = Options.batch,
         ahead: int = Options.ahead,
     ):
-        Options(model, size, backend, device, flow, max_step, key_interval, views, smoothing, batch, ahead)  # checks
+        Options(model, size, backend, device, flow, max_step, key_interval, views, smoothing, edges, batch, ahead)  # checks
         _check_process()
         self._backend = create_backend(model, backend, device, workers=usable_cores() if ahead else 1)
         self._size = size
@@ -97,6 +99,7 @@ class Segmenter:
         self._key_interval = key_interval
         self._views = views
         self._smoothing = smoothing
+        self._edges = edges
         self._batch = batch
         self._ahead = ahead
 
@@ -137,11 +140,13 @@ class Segmenter:
             def overlapped(items: Iterable[_T]) -> Iterator[_T]:
                 return stages.enter_context(closing(prefetch(items, self._ahead)))
 
-            keys = overlapped(self._keys(overlapped(frames), steps=objects is not None))
-            results = (
+            steps = objects is not None or self._edges == "matte"
+            keys = overlapped(self._keys(overlapped(frames), steps=steps))
+            enlarged = (
                 (Segmented.of(frame, resize_map(probability, *frame.image.shape[:2])), step)
                 for frame, probability, step in overlapped(self._small_maps(keys))
             )
+            results = with_edges(enlarged, self._edges)
             if objects is None:
                 yield from (result for result, _ in results)
             else:

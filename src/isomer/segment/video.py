@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from isomer.errors import ArgumentError, InputError
 from isomer.flow import FlowEstimator
-from isomer.media import Frame, FrameSource, Look, Output, Writer, find_output, open_frames, open_outputs
-from isomer.options import Options, VideoOptions, documented
+from isomer.media import Frame, FrameSource, Output, Writer, find_output, open_frames, open_outputs
+from isomer.options import Look, Options, VideoOptions, documented
 from isomer.progress import Progress
 from isomer.segment.segmenter import Segmenter
 
@@ -55,9 +55,15 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     key_interval: int = VideoOptions.key_interval,
     views: int = VideoOptions.views,
     smoothing: float = VideoOptions.smoothing,
+    edges: str = VideoOptions.edges,
     batch: int = VideoOptions.batch,
     ahead: int = VideoOptions.ahead,
     threshold: float = VideoOptions.threshold,
+    fill_holes: bool = VideoOptions.fill_holes,
+    min_area: int = VideoOptions.min_area,
+    grow: int = VideoOptions.grow,
+    shrink: int = VideoOptions.shrink,
+    feather: float = VideoOptions.feather,
     stride: int = VideoOptions.stride,
     objects: bool = VideoOptions.objects,
     max_pixels: int = VideoOptions.max_pixels,
@@ -88,10 +94,16 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         key_interval=key_interval,
         views=views,
         smoothing=smoothing,
+        edges=edges,
         batch=batch,
         ahead=ahead,
         outputs=outputs,
         threshold=threshold,
+        fill_holes=fill_holes,
+        min_area=min_area,
+        grow=grow,
+        shrink=shrink,
+        feather=feather,
         stride=stride,
         objects=objects,
         max_pixels=max_pixels,
@@ -103,7 +115,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     frames = taken_frames(source, stride)
 
     with ExitStack() as stack:
-        writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, Look(threshold)))
+        writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, Look(**options.of(Look))))
         segmenter = Segmenter(**options.of(Options))
         start = time.perf_counter()
         total = None if source.count is None else -(-source.count // stride)
