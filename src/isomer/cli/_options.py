@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from isomer.options import Option, OptionGroup, VideoOptions, options_of
+from isomer.options import Option, OptionGroup, VideoOptions, default_of, options_of
 from isomer.serve.options import Limits
 
 _Group = TypeVar("_Group", bound=OptionGroup)
@@ -29,7 +29,7 @@ def add_options(
     """Declare the options of a group: all, those of `only`, or those not `without`; `chosen` checks their values."""
     for name, said in options_of(group).items():
         if name not in without and (name in only or not only):
-            parser.add_argument(flag(name), dest=name, default=said.default, **_more(said))
+            parser.add_argument(flag(name), dest=name, default=said.default, **_more(name, said))
             if name == "outputs":
                 _list_outputs(parser)
 
@@ -42,7 +42,7 @@ def _list_outputs(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> 
     parser.epilog = "\n".join(("kinds of output:", *kinds))  # type: ignore[union-attr]
 
 
-def _more(said: Option) -> dict[str, Any]:
+def _more(name: str, said: Option) -> dict[str, Any]:
     """Return what argparse is to know of an option besides its name and default."""
     if said.kind is bool:
         return {"action": "store_true", "help": said.help}
@@ -51,7 +51,7 @@ def _more(said: Option) -> dict[str, Any]:
 
         default = f" (default: {' '.join(said.default)})"
         return {"nargs": "+", "choices": tuple(OUTPUTS), "metavar": "KIND", "help": said.help + default}
-    default = "" if said.default is None else " (default: %(default)s)"
+    default = f" (default: {default})" if (default := default_of(name, said)) else ""
     more = {"metavar": "N"} if said.kind is int else {}
     return more | {"type": lambda text: convert(text, said.kind), "help": said.help + default}
 

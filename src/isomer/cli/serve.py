@@ -36,6 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name", nargs="+", default=[], metavar="HOST", help="names to answer under, such as that of a proxy"
     )
+    parser.add_argument(
+        "--root-path", default="", metavar="PATH", help="where a proxy publishes this server, such as /isomer"
+    )
+    parser.add_argument(
+        "--forwarded-allow-ips",
+        nargs="+",
+        default=[],
+        metavar="ADDRESS",
+        help="addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are believed (default: none)",
+    )
     add_server_options(parser)
 
 
@@ -49,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
         port=arguments.port,
         token=_token(arguments.token_file),
         names=arguments.name,
+        root_path=arguments.root_path,
+        forwarded_allow_ips=arguments.forwarded_allow_ips,
         limits=chosen(Limits, arguments),
         options=chosen(VideoOptions, arguments),
     )

@@ -15,8 +15,8 @@ from isomer.media.pictures import Picture
 from isomer.options import VideoOptions, option
 
 _KEPT: dict[Picture, str] = {pictures.probabilities: "probabilities", pictures.cutout: "cutouts"}
-# Which machine does the work, in what portions, and what it refuses.
-_NOT_IN_OUTPUTS = ("backend", "device", "batch", "ahead", "max_pixels", "shard")
+# What the others say already, which machine does the work, in what portions, and what it refuses.
+_NOT_IN_OUTPUTS = ("quality", "backend", "device", "batch", "ahead", "max_pixels", "shard")
 
 
 def kept(kind: str) -> str:
@@ -46,8 +46,8 @@ class Settings(VideoOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("model", "flow"):
-            if not isinstance(getattr(self, name), (str, Path)):
-                raise ArgumentError(name, type(getattr(self, name)).__name__, "a batch takes it by its name")
+            if not isinstance(value := getattr(self.settled, name), (str, Path)):
+                raise ArgumentError(name, type(value).__name__, "a batch takes it by its name")
         for kind in self.outputs:
             if kind not in OUTPUTS:
                 raise ArgumentError("outputs", kind, f"no such output; choose from {', '.join(OUTPUTS)}")
@@ -58,11 +58,12 @@ class Settings(VideoOptions):
         if self.shard < WARM_UP:
             raise ArgumentError("shard", self.shard, f"less than {WARM_UP} frames; 0 splits no video")
         doublings = math.ceil(math.log2(self.max_step))
-        if max(self.max_step, doublings * self.key_interval) > ANCHOR:
+        key_interval = self.settled.key_interval
+        if max(self.max_step, doublings * key_interval) > ANCHOR:
             raise ArgumentError(
                 "shard",
                 self.shard,
-                f"with a key interval of {self.key_interval} and steps of up to {self.max_step}, parts would not give "
+                f"with a key interval of {key_interval} and steps of up to {self.max_step}, parts would not give "
                 "what the whole gives; make one of them smaller, or split no video",
             )
 
@@ -79,5 +80,5 @@ class Settings(VideoOptions):
 
     def made_with(self) -> dict[str, object]:
         """Return what the outputs depend on, as JSON has it."""
-        values = self.of(Settings) | {"model": str(self.model), "outputs": list(dict.fromkeys(self.outputs))}
+        values = self.of(Settings) | {"model": str(self.settled.model), "outputs": list(dict.fromkeys(self.outputs))}
         return {name: value for name, value in values.items() if name not in _NOT_IN_OUTPUTS}

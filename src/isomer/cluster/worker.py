@@ -91,7 +91,8 @@ class Worker:
         """Load the model; return what is wrong with the settings, if anything is."""
         settings = self._settings
         try:
-            self._flow = PairedFlow(create_flow(str(settings.flow)), settings.key_interval)
+            settled = settings.settled
+            self._flow = PairedFlow(create_flow(str(settled.flow)), settled.key_interval)
             self._segmenter = Segmenter(**settings.of(Options) | {"flow": self._flow})
         except InputError as error:
             return error
@@ -138,7 +139,7 @@ class Worker:
             return PartDone(had)
         folder.mkdir(parents=True, exist_ok=True)
         source = open_frames(video.path, self._settings.max_pixels)
-        beyond = look_ahead(settings.max_step, settings.key_interval)
+        beyond = look_ahead(settings.max_step, settings.settled.key_interval)
         last = None if shard.stop is None else (shard.stop + beyond) * stride
         frames = islice(source, max(0, shard.seam - WARM_UP) * stride, last, stride)
         self._flow.begin(shard.seam * stride, shard.step, stride)

@@ -30,6 +30,7 @@ from isomer.serve.errors import OUR_FAULT, QueueFullError, StorageFullError
 from isomer.serve.guard import guard
 from isomer.serve.jobs import Job, State
 from isomer.serve.log import log_event
+from isomer.serve.proxy import BehindProxy, Network
 from isomer.serve.queue import JobQueue
 from isomer.serve.results import result_suffix
 from isomer.serve.upload import receive
@@ -93,7 +94,13 @@ class Refusal(BaseModel):
 
 
 def create_app(
-    queue: JobQueue, *, token: str | None = None, is_local: bool = True, names: Sequence[str] = ()
+    queue: JobQueue,
+    *,
+    token: str | None = None,
+    is_local: bool = True,
+    names: Sequence[str] = (),
+    root_path: str = "",
+    proxies: Sequence[Network] = (),
 ) -> FastAPI:
     """Make the application.
 
@@ -104,6 +111,8 @@ def create_app(
         is_local: answer only under this machine's own names, which keeps foreign web pages from reaching the
             server through a name of theirs.
         names: further host names to answer under, such as that of a proxy.
+        root_path: below which a proxy publishes the application; see `isomer.serve.proxy.BehindProxy`.
+        proxies: whose forwarded headers are believed; likewise.
     """
 
     @asynccontextmanager
@@ -119,10 +128,11 @@ def create_app(
         description="Zero-shot video object segmentation: submit a video, get the primary object's mask.",
         version=isomer.__version__,
         lifespan=lifespan,
-        docs_url=None,  # FastAPI's own pages load scripts from elsewhere
-        redoc_url=None,
+        servers=[{"url": root_path}] if root_path else None,
+        openapi_url=None,  # FastAPI's own route asks for no token
     )
     app.add_middleware(_Around, queue=queue)
+    app.add_middleware(BehindProxy, root_path=root_path, proxies=proxies)
     app.add_exception_handler(InputError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_value)
     app.add_exception_handler(QueueFullError, _refuse_full)
@@ -166,7 +176,7 @@ def create_app(
         """Submit a video, or the frames of one, and get its job."""
         async with queue.upload() as (job, folder):
             job.name = await receive(request, folder, queue.limits)
-        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        response.headers["Location"] = f"{root_path}/v1/jobs/{job.id}"
         return found(job.id)
 
     @guarded.get("/v1/jobs/{job_id}")
@@ -181,7 +191,8 @@ def create_app(
     )
     async def events(job_id: str) -> StreamingResponse:
         """Stream a job as server-sent events, one at every change, until its state is final."""
-        return StreamingResponse(_events(queue, found(job_id)), media_type="text/event-stream")
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would keep them back
+        return StreamingResponse(_events(queue, found(job_id)), media_type="text/event-stream", headers=headers)
 
     @guarded.delete("/v1/jobs/{job_id}", status_code=status.HTTP_204_NO_CONTENT)
     async def remove(job_id: str) -> None:
@@ -228,6 +239,10 @@ def create_app(
     async def metrics() -> Response:
         """Say the figures of the server in the text format of Prometheus."""
         return Response(queue.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @guarded.get("/openapi.json", include_in_schema=False)
+    async def description() -> JSONResponse:
+        return JSONResponse(app.openapi())
 
     @guarded.get("/example.mp4", response_class=FileResponse)
     async def example() -> FileResponse:
@@ -283,6 +298,7 @@ class _Around:
         log_event(
             logging.DEBUG if only_looks else logging.INFO,
             "request",
+            client=(scope["client"] or ("",))[0],
             method=scope["method"],
             path=scope["path"],
             status=code,

@@ -26,6 +26,7 @@ def configured(app: ASGIApp, connections: int) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # uvicorn would believe any client on this machine
         limit_concurrency=connections,
         timeout_graceful_shutdown=_GRACE,
     )

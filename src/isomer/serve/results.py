@@ -112,7 +112,9 @@ class Results:
                 raise
             raise InputError("the job was removed") from None
         except TaskTimeoutError as error:
-            raise InputError(f"{path.name}: {error}; give a shorter video") from error
+            raise InputError(
+                f"{path.name}: {error} (the server's limit `job_seconds`); give a shorter video"
+            ) from error
         except (TaskFailedError, WorkerDiedError) as error:
             log_event(logging.ERROR, "result", path=path, error=error)
             raise InputError(f"{path.name}: could not be written; the server's log says why") from error

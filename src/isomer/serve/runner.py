@@ -85,7 +85,9 @@ class Runner:
         except InputError as error:
             self._table.finish(job, State.failed, str(error))
         except TaskTimeoutError as error:
-            self._table.finish(job, State.failed, f"{error}; give a shorter or smaller video")
+            self._table.finish(
+                job, State.failed, f"{error} (the server's limit `job_seconds`); give a shorter or smaller video"
+            )
         except WorkerDiedError as error:
             self._table.finish(job, State.failed, f"{error}; the video may need too much memory")
         except TaskFailedError as error:

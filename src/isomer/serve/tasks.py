@@ -184,13 +184,17 @@ def _check_header(video: Path, limits: Limits) -> None:
             context = stream.codec_context  # None where the codec is not known, which is said when frames are asked for
             if context is not None and not 0 < context.width * context.height <= limits.pixels:
                 raise InputError(
-                    f"video: pictures of more than {limits.pixels} pixels, or without a size; make it smaller"
+                    f"video: pictures of more than {limits.pixels} pixels (the server's limit `pixels`), or without a "
+                    "size; make it smaller"
                 )
 
 
 def _check_count(source: FrameSource, limits: Limits) -> None:
     if source.count is not None and source.count > limits.frames:
-        raise InputError(f"{source.path}: {source.count} frames; at most {limits.frames} are taken, give a shorter one")
+        raise InputError(
+            f"{source.path}: {source.count} frames; the server takes {limits.frames} (its limit `frames`), give a "
+            "shorter one"
+        )
 
 
 def _bounded(source: FrameSource, most: int) -> Iterator[Frame]:
@@ -199,7 +203,9 @@ def _bounded(source: FrameSource, most: int) -> Iterator[Frame]:
 
     for frame in taken_frames(source):
         if frame.index >= most:
-            raise InputError(f"{source.path}: more than {most} frames; give a shorter one")
+            raise InputError(
+                f"{source.path}: more than {most} frames (the server's limit `frames`); give a shorter one"
+            )
         yield frame
 
 
