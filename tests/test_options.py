@@ -19,18 +19,20 @@ from isomer.cluster import Resources, Settings
 from isomer.errors import ArgumentError
 from isomer.flow import ANCHOR, DISFlow, create_flow
 from isomer.media import OUTPUTS
-from isomer.options import FLOWS, QUALITIES, Options, Quality, VideoOptions, options_of
+from isomer.options import FLOWS, QUALITIES, Look, Options, Quality, VideoOptions, options_of
 from isomer.serve.options import Limits
+
+LOOK = set(options_of(Look))
 
 # What a verb needs, and the options that make no sense for it.
 VERBS = {
     "segment": (["clip.mp4"], set()),
     "batch": (["clip.mp4", "-o", "out"], set()),
-    "predict": (["dataset", "-o", "out"], {"outputs", "threshold", "stride", "objects"}),
-    "benchmark": ([], {"outputs", "threshold", "stride", "objects", "max_pixels"}),
+    "predict": (["dataset", "-o", "out"], {"outputs", "stride", "objects", *LOOK}),
+    "benchmark": ([], {"outputs", "stride", "objects", "max_pixels", *LOOK}),
     "live": (["clip.mp4"], {"max_step", "key_interval", "smoothing", "batch", "ahead", "stride"}),
-    "serve": ([], {"outputs", "stride", "max_pixels"}),  # which has a limit of its own
-    "demo": ([], {"outputs", "stride", "max_pixels"}),
+    "serve": ([], {"outputs", "stride", "max_pixels", *LOOK - {"threshold"}}),  # which has a limit of its own
+    "demo": ([], {"outputs", "stride", "max_pixels", *LOOK - {"threshold"}}),
 }
 
 BAD = {
@@ -65,6 +67,14 @@ BAD = {
         "1.0": "not between 0 and 1; 0.5 is the default",
         "nan": "not between 0 and 1; 0.5 is the default",
     },
+    "edges": {"sharp": "not map, refined or matte; refined is the default"},
+    "min_area": {"-1": "less than 0 pixels; 0 is the default"},
+    "grow": {
+        "-1": "not between 0 and 100 pixels; 0 is the default",
+        "1.5": "not a whole number; 0 is the default",
+    },
+    "shrink": {"101": "not between 0 and 100 pixels; 0 is the default"},
+    "feather": {"-1.0": "not between 0 and 100 pixels; 0.0 is the default"},
     "stride": {"0": "less than 1; 1 is the default"},
     "max_pixels": {"0": "less than 1; 67108864 is the default"},
 }

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from isomer.options import Option, OptionGroup, VideoOptions, default_of, options_of
+from isomer.options import Look, Option, OptionGroup, VideoOptions, default_of, options_of
 from isomer.serve.options import Limits
 
 _Group = TypeVar("_Group", bound=OptionGroup)
@@ -66,7 +66,8 @@ def convert(text: str, kind: type) -> object:
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """Declare how a server segments, and its limits: a job has all its frames, and outputs as they are asked for."""
-    add_options(parser, VideoOptions, without=("outputs", "stride", "max_pixels"))
+    adjusted = options_of(Look).keys() - {"threshold"}
+    add_options(parser, VideoOptions, without=("outputs", "stride", "max_pixels", *adjusted))
     add_options(parser.add_argument_group("limits"), Limits)
 
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from isomer.cli._options import add_options, chosen, report
-from isomer.options import VideoOptions
+from isomer.options import Look
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Fraction(24),
         help="frame rate of masks that state none, as 25 or 30000/1001 (default: %(default)s)",
     )
-    add_options(parser, VideoOptions, only=("threshold",))
+    add_options(parser, Look)
 
 
 def _rate(text: str) -> Fraction:
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.to,
         video=arguments.video,
         fps=arguments.fps,
-        threshold=chosen(VideoOptions, arguments).threshold,
+        look=chosen(Look, arguments),
     )
     report(arguments, f"{count} frames: wrote {arguments.output}")
     return 0

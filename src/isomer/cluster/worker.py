@@ -16,7 +16,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isomer.cluster.inputs import Video
 from isomer.cluster.settings import Settings, kept
@@ -24,10 +23,10 @@ from isomer.cluster.shards import WARM_UP, PairedFlow, Shard, look_ahead
 from isomer.errors import InputError
 from isomer.files import atomic_path, remove_unfinished
 from isomer.flow import create_flow
-from isomer.media import OUTPUTS, Frame, FrameSource, Labels, Look, Segmented, Writer, open_frames, open_outputs
+from isomer.media import OUTPUTS, Frame, FrameSource, Labels, Segmented, Writer, open_frames, open_outputs
 from isomer.media.containers import PNGFolder
 from isomer.media.image import decode_stored, read_bytes
-from isomer.options import Options
+from isomer.options import Look, Options
 from isomer.segment import Segmenter
 from isomer.segment.objects import track_objects
 from isomer.segment.video import segment_frames, taken_frames
@@ -148,7 +147,8 @@ class Worker:
         with ExitStack() as stack:
             shared = partial(PNGFolder, is_shared=True)  # with the other parts
             parts = [(OUTPUTS[kind]._replace(container=shared), folder / kind) for kind in settings.kept]
-            writers = stack.enter_context(open_outputs(parts, source, Look(settings.threshold)))
+            unadjusted = Look(settings.threshold)  # until the parts are joined
+            writers = stack.enter_context(open_outputs(parts, source, unadjusted))
             for result in stack.enter_context(closing(self._segmenter(frames))):
                 position = result.index // stride
                 if position < shard.seam:
@@ -178,7 +178,7 @@ class Worker:
             for frame, labels in self._numbered(taken_frames(source, settings.stride), folder):
                 for kind, writer in writers.items():
                     file = folder / kept(kind) / f"{frame.name}.png"
-                    writer.write(Segmented.of(frame, _probability(kind, file, settings.threshold), labels))
+                    writer.write(_stored(frame, kind, file, labels))
                 count += 1
         shutil.rmtree(folder, ignore_errors=True)
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
@@ -189,7 +189,7 @@ class Worker:
             yield from ((frame, None) for frame in frames)
             return
         files = ((frame, folder / "masks" / f"{frame.name}.png") for frame in frames)
-        masks = (Segmented.of(frame, _probability("masks", file, 0.5)) for frame, file in files)
+        masks = (_stored(frame, "masks", file) for frame, file in files)
         yield from ((result, result.labels) for result in track_objects(masks))
 
     @contextmanager
@@ -198,13 +198,12 @@ class Worker:
         for path in places.values():
             remove_unfinished(path)  # only one worker at a time writes it
         outputs = [(OUTPUTS[kind], path) for kind, path in places.items()]
-        with open_outputs(outputs, source, Look(self._settings.threshold)) as writers:
+        with open_outputs(outputs, source, Look(**self._settings.of(Look))) as writers:
             yield dict(zip(places, writers, strict=True))
 
 
-def _probability(kind: str, file: Path, threshold: float) -> NDArray[np.float32]:
-    """Return a map from which the writer makes the same picture as from that of which the file was kept."""
-    levels = decode_stored(read_bytes(file), file).astype(np.float32)
-    if kept(kind) == "cutouts":  # the middle of what gives this opacity
-        return np.asarray((levels[..., 3] - 127) / 510 + threshold, np.float32)
-    return np.asarray(levels / 255, np.float32)
+def _stored(frame: Frame, kind: str, file: Path, labels: Labels | None = None) -> Segmented:
+    """Return a result of which the writer makes the same picture as of that of which the file was kept."""
+    levels = decode_stored(read_bytes(file), file)
+    values = np.divide(levels[..., 3] if kept(kind) == "cutouts" else levels, 255, dtype=np.float32)
+    return Segmented.of(frame, values, labels, alpha=values if kept(kind) == "cutouts" else None)

@@ -3,10 +3,10 @@
 from isomer.media.frame import Frame, FrameSource
 from isomer.media.labels import Labels
 from isomer.media.outputs import OUTPUTS, Output, Writer, find_output, open_output, open_outputs
-from isomer.media.pictures import Look
 from isomer.media.reader import open_frames
 from isomer.media.segmented import Segmented
 from isomer.media.video import DamagedVideoWarning
+from isomer.options import Look
 
 __all__ = [
     "OUTPUTS",

@@ -12,10 +12,10 @@ from isomer.media.folder import DEFAULT_FPS
 from isomer.media.frame import FrameSource
 from isomer.media.masks import MaskSource, open_masks
 from isomer.media.outputs import find_output, open_output
-from isomer.media.pictures import Look
+from isomer.media.pictures import DEFAULT_LOOK
 from isomer.media.reader import open_frames
 from isomer.media.segmented import Segmented
-from isomer.options import VideoOptions, options_of
+from isomer.options import Look
 
 _KINDS = {
     "": "masks",
@@ -37,7 +37,7 @@ def convert_masks(
     *,
     video: str | Path | None = None,
     fps: Fraction = DEFAULT_FPS,
-    threshold: float = VideoOptions.threshold,
+    look: Look = DEFAULT_LOOK,
 ) -> int:
     """Write masks in another format.
 
@@ -48,7 +48,7 @@ def convert_masks(
         video: the frames' pictures, a video or a folder, for overlays and cut-outs. Its time stamps and names
             are the output's.
         fps: frame rate where neither masks nor video state one.
-        threshold: of levels that are not black or white, in (0, 1).
+        look: of what is written; its threshold is that of levels that are not black or white.
 
     Returns:
         The number of frames.
@@ -61,7 +61,6 @@ def convert_masks(
         kind = _KINDS.get(output.suffix.lower())
         if kind is None:
             raise InputError(f"{output}: its suffix names no format; name the kind of output")
-    options_of(VideoOptions)["threshold"].check("threshold", threshold)
     if fps <= 0:
         raise ArgumentError("fps", fps, f"not positive; {DEFAULT_FPS} is the default")
     made = find_output(kind)
@@ -73,12 +72,12 @@ def convert_masks(
     pictures = None if video is None else open_frames(video)
     results = iter(source) if pictures is None else _with_pictures(source, pictures)
     count, highest = 0, 0.0
-    with open_output(made, output, pictures or source, Look(threshold)) as writer:
+    with open_output(made, output, pictures or source, look) as writer:
         for result in results:
             writer.write(result)
             highest = max(highest, float(result.probability.max()))
             count += 1
-    if 0 < highest < threshold:
+    if 0 < highest < look.threshold:
         warnings.warn(
             f"{source.path}: no level reaches the threshold, all is background; "
             f"the highest is {highest * 255:.0f} of 255, give a threshold below {highest:.3f}",

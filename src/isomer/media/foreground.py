@@ -49,7 +49,7 @@ def estimate_foreground(image: NDArray[np.uint8], alpha: NDArray[np.uint8], reac
         last = min(first + _ROWS, height)
         low, high = max(int(first / step) - 1, 0), min(int(last / step) + 2, size[1])
         start, end = round(low * step), round(high * step)
-        finer = cv2.resize(sides[low:high], (width, end - start))[first - start : last - start]
+        finer = np.asarray(cv2.resize(sides[low:high], (width, end - start)), np.float32)[first - start : last - start]
         rows = slice(first, last)
         cv2.copyTo(image[rows], alpha[rows], colours[rows])
         mixed = (near[rows] > 0) & (alpha[rows] < 255)
@@ -58,22 +58,23 @@ def estimate_foreground(image: NDArray[np.uint8], alpha: NDArray[np.uint8], reac
 
 
 def _own(sides: Colours, image: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the object's colours [N, 3] that with those behind it, both [N, 6] from a coarser grid, give the picture's."""
+    """Return the object's colours [N, 3] for which both sides, [N, 6] from a coarser grid, give the picture's."""
     share = alpha[:, None] / np.float32(255)
     missing = image - share * sides[:, :3] - (1 - share) * sides[:, 3:]
     found = sides[:, :3] + missing * share / (share**2 + (1 - share) ** 2)
-    return np.clip(np.rint(found), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(found), 0, 255), np.uint8)
 
 
 def _both_sides(image: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> Colours:
     """Return the colours of the object and of what is behind it: float32 [h, w, 6]."""
     opacity = alpha / np.float32(255)
-    sides = np.float32([*cv2.mean(image, alpha)[:3], *cv2.mean(image, 255 - alpha)[:3]]).reshape(1, 1, 6)
+    sides = np.array([*cv2.mean(image, alpha)[:3], *cv2.mean(image, 255 - alpha)[:3]], np.float32).reshape(1, 1, 6)
     for width, height in _sizes(*image.shape[1::-1]):
         nearest = cv2.INTER_NEAREST
         shown = cv2.resize(image, (width, height), interpolation=nearest).astype(np.float32)
         share = cv2.resize(opacity, (width, height), interpolation=nearest)
-        sides = cv2.resize(sides, (width, height), interpolation=nearest).reshape(height, width, 6)
+        sides = np.asarray(cv2.resize(sides, (width, height), interpolation=nearest), np.float32)
+        sides = sides.reshape(height, width, 6)
         np.copyto(sides[..., :3], shown, where=share[..., None] == 1)
         np.copyto(sides[..., 3:], shown, where=share[..., None] == 0)
         _relax(sides, shown, share, rounds=10 if max(width, height) <= _SMALL else 2)

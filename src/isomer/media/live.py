@@ -17,10 +17,10 @@ import numpy as np
 
 from isomer.errors import InputError
 from isomer.media.frame import Frame, FrameSource, pixel_aspect
-from isomer.media.pictures import DEFAULT_LOOK, Look, overlay
+from isomer.media.pictures import DEFAULT_LOOK, overlay
 from isomer.media.reader import open_frames
 from isomer.media.segmented import Segmented
-from isomer.options import VideoOptions
+from isomer.options import Look, VideoOptions
 
 _BEAT = 0.1
 """Seconds of a wait that Ctrl-C cannot interrupt on Windows."""

@@ -14,8 +14,9 @@ from isomer.media import containers, pictures
 from isomer.media.containers import Container
 from isomer.media.frame import Source
 from isomer.media.image import encode_palette
-from isomer.media.pictures import DEFAULT_LOOK, Look, Picture
+from isomer.media.pictures import DEFAULT_LOOK, Picture
 from isomer.media.segmented import Segmented
+from isomer.options import Look
 
 
 class Output(NamedTuple):

@@ -6,6 +6,7 @@ A picture is uint8 of the frame's size: gray [H, W], RGB [H, W, 3], or RGBA with
 from __future__ import annotations
 
 from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ def matte(result: Segmented, look: Look) -> NDArray[np.uint8]:
 
 
 def cutout(result: Segmented, look: Look) -> NDArray[np.uint8]:
-    """The object in its own colours on transparent; black beyond the surroundings, which compresses and hides the rest."""
+    """The object in its own colours on transparent; black farther off, which compresses and hides the rest."""
     alpha = matte(result, look)
     return np.asarray(cv2.merge((*cv2.split(estimate_foreground(result.image, alpha)), alpha)), np.uint8)
 

@@ -45,7 +45,11 @@ class MattingMeasure(ABC):
         Raises:
             InputError: the arrays differ in size or are of another type.
         """
-        for name, array, dtype in (("alpha", alpha, "float32"), ("truth", truth, "float32"), ("region", region, "bool")):
+        for name, array, dtype in (
+            ("alpha", alpha, "float32"),
+            ("truth", truth, "float32"),
+            ("region", region, "bool"),
+        ):
             if array.dtype != dtype or array.ndim != 2 or array.shape != alpha.shape:
                 raise InputError(f"{name}: {array.dtype} {list(array.shape)}; give {dtype} {list(alpha.shape[:2])}")
         self.values.append(self.measure(alpha, truth, region))

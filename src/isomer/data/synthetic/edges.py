@@ -86,13 +86,13 @@ def _creature(
     pixel: float,
     blur: float,
 ) -> tuple[Image, Mask]:
-    """Draw an uneven ellipse of one coat, larger by `_FINER`; `pixel` is of a frame 480 high, all else in the frame's."""
+    """Draw an uneven ellipse of one coat, larger by `_FINER`; `pixel` is a 480th of the height, the rest in pixels."""
     radius = np.array(radii) * _FINER
     margin = int(_FINER * (26 * pixel + 3 * blur)) + 4
     half = radius.astype(int) + margin
     size = (int(2 * half[0]), int(2 * half[1]))
-    bumps = sum(rng.normal(0, 0.05 / k) * np.sin(k * _ANGLES + rng.uniform(0, 2 * np.pi)) for k in range(2, 7))
-    rim = half + radius * (1 + bumps)[:, None] * np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], -1)
+    waves = [rng.normal(0, 0.05 / k) * np.sin(k * _ANGLES + rng.uniform(0, 2 * np.pi)) for k in range(2, 7)]
+    rim = half + radius * (1 + np.sum(waves, 0))[:, None] * np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], -1)
     alpha = np.zeros(size[::-1], np.uint8)
     cv2.fillPoly(alpha, [rim.astype(np.int32)], 255, cv2.LINE_AA)
     for _ in range(strands):

@@ -140,9 +140,9 @@ class Scene:
             frame += now[0]
             lit += now[1]
             alpha += now[2, ..., 0]
-        colours = lit / np.maximum(alpha, 1e-6)[..., None]
+        colours = lit / np.maximum(alpha, np.float32(1e-6))[..., None]
         image = np.rint(frame / samples).astype(np.uint8)
-        return Exposure(image, np.clip(alpha / np.float32(samples), 0, 1), colours)
+        return Exposure(image, np.clip(alpha / np.float32(samples), 0, 1), np.asarray(colours, np.float32))
 
     def flow(self, start: float, end: float) -> NDArray[np.float32]:
         """Return the exact flow from frame `start` to frame `end`: float32 [H, W, 2], pixels."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from isomer.media.resize import resize_image
 from isomer.segment.edges.guided import Plane, colour_planes, predicted
+from isomer.segment.warp import resize_map
 
 _GRID = 330
 """Diagonal of the grid on which borders are found, in its cells: a third of that of a frame of 854x480."""
@@ -56,7 +57,8 @@ def find_band(image: NDArray[np.uint8], probability: Plane, margin: int) -> Band
     rows, columns = -(-height // step), -(-width // step)
     coarse = cv2.resize(probability, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
     is_object, is_other = ((side >= _SURE).view(np.uint8) for side in (coarse, 1 - coarse))
-    doubt = np.asarray(1 - (cv2.erode(is_object, _REACH) | cv2.erode(is_other, _REACH)), np.uint8)
+    certain = cv2.max(cv2.erode(is_object, _REACH), cv2.erode(is_other, _REACH))
+    doubt = np.asarray(1 - certain, np.uint8)
     left, top, across, down = cv2.boundingRect(doubt)
     if not across:
         return None
@@ -72,7 +74,7 @@ def find_band(image: NDArray[np.uint8], probability: Plane, margin: int) -> Band
 
 def _tidied(probability: Plane) -> Plane:
     """Return a map without specks and small holes."""
-    result = probability.copy()
+    result: Plane = probability.copy()
     for side, certain in ((probability >= 0.5, 0), (probability < 0.5, 1)):
         _, parts, stats, _ = cv2.connectedComponentsWithStats(side.view(np.uint8), connectivity=8 if certain else 4)
         is_small = stats[:, cv2.CC_STAT_AREA] < _SPECK * probability.size
@@ -81,7 +83,9 @@ def _tidied(probability: Plane) -> Plane:
     return result
 
 
-def in_full(fit: Sequence[Plane], band: Band, image: NDArray[np.uint8]) -> Iterator[tuple[Place, NDArray[np.bool_], Plane]]:
+def in_full(
+    fit: Sequence[Plane], band: Band, image: NDArray[np.uint8]
+) -> Iterator[tuple[Place, NDArray[np.bool_], Plane]]:
     """Yield what a fit says of the frame's own pixels, strip by strip, so that large frames take little memory.
 
     Args:
@@ -100,7 +104,7 @@ def in_full(fit: Sequence[Plane], band: Band, image: NDArray[np.uint8]) -> Itera
         low, high = max(first - 1, 0), min(last + 1, cells)  # a cell more on either side: strips join without a seam
         start, end = round(first * step), round(last * step)
         size, cut = (width, round(high * step) - round(low * step)), slice(start - round(low * step), None)
-        finer = [cv2.resize(plane[low:high], size)[cut][: end - start] for plane in fit]
+        finer = [resize_map(plane[low:high], *size[::-1])[cut][: end - start] for plane in fit]
         doubt = cv2.resize(band.doubt[low:high].view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
         place = slice(rows.start + start, rows.start + end), columns
         yield place, doubt[cut][: end - start] > 0, predicted(finer, colour_planes(image[place]))

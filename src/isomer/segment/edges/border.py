@@ -37,7 +37,7 @@ class Border:
 
         In the band it is in [0.25, 0.75] wherever opacity is neither none nor all.
         """
-        result = self._probability.copy()
+        result: Plane = self._probability.copy()
         if self._band is not None:
             for place, near, found in in_full(self._fit(hold=0.1, steps=3), self._band, self._image):
                 map_ = result[place]

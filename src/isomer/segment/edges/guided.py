@@ -46,8 +46,7 @@ class LocalColours:
         """Return the slopes by red, green and blue and the offset that fit a map around each pixel: four [h, w]."""
         mean = self._mean(values)
         x, y, z = (
-            self._mean(values * plane) - mean * centre
-            for plane, centre in zip(self._colours, self._means, strict=True)
+            self._mean(values * plane) - mean * centre for plane, centre in zip(self._colours, self._means, strict=True)
         )
         y -= self._gr * x
         z -= self._br * x + self._bg * y
@@ -63,18 +62,18 @@ class LocalColours:
         return predicted(self.fit(values), self._colours)
 
     def _mean(self, plane: Plane) -> Plane:
-        return cv2.blur(plane, self._window, borderType=cv2.BORDER_REFLECT_101)  # type: ignore[return-value]
+        return cv2.blur(plane, self._window, borderType=cv2.BORDER_REFLECT_101).astype(np.float32, copy=False)
 
 
 def colour_planes(image: NDArray[np.uint8]) -> list[Plane]:
-    """Return red, green and blue of a picture about its middle, so that differences keep their digits: in [-0.5, 0.5]."""
+    """Return red, green and blue of a picture, in [-0.5, 0.5]: about the middle, so that differences keep digits."""
     return [plane * np.float32(1 / 255) - np.float32(0.5) for plane in cv2.split(image)]
 
 
 def predicted(fit: Sequence[Plane], colours: Sequence[Plane]) -> Plane:
     """Return the map that a fit says of colours."""
     *slopes, offset = fit
-    total = offset.copy()
+    total: Plane = offset.copy()
     for slope, plane in zip(slopes, colours, strict=True):
         total += slope * plane
     return total

@@ -17,13 +17,11 @@ from isomer.segment.warp import moved
 
 _SHARE = 0.8  # of the frame before's opacity in that of a frame, against 1 of its own, where both look alike
 _DIFFERENCE = 12.0  # gray levels, averaged over 3 x 3 pixels, by which two looks at the same thing may differ
+_ROWS = 128  # of a frame that are worked on at once: large ones take little memory
 _TRUST = (_SHARE * np.exp(-np.square(np.arange(256) / _DIFFERENCE))).astype(np.float32)
-_ROWS = 256  # of which the frame before is looked up at once
 
 
-def with_edges(
-    results: Iterable[tuple[Segmented, Flow | None]], edges: str
-) -> Iterator[tuple[Segmented, Flow | None]]:
+def with_edges(results: Iterable[tuple[Segmented, Flow | None]], edges: str) -> Iterator[tuple[Segmented, Flow | None]]:
     """Yield results with other edges; see `isomer.options.Options.edges`.
 
     Args:
@@ -63,6 +61,13 @@ class Steadied:
         if before is None or step is None:
             return alpha
         height, width = alpha.shape
-        enlarged = cv2.resize(step, (width, height)) * np.float32([width / step.shape[1], height / step.shape[0]])
-        trust = cv2.LUT(cv2.blur(cv2.absdiff(gray, moved(before[0], enlarged)), (3, 3)), _TRUST)
-        return np.asarray((alpha + trust * moved(before[1], enlarged)) / (1 + trust), np.float32)
+        scale = np.array((width / step.shape[1], height / step.shape[0]), np.float32)
+        enlarged = np.asarray(cv2.resize(step, (width, height)), np.float32)
+        result = np.empty_like(alpha)
+        for top in range(0, height, _ROWS):
+            rows = slice(top, top + _ROWS)
+            there = enlarged[rows] * scale + np.array((0, top), np.float32)
+            difference = cv2.blur(cv2.absdiff(gray[rows], moved(before[0], there)), (3, 3))
+            trust = cv2.LUT(difference, _TRUST)
+            result[rows] = (alpha[rows] + trust * moved(before[1], there)) / (1 + trust)
+        return result
