@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.segment.edges.band import find_band, in_full
+from isomer.segment.edges.band import Place, find_band, in_full
 from isomer.segment.edges.guided import LocalColours, Plane
 
 _RADIUS = 4  # cells, of the windows in which opacity is a function of colour
 _NOISE = 1e-5  # variance of colours, 0.8 of 255 levels squared
 _TINY = 1e-12
-_HAZE = 0.05  # opacity below which there is none, and all from 1 less that
+
+
+class _Trust(NamedTuple):
+    """How a border is followed.
+
+    Attributes:
+        hold: weight of what the map says in the band, against what is said by colours: where it says nothing, and how
+            much more where it is sure.
+        haze: opacity that stands for none, and all from 1 less that: a fit leaves traces of what looks alike.
+        steps: of conjugate gradients.
+    """
+
+    hold: tuple[float, float]
+    haze: float
+    steps: int
+
+
+# A mask is to be whole, a matte to find hair.
+_REFINED = _Trust(hold=(0.1, 0.3), haze=0.25, steps=3)
+_MATTE = _Trust(hold=(0.03, 0.2), haze=0.15, steps=8)
 
 
 class Border:
@@ -38,34 +60,31 @@ class Border:
         In the band it is in [0.25, 0.75] wherever opacity is neither none nor all.
         """
         result: Plane = self._probability.copy()
-        if self._band is not None:
-            for place, near, found in in_full(self._fit(hold=0.1, steps=3), self._band, self._image):
-                map_ = result[place]
-                found = np.clip(0.5 * found + 0.25, np.minimum(map_, 0.25), np.maximum(map_, 0.75))
-                np.copyto(map_, found, where=near)
+        for place, near, opacity in self._followed(_REFINED):
+            map_ = result[place]
+            opacity = np.clip(0.5 * opacity + 0.25, np.minimum(map_, 0.25), np.maximum(map_, 0.75))
+            np.copyto(map_, opacity, where=near)
         return result
 
     def opacity(self) -> Plane:
         """Return how much of each pixel is of the object: float32 [H, W] in [0, 1], 0 or 1 where the map is certain."""
         result = np.asarray(self._probability >= 0.5, np.float32)
-        if self._band is not None:
-            for place, near, found in in_full(self._fit(hold=0.03, steps=12), self._band, self._image):
-                found = np.clip((found - np.float32(_HAZE)) * np.float32(1 / (1 - 2 * _HAZE)), 0, 1)
-                np.copyto(result[place], found, where=near)
+        for place, near, opacity in self._followed(_MATTE):
+            np.copyto(result[place], np.clip(opacity, 0, 1), where=near)
         return result
 
-    def _fit(self, hold: float, steps: int) -> list[Plane]:
-        """Fit the opacity, from none at a probability of 0.25 to all at 0.75 where nothing else is said.
-
-        Args:
-            hold: weight of what the map says in the band, against what is said by colours.
-            steps: of conjugate gradients.
-        """
-        assert self._band is not None
-        said = np.clip(2 * self._band.probability - np.float32(0.5), 0, 1)
-        said = np.where(self._band.doubt, said, np.rint(said))
-        weight = np.where(self._band.doubt, np.float32(hold), np.float32(1))
-        return self._colours.fit(_solved(self._colours, said, weight, steps))
+    def _followed(self, trust: _Trust) -> Iterator[tuple[Place, NDArray[np.bool_], Plane]]:
+        """Yield opacity, not clipped, strip by strip; see `in_full`."""
+        if self._band is None:
+            return
+        probability, doubt = self._band.probability, self._band.doubt
+        said = np.clip(2 * probability - np.float32(0.5), 0, 1)  # none at 0.25 and all at 0.75
+        said = np.where(doubt, said, np.rint(said))
+        least, more = trust.hold
+        hold = np.where(doubt, least + more * np.square(2 * probability - 1), np.float32(1)).astype(np.float32)
+        fit = self._colours.fit(_solved(self._colours, said, hold, trust.steps))
+        for place, near, found in in_full(fit, self._band, self._image):
+            yield place, near, (found - np.float32(trust.haze)) * np.float32(1 / (1 - 2 * trust.haze))
 
 
 def _solved(colours: LocalColours, said: Plane, hold: Plane, steps: int) -> Plane:
