@@ -63,7 +63,7 @@ def test_what_hangs_on_nothing_counts_and_what_is_fainter_does_not() -> None:
     island = truth.copy()
     island[8:11, 34:37] = 1
     fainter = truth.copy()
-    fainter[:, 20:30] *= np.float32(0.9)
+    fainter[:, 20:30] *= np.float32(0.95)
     assert of(ConnectivityError(), island, truth, region) == pytest.approx(0.009)
     assert of(ConnectivityError(), fainter, truth, region) == 0
 
