@@ -8,7 +8,7 @@ import shutil
 import time
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +29,7 @@ from isomer.media.image import decode_stored, read_bytes
 from isomer.options import Look, Options
 from isomer.segment import Segmenter
 from isomer.segment.objects import track_objects
-from isomer.segment.video import segment_frames, taken_frames
+from isomer.segment.video import segment_frames, taken_frames, warn_of_nothing
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,9 @@ class Worker:
         frames = taken_frames(source, settings.stride)
         with self._writers(video, source) as writers:
             objects = settings.threshold if settings.objects else None
-            count = segment_frames(self._segmenter, frames, writers.values(), objects=objects)
+            count = segment_frames(
+                self._segmenter, frames, writers.values(), threshold=settings.threshold, objects=objects
+            )
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
 
     def segment_part(self, video: Video, folder: Path, shard: Shard) -> PartDone:
@@ -173,13 +175,16 @@ class Worker:
         """Write the outputs of a video whose parts are all in `folder`, and remove that."""
         settings = self._settings
         source = open_frames(video.path, self._settings.max_pixels)
-        count = 0
+        count, highest = 0, 0.0
         with self._writers(video, source) as writers:
             for frame, labels in self._numbered(taken_frames(source, settings.stride), folder):
                 for kind, writer in writers.items():
-                    file = folder / kept(kind) / f"{frame.name}.png"
-                    writer.write(_stored(frame, kind, file, labels))
+                    result = _stored(kept(kind), folder, frame, settings.threshold, labels)
+                    writer.write(result)
+                    highest = max(highest, float(result.probability.max()))
                 count += 1
+        if highest < settings.threshold:
+            warn_of_nothing()
         shutil.rmtree(folder, ignore_errors=True)
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
 
@@ -188,8 +193,7 @@ class Worker:
         if not self._settings.objects:
             yield from ((frame, None) for frame in frames)
             return
-        files = ((frame, folder / "masks" / f"{frame.name}.png") for frame in frames)
-        masks = (_stored(frame, "masks", file) for frame, file in files)
+        masks = (_stored(("masks",), folder, frame, 0.5) for frame in frames)
         yield from ((result, result.labels) for result in track_objects(masks))
 
     @contextmanager
@@ -202,8 +206,21 @@ class Worker:
             yield dict(zip(places, writers, strict=True))
 
 
-def _stored(frame: Frame, kind: str, file: Path, labels: Labels | None = None) -> Segmented:
-    """Return a result of which the writer makes the same picture as of that of which the file was kept."""
-    levels = decode_stored(read_bytes(file), file)
-    values = np.divide(levels[..., 3] if kept(kind) == "cutouts" else levels, 255, dtype=np.float32)
-    return Segmented.of(frame, values, labels, alpha=values if kept(kind) == "cutouts" else None)
+def _stored(
+    kinds: Collection[str], folder: Path, frame: Frame, threshold: float, labels: Labels | None = None
+) -> Segmented:
+    """Return a result of which a writer makes the same picture as of that of which `kinds` were kept; see `kept`."""
+    levels = {}
+    for kind in kinds:
+        file = folder / kind / f"{frame.name}.png"
+        levels[kind] = np.divide(decode_stored(read_bytes(file), file), 255, dtype=np.float32)
+    if "cutouts" in levels:
+        alpha = levels["cutouts"][..., 3]
+        return Segmented.of(frame, (alpha - np.float32(0.5)) / 2 + np.float32(threshold), labels, alpha)
+    if len(levels) == 1:
+        return Segmented.of(frame, levels.popitem()[1], labels)
+    # Where rounding took a pixel to the other side of the threshold it goes back, no farther than it must.
+    below = np.nextafter(np.float32(threshold), np.float32(0))
+    probability, inside = levels["probabilities"], levels["masks"] > 0
+    probability = np.where(inside, np.maximum(probability, np.float32(threshold)), np.minimum(probability, below))
+    return Segmented.of(frame, np.asarray(probability, np.float32), labels)

@@ -1,6 +1,7 @@
 """What an output shows of a frame: pure functions of what was found in it and of a `Look`.
 
-A picture is uint8 of the frame's size: gray [H, W], RGB [H, W, 3], or RGBA with straight alpha [H, W, 4].
+A picture is uint8 of the frame's size: gray [H, W], RGB [H, W, 3], RGBA with straight alpha [H, W, 4], or what
+`numbers_and_probabilities` says.
 """
 
 from __future__ import annotations
@@ -38,19 +39,21 @@ def mask(result: Segmented, look: Look) -> NDArray[np.uint8]:
 
 
 def numbers(result: Segmented, look: Look) -> Labels:
-    """The objects' numbers, 0 for none; where objects are not told apart all that is found is object 1."""
-    if result.labels is None:
-        return np.asarray(mask(result, look) & 1, np.uint8)
-    found = _white(result.labels > 0)
+    """The objects' numbers, 0 for none."""
+    labels = result.numbers(look.threshold)
+    found = _white(labels > 0)
     adjusted = _adjusted(found, look)
-    if adjusted is found:
-        return result.labels
-    return np.asarray(cv2.copyTo(nearest_labels(result.labels), adjusted), np.uint8)
+    return labels if adjusted is found else np.asarray(cv2.copyTo(nearest_labels(labels), adjusted), np.uint8)
 
 
 def probabilities(result: Segmented, look: Look) -> NDArray[np.uint8]:
     """The probability p of the object as round(255 p)."""
     return np.asarray(np.rint(result.probability * 255), np.uint8)
+
+
+def numbers_and_probabilities(result: Segmented, look: Look) -> NDArray[np.uint8]:
+    """Both, [H, W, 2]."""
+    return np.dstack((numbers(result, look), probabilities(result, look)))
 
 
 def matte(result: Segmented, look: Look) -> NDArray[np.uint8]:
