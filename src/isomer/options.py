@@ -262,7 +262,7 @@ class Look(OptionGroup):
     threshold: float = option(0.5, "probability from which on a pixel is of the object", low=0, high=1, is_open=True)
     fill_holes: bool = option(False, "fill what the object encloses")
     min_area: int = option(0, "leave out parts of the object of fewer than N pixels", low=0, unit=" pixels")
-    grow: int = option(0, "have the object reach N pixels farther; with --shrink, gaps close", **_REACH)
+    grow: int = option(0, "have the object reach N pixels farther; if it is shrunk as well, gaps close", **_REACH)
     shrink: int = option(0, "take N pixels off the object's border, as against a fringe", **_REACH)
     feather: float = option(0.0, "soften the edges of cut-outs over about N pixels", **_REACH)
 
