@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from isomer.flow import DISFlow, Flow
 from isomer.flow.stream import numbered_by_shot
 from isomer.media import Frame, Labels, Segmented
+from isomer.media.labels import nearest_labels
 from isomer.options import VideoOptions
 
 # Share of the smaller of a region and an object that must coincide for the object to claim the region.
@@ -322,7 +323,7 @@ def _divided(
             both = silhouette & (seeds == other)
             if other == 0 or _in_front(number, other, meeting, carried[both], flow[both]):
                 seeds[both] = number
-    return _nearest(seeds) if seeds.any() else np.full(inside.shape, next(iter(meeting)), np.uint8)
+    return nearest_labels(seeds) if seeds.any() else np.full(inside.shape, next(iter(meeting)), np.uint8)
 
 
 def _in_front(number: int, other: int, meeting: dict[int, _Object], carried: Labels, flow: Flow) -> bool:
@@ -332,13 +333,3 @@ def _in_front(number: int, other: int, meeting: dict[int, _Object], carried: Lab
         return bool((carried == number).sum() > (carried == other).sum())
     seen = -np.median(flow, axis=0)
     return bool(np.linalg.norm(seen - motion) < np.linalg.norm(seen - other_motion))
-
-
-def _nearest(seeds: Labels) -> Labels:
-    """Give every pixel the value of the nearest that is not 0."""
-    _, nearest = cv2.distanceTransformWithLabels(
-        (seeds == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    values = np.zeros(int(nearest.max()) + 1, np.uint8)
-    values[nearest[seeds > 0]] = seeds[seeds > 0]
-    return values[nearest]

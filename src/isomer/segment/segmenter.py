@@ -22,6 +22,7 @@ from isomer.media.resize import network_size, resize_image
 from isomer.options import Options, VideoOptions, documented, options_of
 from isomer.runtime import create_backend
 from isomer.segment.door import as_frames
+from isomer.segment.edges.stream import with_edges
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
 from isomer.segment.objects import StepFlow, number_objects
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 Probability = NDArray[np.float32]
 
 _T = TypeVar("_T")
+
+_LARGE = 3 * 2**22  # bytes of an image from which on none but reading works ahead: what waits would fill the memory
 
 _process: int | None = None  # the number of the one that made the first segmenter
 
@@ -56,7 +59,7 @@ class _Key(NamedTuple):
 class _Found(NamedTuple):
     frame: Frame
     probability: Probability  # at the network's size or smaller
-    step: Flow | None  # to the frame before; None where a shot opens, or objects are not told apart
+    step: Flow | None  # to the frame before; None where a shot opens, or nobody needs it
 
 
 @documented(Options)
@@ -85,6 +88,7 @@ class Segmenter:
         key_interval: int | None = Options.key_interval,
         views: int | None = Options.views,
         smoothing: float | None = Options.smoothing,
+        edges: str = Options.edges,
         batch: int = Options.batch,
         ahead: int = Options.ahead,
     ):
@@ -99,6 +103,7 @@ class Segmenter:
             key_interval=key_interval,
             views=views,
             smoothing=smoothing,
+            edges=edges,
             batch=batch,
             ahead=ahead,
         )
@@ -112,6 +117,7 @@ class Segmenter:
         self._key_interval = settled.key_interval
         self._views = settled.views
         self._smoothing = settled.smoothing
+        self._edges = edges
         self._batch = batch
         self._ahead = ahead
 
@@ -148,15 +154,22 @@ class Segmenter:
 
     def _results(self, frames: Iterable[Frame], objects: float | None) -> Generator[Segmented, None, None]:
         with ExitStack() as stages:
+            frames = iter(frames)
+            first = next(frames)
+            is_large = first.image.size > _LARGE
+            ahead = 0 if is_large else self._ahead
 
-            def overlapped(items: Iterable[_T]) -> Iterator[_T]:
-                return stages.enter_context(closing(prefetch(items, self._ahead)))
+            def overlapped(items: Iterable[_T], ahead: int = ahead) -> Iterator[_T]:
+                return stages.enter_context(closing(prefetch(items, ahead)))
 
-            keys = overlapped(self._keys(overlapped(frames), steps=objects is not None))
-            results = (
+            steps = objects is not None or self._edges == "matte"
+            read = overlapped(_chained(first, frames), min(self._ahead, 1) if is_large else ahead)
+            keys = overlapped(self._keys(read, steps=steps))
+            enlarged = (
                 (Segmented.of(frame, resize_map(probability, *frame.image.shape[:2])), step)
-                for frame, probability, step in overlapped(self._small_maps(keys))
+                for frame, probability, step in overlapped(self._small_maps(keys, ahead))
             )
+            results = with_edges(enlarged, self._edges)
             if objects is None:
                 yield from (result for result, _ in results)
             else:
@@ -195,9 +208,9 @@ class Segmenter:
         colours = [resize_image(flow_to_image(flow), size) for flow in flows[: self._views]]
         return Views(np.stack(images[: self._views]), np.stack(colours))
 
-    def _small_maps(self, keys: Iterator[_Key]) -> Iterator[_Found]:
+    def _small_maps(self, keys: Iterator[_Key], ahead: int) -> Iterator[_Found]:
         before = np.empty(0, np.float32)
-        maps = self._computed(keys)
+        maps = self._computed(keys, self._backend.workers if ahead else 1)
         for key, probability in smooth(maps, self._smoothing) if self._smoothing else maps:
             *steps, step = key.steps
             if key.span:
@@ -206,8 +219,8 @@ class Segmenter:
             yield _Found(key.frame, probability, step)
             before = probability
 
-    def _computed(self, keys: Iterator[_Key]) -> Iterator[tuple[_Key, Probability]]:
-        """Yield key frames with their maps, computing some ahead if the back end gains by it."""
+    def _computed(self, keys: Iterator[_Key], workers: int) -> Iterator[tuple[_Key, Probability]]:
+        """Yield key frames with their maps, computing as many ahead as there are workers, if there are several."""
         ahead = 0  # of the first batch: who waits for the first map waits for as few others as can be
         waiting: deque[tuple[list[_Key], Callable[[], NDArray[np.float32]]]] = deque()
         try:
@@ -218,7 +231,7 @@ class Segmenter:
                 if len(waiting) > ahead:
                     done, result = waiting.popleft()
                     yield from zip(done, self._averaged(result()), strict=True)
-                    ahead = self._backend.workers if self._backend.workers > 1 else 0
+                    ahead = workers if workers > 1 else 0
             while waiting:
                 done, result = waiting.popleft()
                 yield from zip(done, self._averaged(result()), strict=True)
@@ -231,6 +244,11 @@ class Segmenter:
         maps = maps.reshape(-1, self._views, *maps.shape[1:])
         straight = [maps[:, view, :, :: -1 if view % 2 else 1] for view in range(self._views)]
         return np.asarray(np.mean(straight, axis=0), np.float32)
+
+
+def _chained(first: Frame, frames: Iterator[Frame]) -> Iterator[Frame]:
+    yield first
+    yield from frames  # and is closed with this one, as of a chain it would not be
 
 
 def mirrored(flow: Flow) -> Flow:

@@ -57,9 +57,15 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     key_interval: int | None = VideoOptions.key_interval,
     views: int | None = VideoOptions.views,
     smoothing: float | None = VideoOptions.smoothing,
+    edges: str = VideoOptions.edges,
     batch: int = VideoOptions.batch,
     ahead: int = VideoOptions.ahead,
     threshold: float = VideoOptions.threshold,
+    fill_holes: bool = VideoOptions.fill_holes,
+    min_area: int = VideoOptions.min_area,
+    grow: int = VideoOptions.grow,
+    shrink: int = VideoOptions.shrink,
+    feather: float = VideoOptions.feather,
     stride: int = VideoOptions.stride,
     objects: bool = VideoOptions.objects,
     background: str | Path = VideoOptions.background,
@@ -94,10 +100,16 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         key_interval=key_interval,
         views=views,
         smoothing=smoothing,
+        edges=edges,
         batch=batch,
         ahead=ahead,
         outputs=outputs,
         threshold=threshold,
+        fill_holes=fill_holes,
+        min_area=min_area,
+        grow=grow,
+        shrink=shrink,
+        feather=feather,
         stride=stride,
         objects=objects,
         background=background,
@@ -112,7 +124,9 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     frames = taken_frames(source, stride)
 
     with ExitStack() as stack:
-        writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, Look.of(options, source)))
+        writers = stack.enter_context(
+            open_outputs(zip(kinds, paths, strict=True), source, Look.asked_for(options, source))
+        )
         segmenter = Segmenter(**options.of(Options))
         start = time.perf_counter()
         total = None if source.count is None else -(-source.count // stride)
