@@ -23,19 +23,20 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from isomer import create_model, segment_video
+from isomer import Segmenter, create_model, segment_video
 from isomer.data.synthetic.drawn import draw_scene
+from isomer.data.synthetic.edges import draw_edge_scene
 from isomer.data.synthetic.motion import Motion
 from isomer.data.synthetic.scene import Scene
 from isomer.flow import DISFlow, Flow, flow_to_image, frames_with_flow
-from isomer.media import Frame, open_frames
+from isomer.media import Frame, Look, open_frames, pictures
 from isomer.media.image import read_gray, read_image, write_image
 from isomer.media.overlay import overlay
 from isomer.media.resize import network_size
 from isomer.model.cst import ContextSharing
 from isomer.model.network import Isomer
 from isomer.model.sgst import SGST
-from isomer.options import Quality, VideoOptions
+from isomer.options import EDGES, Quality, VideoOptions
 from isomer.runtime.uint8_network import Uint8Network
 from isomer.segment.project import list_objects
 
@@ -157,6 +158,24 @@ def draw_objects(model: str) -> None:
     _grid("objects.jpg", [pictures], ["as one", "--objects"])
 
 
+def draw_edges(model: str) -> None:
+    """Show the cut-outs of a furry creature with each kind of edges, from near, on green and on white."""
+    scene = draw_edge_scene(np.random.default_rng(3), "hair")
+    images = [scene.expose(t).image for t in range(9)]
+    cutouts = []
+    for edges in EDGES:
+        segmenter = Segmenter(model, backend="torch", device="cpu", edges=edges)
+        cutouts.append(pictures.cutout(list(segmenter(images))[4], Look()))
+    left, top, _, height = cv2.boundingRect(cutouts[-1][..., 3])
+    near = slice(top, top + height // 2), slice(left, left + round(height / 2 * _SMALL[0] / _SMALL[1]))
+    rows = []
+    for colour in ((0, 177, 64), (255, 255, 255)):
+        shares = [cutout[..., 3:] / 255 for cutout in cutouts]
+        shown = [c[..., :3] * share + np.array(colour) * (1 - share) for c, share in zip(cutouts, shares, strict=True)]
+        rows.append([np.ascontiguousarray(picture[near].astype(np.uint8)) for picture in (images[4], *shown)])
+    _grid("edges.jpg", rows, ["frame", *(f"--edges {edges}" for edges in EDGES)])
+
+
 def draw_flow_images() -> None:
     """Show the flow image and its colours, what a still scene gives, and what the temporal step does."""
     image, flow = frame_and_flow(open_frames(_CLIP), _INDEX)
@@ -261,6 +280,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     draw_outputs(arguments.model)
     draw_objects(arguments.model)
+    draw_edges(arguments.model)
     draw_flow_images()
     draw_network(create_model(arguments.model))
 

@@ -19,11 +19,12 @@ from isomer.cluster import Resources, Settings
 from isomer.errors import ArgumentError
 from isomer.flow import ANCHOR, DISFlow, create_flow
 from isomer.media import OUTPUTS
-from isomer.options import FLOWS, QUALITIES, Options, Quality, VideoOptions, options_of
+from isomer.options import FLOWS, QUALITIES, Adjustments, Options, Quality, VideoOptions, options_of
 from isomer.serve.options import Limits
 
 OF_VIDEOS = set(options_of(VideoOptions)) - set(options_of(Options))
 OF_REQUESTS = {"outputs", "stride", "keep", "drop", "background", "fit", "max_pixels"}
+OF_REQUESTS |= set(options_of(Adjustments)) - {"threshold"}
 # What a verb needs, and the options that make no sense for it.
 VERBS = {
     "segment": (["clip.mp4"], set()),
@@ -70,6 +71,14 @@ BAD = {
         "1.0": "not between 0 and 1; 0.5 is the default",
         "nan": "not between 0 and 1; 0.5 is the default",
     },
+    "edges": {"sharp": "not map, refined or matte; refined is the default"},
+    "min_area": {"-1": "less than 0 pixels; 0 is the default"},
+    "grow": {
+        "-1": "not between 0 and 100 pixels; 0 is the default",
+        "1.5": "not a whole number; 0 is the default",
+    },
+    "shrink": {"101": "not between 0 and 100 pixels; 0 is the default"},
+    "feather": {"-1.0": "not between 0 and 100 pixels; 0.0 is the default"},
     "stride": {"0": "less than 1; 1 is the default"},
     "keep": {
         "him": "not a number, a point and its time such as 0.42,0.55@3.2s, largest, longest, centre or all",

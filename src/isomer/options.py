@@ -1,9 +1,9 @@
 """Every option of segmenting, defined once: its type, its default, its range, what it does and what it costs.
 
-`Options` are those of `isomer.Segmenter`, `VideoOptions` those of `isomer.segment_video`. Signatures and their
-documentation, the command line, the server and a batch take from here what they offer. To make a group of options is to
-check them; they are checked nowhere else. Some are None unless they are given: the `quality` then says what they are,
-and `Options.settled` what that comes to.
+`Options` are those of `isomer.Segmenter`, `VideoOptions` those of `isomer.segment_video`, among which are the
+`Adjustments` of what is written. Signatures and their documentation, the command line, the server and a batch take from
+here what they offer. To make a group of options is to check them; they are checked nowhere else. Some are None unless
+they are given: the `quality` then says what they are, and `Options.settled` what that comes to.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ T = TypeVar("T")
 BACKENDS = ("auto", "openvino", "onnx", "torch")
 FLOWS = ("dis", "raft")
 FITS = ("cover", "contain", "stretch")
+EDGES = ("map", "refined", "matte")
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,10 @@ class OptionGroup:
 
 def options_of(group: type[OptionGroup]) -> dict[str, Option]:
     """Return the options of a group by name."""
-    return {declared.name: declared.metadata["option"] for declared in fields(group)}
+    return {said.name: said.metadata["option"] for said in fields(group) if "option" in said.metadata}
+
+
+_REACH: dict[str, Any] = {"low": 0, "high": 100, "unit": " pixels"}
 
 
 @dataclass(frozen=True)
@@ -227,6 +231,13 @@ class Options(OptionGroup):
         low=0,
         high=10,
     )
+    edges: str = option(
+        "refined",
+        "map leaves the object's edges as soft as the network makes them; refined has them follow the picture at its "
+        "own resolution; matte finds for cut-outs how much of each pixel is of the object as well, as in hair and blur",
+        "matte takes about half as long again",
+        choices=EDGES,
+    )
     batch: int = option(
         1, "frames that go through the network together", "more pay on a GPU, and delay a stream", low=1
     )
@@ -251,11 +262,25 @@ class Options(OptionGroup):
 
 
 @dataclass(frozen=True)
-class VideoOptions(Options):
+class Adjustments(OptionGroup):
+    """How what was found is written; the maps themselves, `probabilities`, stay as they are.
+
+    Holes are filled first, then specks left out; what is left grows, shrinks, and is feathered.
+    """
+
+    threshold: float = option(0.5, "probability from which on a pixel is of the object", low=0, high=1, is_open=True)
+    fill_holes: bool = option(False, "fill what the object encloses")
+    min_area: int = option(0, "leave out parts of the object of fewer than N pixels", low=0, unit=" pixels")
+    grow: int = option(0, "have the object reach N pixels farther; if it is shrunk as well, gaps close", **_REACH)
+    shrink: int = option(0, "take N pixels off the object's border, as against a fringe", **_REACH)
+    feather: float = option(0.0, "soften the edges of cut-outs over about N pixels", **_REACH)
+
+
+@dataclass(frozen=True)
+class VideoOptions(Adjustments, Options):
     """How a video becomes what is written: the options of `isomer.segment_video`."""
 
     outputs: Sequence[str] = option(("overlay",), "what to write: one or several kinds of output", kind=tuple)
-    threshold: float = option(0.5, "probability from which on a pixel is of the object", low=0, high=1, is_open=True)
     stride: int = option(1, "take every N-th frame only", low=1)
     objects: bool = option(
         False,

@@ -170,3 +170,27 @@ def test_synth_refuses_bad_input(
     assert main(["synth", *arguments]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_an_exposure_without_blur_is_the_frame_and_its_colours_compose_it() -> None:
+    rng = np.random.default_rng(1)
+    scene = Scene([background(rng), body(rng)], Motion((60, 48), (2.0, 1.0)), SIZE)
+    image, mask = scene.render(2)
+    exposed = scene.expose(2)
+    assert np.abs(exposed.image.astype(int) - image).max() <= 1
+    assert np.array_equal(exposed.alpha > 0.5, mask > 0)
+    behind = Scene(scene.layers[:1], scene.camera, SIZE).expose(2).image
+    share = exposed.alpha[..., None]
+    np.testing.assert_allclose(share * exposed.colours + (1 - share) * behind, exposed.image, atol=2)
+
+
+def test_an_open_shutter_averages_instants() -> None:
+    rng = np.random.default_rng(1)
+    scene = Scene([background(rng), body(rng, motions=(Motion((60, 48), (8.0, 0.0)),))], Motion((60, 48)), SIZE)
+    instants = [scene.expose(t) for t in (1, 1.25)]
+    exposed = scene.expose(1, shutter=0.5, samples=2)
+    np.testing.assert_allclose(exposed.alpha, np.mean([one.alpha for one in instants], 0), atol=1e-5)
+    np.testing.assert_allclose(exposed.image, np.mean([one.image for one in instants], 0), atol=1.01)
+    assert np.count_nonzero((exposed.alpha > 0) & (exposed.alpha < 1)) > np.count_nonzero(
+        (instants[0].alpha > 0) & (instants[0].alpha < 1)
+    )

@@ -27,6 +27,7 @@ from isomer.media.convert import convert_masks
 from isomer.media.image import encode_image, read_gray, read_palette, write_image, write_palette
 from isomer.media.masks import open_masks
 from isomer.media.rle import encode_rle
+from isomer.options import Adjustments
 
 COUNT, WIDTH, HEIGHT = 4, 96, 64
 LOSSLESS = ["masks", "zip", "palette", "coco", "youtube-vis"]
@@ -220,7 +221,7 @@ def test_soft_maps_are_cut_at_the_threshold(tmp_path: Path) -> None:
     ramp = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
     (tmp_path / "soft").mkdir()
     write_image(tmp_path / "soft" / "0.png", ramp)
-    convert_masks(tmp_path / "soft", tmp_path / "out", threshold=0.25)
+    convert_masks(tmp_path / "soft", tmp_path / "out", adjustments=Adjustments(threshold=0.25))
     assert np.array_equal(read_gray(tmp_path / "out" / "0.png"), 255 * (ramp >= 64))
 
 
@@ -229,7 +230,7 @@ def test_masks_of_0_and_1_are_not_lost_in_silence(tmp_path: Path) -> None:
     write_image(tmp_path / "ones" / "0.png", np.ones((4, 4), np.uint8))
     with pytest.warns(UserWarning, match=r"the highest is 1 of 255, give a threshold below 0\.004"):
         convert_masks(tmp_path / "ones", tmp_path / "out")
-    convert_masks(tmp_path / "ones", tmp_path / "out", threshold=0.003)
+    convert_masks(tmp_path / "ones", tmp_path / "out", adjustments=Adjustments(threshold=0.003))
     assert (read_gray(tmp_path / "out" / "0.png") == 255).all()
 
 

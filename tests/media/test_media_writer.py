@@ -145,7 +145,7 @@ def test_cutouts_are_the_object_on_transparent(clip: Path) -> None:
     assert (alpha[probability > 0.75] == 255).all()
     assert np.array_equal(alpha >= 127, probability >= 0.5)
     assert len(np.unique(alpha)) > 20
-    assert np.array_equal(rgba[..., :3][alpha > 0], image[alpha > 0])
+    assert np.array_equal(rgba[..., :3][alpha == 255], image[alpha == 255])
     assert not rgba[0, 0].any()
 
 

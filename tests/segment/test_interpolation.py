@@ -144,7 +144,7 @@ def test_nothing_links_two_shots() -> None:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_the_segmenter_interpolates_between_its_own_maps(network: Isomer, batch: int) -> None:
     frames = list(SceneFrames(draw_scene(np.random.default_rng(0), (128, 96)), 14))
-    results = list(Segmenter(network, size=96, device="cpu", batch=batch, key_interval=4)(frames))
+    results = list(Segmenter(network, size=96, device="cpu", batch=batch, key_interval=4, edges="map")(frames))
     assert [result.index for result in results] == list(range(14))
     found = [result.probability for result in results]
     keys = [m.frame.index for m in moving_frames(frames, DISFlow(), key_interval=4) if m.flows]
@@ -162,7 +162,7 @@ def test_the_segmenter_interpolates_between_its_own_maps(network: Isomer, batch:
 
 def test_every_frame_is_seen_where_that_is_asked_for(network: Isomer) -> None:
     frames = list(SceneFrames(draw_scene(np.random.default_rng(0), (128, 96)), 9))
-    segmenter = Segmenter(network, size=96, device="cpu", key_interval=1)
+    segmenter = Segmenter(network, size=96, device="cpu", key_interval=1, edges="map")
     seen = 0
     run = segmenter._backend.start
 

@@ -37,7 +37,7 @@ def no_threads() -> bool:
 
 def test_maps_are_the_networks_own(network: Isomer, images: list[Image]) -> None:
     """The oracle: each frame alone, resized by PyTorch and normalised by hand."""
-    results = list(segmenter(network, key_interval=1, smoothing=0)(images))
+    results = list(segmenter(network, key_interval=1, smoothing=0, edges="map")(images))
     assert [result.index for result in results] == list(range(len(images)))
     mean, std = (torch.tensor(values)[:, None, None] for values in (network.mean, network.std))
     for frame, flow in frames_with_flow(frames(images), DISFlow()):
@@ -66,7 +66,7 @@ def test_batches_and_threads_change_nothing(network: Isomer, images: list[Image]
 @pytest.mark.parametrize("views", [2, 4])
 def test_views_are_averaged(network: Isomer, images: list[Image], views: int) -> None:
     """The oracle: the network by hand on each image and flow, mirrored as vectors."""
-    results = list(segmenter(network, views=views, batch=2, key_interval=1, smoothing=0)(images))
+    results = list(segmenter(network, views=views, batch=2, key_interval=1, smoothing=0, edges="map")(images))
     for moving in moving_frames(frames(images), DISFlow(), both=True):
         ahead, behind = moving.flows
         seen = [(ahead, False), (behind, True), (behind, False), (ahead, True)][:views]

@@ -188,8 +188,8 @@ def test_every_output_is_of_what_is_chosen(clip: Path, tmp_path: Path) -> None:
 
 def test_objects_unchosen_are_the_masks_without_objects(clip: Path, tmp_path: Path) -> None:
     """But for a rounding of the maps to 8 bits on the way."""
-    segment_video(clip, tmp_path / "plain", outputs=["probabilities"])
-    segment_video(clip, tmp_path / "apart", outputs=["probabilities"], objects=True)
+    segment_video(clip, tmp_path / "plain", outputs=["probabilities"], edges="map")
+    segment_video(clip, tmp_path / "apart", outputs=["probabilities"], objects=True, edges="map")
     for frame in open_frames(clip):
         plain, apart = (read_gray(tmp_path / name / f"{frame.name}.png").astype(int) for name in ("plain", "apart"))
         assert abs(plain - apart).max() <= 1

@@ -30,6 +30,7 @@ from isomer.model.weights import find_checkpoint
 from isomer.model.zoo import create_model
 from isomer.options import OptionGroup, Options, option
 from isomer.runtime import create_backend
+from isomer.segment.edges.stream import with_edges
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
 from isomer.segment.segmenter import Segmenter
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _OF_KEYS = ("flow", "flow colours", "resize", "network", "smoothing")
-STAGES = ("decode", *_OF_KEYS, "interpolation", "upsample", "overlay and encode")
+STAGES = ("decode", *_OF_KEYS, "interpolation", "upsample", "edges", "overlay and encode")
 """Stages of the path, in order. They overlap, so the whole takes less than their sum.
 
 Five are of key frames only; interpolation is of the other frames; it and smoothing are with the flow they need.
@@ -216,7 +217,11 @@ class _Run:
         links = KeyFrameLinks()
         keys = links.gray(source), links.gray(target)
         self._timed("interpolation", lambda: list(interpolate(maps[0], maps[0], [links.between(source, 0.5, *keys)])))
-        self._timed("upsample", partial(resize_map, maps[0], *source.image.shape[:2]))
+        probability = self._timed("upsample", partial(resize_map, maps[0], *source.image.shape[:2]))
+        found = [(Segmented.of(frame, probability), step) for frame, step in ((source, None), (target, flows[0]))]
+        start = time.perf_counter()
+        count = len(list(with_edges(found, self.result.configuration.edges)))
+        self.result.stages["edges"].append((time.perf_counter() - start) / count)
         for part, seconds in self._parts(*inputs).items():
             self.result.parts[part].append(seconds)
 

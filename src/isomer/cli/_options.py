@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from isomer.errors import InputError
-from isomer.options import Option, OptionGroup, VideoOptions, default_of, options_of
+from isomer.options import Adjustments, Option, OptionGroup, VideoOptions, default_of, options_of
 from isomer.serve.options import Limits
 
 _Group = TypeVar("_Group", bound=OptionGroup)
@@ -93,7 +93,8 @@ def convert(text: str, kind: type) -> object:
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """Declare how a server segments, and its limits: a job has all its frames, and outputs as they are asked for."""
-    without = ("outputs", "keep", "drop", "stride", "max_pixels", "background", "fit")
+    adjusted = options_of(Adjustments).keys() - {"threshold"}
+    without = ("outputs", "keep", "drop", "stride", "max_pixels", "background", "fit", *adjusted)
     add_options(parser, VideoOptions, without=without)
     add_options(parser.add_argument_group("limits"), Limits)
 

@@ -12,10 +12,10 @@ import argparse
 from fractions import Fraction
 from pathlib import Path
 
-from isomer.cli._options import add_options, add_output_argument, report
-from isomer.options import VideoOptions
+from isomer.cli._options import add_options, add_output_argument, chosen, report
+from isomer.options import Adjustments, VideoOptions, options_of
 
-_OPTIONS = ("threshold", "background", "fit", "audio")
+_OF_VIDEO = ("background", "fit", "audio")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Fraction(24),
         help="frame rate of masks that state none, as 25 or 30000/1001 (default: %(default)s)",
     )
-    add_options(parser, VideoOptions, only=_OPTIONS)
+    add_options(parser, VideoOptions, only=(*options_of(Adjustments), *_OF_VIDEO))
 
 
 def _rate(text: str) -> Fraction:
@@ -56,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
         outputs=arguments.outputs,
         video=arguments.video,
         fps=arguments.fps,
-        **{name: getattr(arguments, name) for name in _OPTIONS},
+        adjustments=chosen(Adjustments, arguments),
+        **{name: getattr(arguments, name) for name in _OF_VIDEO},
     )
     report(arguments, f"{converted.frames} frames: wrote {', '.join(map(str, converted.outputs))}")
     return 0

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     source = open_live(arguments.source, arguments.seconds, options.max_pixels)
     kinds = [find_output(kind) for kind in dict.fromkeys(options.outputs)] if arguments.out else []
     paths = output_paths(source, arguments.out, kinds) if arguments.out else ()
-    look = Look.of(options, source)
+    look = Look.asked_for(options, source)
     latencies = []
     with ExitStack() as stack:
         writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, look))

@@ -126,8 +126,9 @@ class Worker:
         if 0 < settings.shard < taken:
             return TooLong(taken)
         self._flow.begin()
+        frames = taken_frames(source, settings.stride)
         with self._writers(video, source) as writers:
-            count = segment_source(self._segmenter, source, writers.values(), settings)
+            count = segment_source(self._segmenter, source, frames, writers.values(), settings)
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
 
     def segment_part(self, video: Video, folder: Path, shard: Shard) -> PartDone:
@@ -149,7 +150,8 @@ class Worker:
         with ExitStack() as stack:
             shared = partial(PNGFolder, is_shared=True)  # with the other parts
             parts = [(OUTPUTS[kind]._replace(container=shared), folder / kind) for kind in settings.kept]
-            writers = stack.enter_context(open_outputs(parts, source, Look(settings.threshold)))
+            unadjusted = Look(settings.threshold)  # until the parts are joined
+            writers = stack.enter_context(open_outputs(parts, source, unadjusted))
             for result in stack.enter_context(closing(self._results(frames))):
                 position = result.index // stride
                 if position < shard.seam:
@@ -195,9 +197,9 @@ class Worker:
         count, highest = 0, 0.0
         for frame in taken_frames(source, settings.stride):
             for kind, writer in writers.items():
-                probability = _probability(kept(kind), folder, frame, settings.threshold)
-                writer.write(Segmented.of(frame, probability))
-                highest = max(highest, float(probability.max()))
+                result = _stored(kept(kind), folder, frame, settings.threshold)
+                writer.write(result)
+                highest = max(highest, float(result.probability.max()))
             count += 1
         if highest < settings.threshold:
             warn_of_nothing()
@@ -230,23 +232,23 @@ class Worker:
         for path in places.values():
             remove_unfinished(path)  # only one worker at a time writes it
         outputs = [(OUTPUTS[kind], path) for kind, path in places.items()]
-        with open_outputs(outputs, source, Look.of(self._settings, source)) as writers:
+        with open_outputs(outputs, source, Look.asked_for(self._settings, source)) as writers:
             yield dict(zip(places, writers, strict=True))
 
 
-def _probability(kinds: Collection[str], folder: Path, frame: Frame, threshold: float) -> NDArray[np.float32]:
-    """Return a map from which a writer makes the same picture as from that of which `kinds` were kept; see `kept`."""
+def _stored(kinds: Collection[str], folder: Path, frame: Frame, threshold: float) -> Segmented:
+    """Return a result of which a writer makes the same picture as of that of which `kinds` were kept; see `kept`."""
     levels = {}
     for kind in kinds:
         file = folder / kind / f"{frame.name}.png"
-        levels[kind] = decode_stored(read_bytes(file), file).astype(np.float32)
-    if "cutouts" in levels:  # the middle of what gives this opacity
-        return np.asarray((levels["cutouts"][..., 3] - 127) / 510 + threshold, np.float32)
+        levels[kind] = np.divide(decode_stored(read_bytes(file), file), 255, dtype=np.float32)
+    if "cutouts" in levels:
+        alpha = levels["cutouts"][..., 3]
+        return Segmented.of(frame, (alpha - np.float32(0.5)) / 2 + np.float32(threshold), alpha=alpha)
     if len(levels) == 1:
-        return np.asarray(levels.popitem()[1] / 255, np.float32)
+        return Segmented.of(frame, levels.popitem()[1])
     # Where rounding took a pixel to the other side of the threshold it goes back, no farther than it must.
     below = np.nextafter(np.float32(threshold), np.float32(0))
-    probability = levels["probabilities"] / np.float32(255)
-    inside = levels["masks"] > 0
+    probability, inside = levels["probabilities"], levels["masks"] > 0
     probability = np.where(inside, np.maximum(probability, np.float32(threshold)), np.minimum(probability, below))
-    return np.asarray(probability, np.float32)
+    return Segmented.of(frame, np.asarray(probability, np.float32))

@@ -16,7 +16,7 @@ from isomer.media.outputs import find_output, open_outputs, output_paths
 from isomer.media.pictures import Look
 from isomer.media.reader import open_frames
 from isomer.media.segmented import Segmented
-from isomer.options import VideoOptions
+from isomer.options import Adjustments, VideoOptions
 
 _KINDS = {
     "": "masks",
@@ -51,7 +51,7 @@ def convert_masks(
     outputs: Sequence[str] = (),
     video: str | Path | None = None,
     fps: Fraction = DEFAULT_FPS,
-    threshold: float = VideoOptions.threshold,
+    adjustments: Adjustments = Adjustments(),  # noqa: B008 (it cannot change)
     background: str | Path = VideoOptions.background,
     fit: str = VideoOptions.fit,
     audio: bool = VideoOptions.audio,
@@ -65,7 +65,7 @@ def convert_masks(
         video: the frames' pictures, a video or a folder, for overlays and cut-outs. Its time stamps, names and sound
             are the outputs'.
         fps: frame rate where neither masks nor video state one.
-        threshold: of levels that are not black or white, in (0, 1).
+        adjustments: of what is written; the threshold is that of levels that are not black or white.
         background: of composites; see `isomer.options.VideoOptions`.
         fit: of the background; see there.
         audio: keep the sound of `video` in videos.
@@ -73,7 +73,7 @@ def convert_masks(
     Raises:
         InputError: the input, an output or an option is no good; nothing is left written.
     """
-    options = VideoOptions(threshold=threshold, background=background, fit=fit, audio=audio)
+    options = VideoOptions(**vars(adjustments), background=background, fit=fit, audio=audio)
     if fps <= 0:
         raise ArgumentError("fps", fps, f"not positive; {DEFAULT_FPS} is the default")
     names = list(dict.fromkeys(outputs)) or [_kind_by_suffix(output)]
@@ -90,14 +90,14 @@ def convert_masks(
             raise InputError(f"{path}: is the input itself; choose another output")
     results = iter(source) if pictures is None else _with_pictures(source, pictures)
     count, highest = 0, 0.0
-    look = Look.of(options, pictures or source)
+    look = Look.asked_for(options, pictures or source)
     with open_outputs(zip(kinds, paths, strict=True), pictures or source, look) as writers:
         for result in results:
             for writer in writers:
                 writer.write(result)
             highest = max(highest, float(result.probability.max()))
             count += 1
-    if 0 < highest < threshold:
+    if 0 < highest < look.threshold:
         warnings.warn(
             f"{source.path}: no level reaches the threshold, all is background; "
             f"the highest is {highest * 255:.0f} of 255, give a threshold below {highest:.3f}",

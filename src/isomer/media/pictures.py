@@ -15,39 +15,37 @@ from numpy.typing import NDArray
 
 from isomer.media.background import Background, open_background
 from isomer.media.colour import from_sdr
+from isomer.media.foreground import estimate_foreground
 from isomer.media.frame import Pixels, Source, pixel_aspect
-from isomer.media.labels import Labels
+from isomer.media.labels import Labels, nearest_labels
 from isomer.media.overlay import overlay as overlay_object
 from isomer.media.overlay import overlay_objects
 from isomer.media.segmented import Segmented
-from isomer.options import VideoOptions
+from isomer.options import Adjustments, VideoOptions
 
 _EDGE = 0.25
 """Reach of a soft edge, in probability, on either side of the threshold."""
-_BLEED = np.ones((17, 17), np.uint8)
-"""How far around the object colours are kept: encoders and editors mix neighbouring pixels."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """How what was found is shown.
+class Look(Adjustments):
+    """How what was found is shown; see `isomer.options.Adjustments` for the rest.
 
     Attributes:
-        threshold: probability in (0, 1) from which on a pixel is of the object.
         background: what is behind the object in a composite.
     """
 
-    threshold: float = VideoOptions.threshold
     background: Background = open_background(VideoOptions.background, VideoOptions.fit)  # noqa: RUF009
 
     @classmethod
-    def of(cls, options: VideoOptions, source: Source) -> Look:
+    def asked_for(cls, options: VideoOptions, source: Source) -> Look:
         """Return the look that the options ask for, for the frames of one source.
 
         Raises:
             InputError: the background cannot be read.
         """
-        return cls(options.threshold, open_background(options.background, options.fit, pixel_aspect(source)))
+        background = open_background(options.background, options.fit, pixel_aspect(source))
+        return cls(**options.of(Adjustments), background=background)
 
 
 DEFAULT_LOOK = Look()
@@ -63,12 +61,15 @@ def image(result: Segmented, look: Look) -> NDArray[np.uint8]:
 
 def mask(result: Segmented, look: Look) -> NDArray[np.uint8]:
     """255 on the object and 0 elsewhere."""
-    return np.asarray(result.mask(look.threshold).view(np.uint8) * np.uint8(255), np.uint8)
+    return _adjusted(_white(result.mask(look.threshold)), look)
 
 
 def numbers(result: Segmented, look: Look) -> Labels:
     """The objects' numbers, 0 for none."""
-    return result.numbers(look.threshold)
+    labels = result.numbers(look.threshold)
+    found = _white(labels > 0)
+    adjusted = _adjusted(found, look)
+    return labels if adjusted is found else np.asarray(cv2.copyTo(nearest_labels(labels), adjusted), np.uint8)
 
 
 def probabilities(result: Segmented, look: Look) -> NDArray[np.uint8]:
@@ -82,13 +83,18 @@ def numbers_and_probabilities(result: Segmented, look: Look) -> NDArray[np.uint8
 
 
 def matte(result: Segmented, look: Look) -> NDArray[np.uint8]:
-    """Opacity: half at the threshold, none and all from at most 0.25 below and above: soft edges, no haze."""
-    reach = min(_EDGE, look.threshold, 1 - look.threshold)
-    return np.asarray(np.clip((result.probability - look.threshold) * (127.5 / reach) + 127.5, 0, 255), np.uint8)
+    """Opacity: what was found of it, else half at the threshold, none and all from at most 0.25 below and above."""
+    if result.alpha is not None:
+        alpha = np.rint(result.alpha * 255)
+    else:
+        reach = min(_EDGE, look.threshold, 1 - look.threshold)
+        alpha = np.clip((result.probability - look.threshold) * (127.5 / reach) + 127.5, 0, 255)
+    adjusted = _adjusted(alpha.astype(np.uint8), look)
+    return np.asarray(cv2.GaussianBlur(adjusted, (0, 0), look.feather / 2) if look.feather else adjusted, np.uint8)
 
 
 def cutout(result: Segmented, look: Look) -> Pixels:
-    """The object on transparent; black beyond the reach of the edges, which compresses and hides the rest."""
+    """The object in its own colours on transparent; black farther off, which compresses and hides the rest."""
     return _cut_out(result.image, matte(result, look))
 
 
@@ -120,8 +126,8 @@ def deep_composite(result: Segmented, look: Look) -> Pixels:
 
 
 def _cut_out(image: Pixels, alpha: NDArray[np.uint8]) -> Pixels:
-    """Add alpha to an image, straight, of its type."""
-    colours = cv2.copyTo(image, cv2.dilate(alpha, _BLEED))
+    """Return the object in its own colours with straight alpha, of the image's type."""
+    colours = estimate_foreground(image, alpha)
     opacity = alpha if image.dtype == np.uint8 else alpha * np.uint16(257)
     return np.asarray(cv2.merge((*cv2.split(colours), opacity)), image.dtype)
 
@@ -140,4 +146,34 @@ def overlay(result: Segmented, look: Look) -> NDArray[np.uint8]:
     """The frame with the object, or each of the objects, tinted and outlined and the rest dimmed."""
     if result.labels is None:
         return overlay_object(result.image, mask(result, look))
-    return overlay_objects(result.image, result.labels)
+    return overlay_objects(result.image, numbers(result, look))
+
+
+def _white(where: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    return np.asarray(where.view(np.uint8) * np.uint8(255), np.uint8)
+
+
+def _adjusted(opacity: NDArray[np.uint8], look: Look) -> NDArray[np.uint8]:
+    """Return opacity, uint8 [H, W], or a mask of 0 and 255, with holes filled and so on; itself where nothing is asked.
+
+    What is at least half opaque counts as object; what is less goes with the part that it touches.
+    """
+    if look.fill_holes:
+        opacity = opacity.copy()
+        outlines, _ = cv2.findContours((opacity > 127).view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        filled = cv2.drawContours(np.zeros_like(opacity), outlines, -1, 255, cv2.FILLED)
+        opacity[(filled > 0) & (opacity < 128)] = 255
+    if look.min_area:
+        _, parts = cv2.connectedComponents((opacity > 0).view(np.uint8))
+        areas = np.bincount(parts[opacity > 127], minlength=int(parts.max()) + 1)
+        opacity = np.where((areas < look.min_area)[parts], np.uint8(0), opacity)
+    if look.grow:
+        opacity = np.asarray(cv2.dilate(opacity, _disc(look.grow)), np.uint8)
+    if look.shrink:
+        opacity = np.asarray(cv2.erode(opacity, _disc(look.shrink)), np.uint8)
+    return opacity
+
+
+def _disc(radius: int) -> NDArray[np.uint8]:
+    offsets = np.square(np.arange(-radius, radius + 1))
+    return np.asarray(offsets[:, None] + offsets <= radius * (radius + 1), np.uint8)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from isomer.media import Frame, Writer
 from isomer.options import VideoOptions
+from isomer.segment.edges.stream import with_edges
+from isomer.segment.objects import with_steps
 from isomer.segment.segmenter import Found, Segmenter, shown
 from isomer.segment.spool import Spool
 from isomer.segment.whole import Follower, VideoObjects
@@ -55,7 +57,7 @@ def write_objects(
         maps: 255 times the probability, uint8 [h, w] of any size, one a frame.
         objects: of the video.
         writers: of its outputs; they stay open.
-        options: which objects are left.
+        options: which objects are left, and what edges they have.
 
     Returns:
         The number of frames.
@@ -70,7 +72,10 @@ def write_objects(
             yield Found(frame, objects.left(position, from_levels(levels), chosen), None)
 
     count, highest = 0, 0.0
-    results = (result for result, _ in shown(again()))
+    enlarged = shown(again())
+    if options.edges == "matte":
+        enlarged = with_steps(result for result, _ in enlarged)
+    results = (result for result, _ in with_edges(enlarged, options.edges))
     for result in objects.labelled(results, chosen):
         for writer in writers:
             writer.write(result if options.objects else replace(result, labels=None))

@@ -22,6 +22,7 @@ from isomer.media.resize import network_size, resize_image
 from isomer.options import Options, VideoOptions, documented, options_of
 from isomer.runtime import create_backend
 from isomer.segment.door import as_frames
+from isomer.segment.edges.stream import with_edges
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
 from isomer.segment.objects import StepFlow, number_objects
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 Probability = NDArray[np.float32]
 
 _T = TypeVar("_T")
+
+_LARGE = 3 * 2**22  # bytes of an image from which on none but reading works ahead: what waits would fill the memory
 
 _process: int | None = None  # the number of the one that made the first segmenter
 
@@ -93,6 +96,7 @@ class Segmenter:
         key_interval: int | None = Options.key_interval,
         views: int | None = Options.views,
         smoothing: float | None = Options.smoothing,
+        edges: str = Options.edges,
         batch: int = Options.batch,
         ahead: int = Options.ahead,
     ):
@@ -107,6 +111,7 @@ class Segmenter:
             key_interval=key_interval,
             views=views,
             smoothing=smoothing,
+            edges=edges,
             batch=batch,
             ahead=ahead,
         )
@@ -120,6 +125,7 @@ class Segmenter:
         self._key_interval = settled.key_interval
         self._views = settled.views
         self._smoothing = settled.smoothing
+        self._edges = edges
         self._batch = batch
         self._ahead = ahead
 
@@ -160,8 +166,8 @@ class Segmenter:
             self._backend(blank, blank)
 
     def _results(self, frames: Iterable[Frame], objects: float | None) -> Generator[Segmented, None, None]:
-        with closing(self._found(frames, steps=objects is not None)) as found:
-            results = shown(found)
+        with closing(self._found(frames, steps=objects is not None or self._edges == "matte")) as found:
+            results = with_edges(shown(found), self._edges)
             if objects is None:
                 yield from (result for result, _ in results)
             else:
@@ -169,12 +175,17 @@ class Segmenter:
 
     def _found(self, frames: Iterable[Frame], steps: bool) -> Generator[Found, None, None]:
         with ExitStack() as stages:
+            frames = iter(frames)
+            first = next(frames)
+            is_large = first.image.size > _LARGE
+            ahead = 0 if is_large else self._ahead
 
-            def overlapped(items: Iterable[_T]) -> Iterator[_T]:
-                return stages.enter_context(closing(prefetch(items, self._ahead)))
+            def overlapped(items: Iterable[_T], ahead: int = ahead) -> Iterator[_T]:
+                return stages.enter_context(closing(prefetch(items, ahead)))
 
-            keys = overlapped(self._keys(overlapped(frames), steps=steps))
-            yield from overlapped(self._small_maps(keys))
+            read = overlapped(_chained(first, frames), min(self._ahead, 1) if is_large else ahead)
+            keys = overlapped(self._keys(read, steps=steps))
+            yield from overlapped(self._small_maps(keys, ahead))
 
     def _keys(self, frames: Iterable[Frame], *, links: bool = True, steps: bool = False) -> Iterator[_Key]:
         """Yield the key frames, each linked with the one before and the frames between, where that is of use."""
@@ -209,9 +220,9 @@ class Segmenter:
         colours = [resize_image(flow_to_image(flow), size) for flow in flows[: self._views]]
         return Views(np.stack(images[: self._views]), np.stack(colours))
 
-    def _small_maps(self, keys: Iterator[_Key]) -> Iterator[Found]:
+    def _small_maps(self, keys: Iterator[_Key], ahead: int) -> Iterator[Found]:
         before = np.empty(0, np.float32)
-        maps = self._computed(keys)
+        maps = self._computed(keys, self._backend.workers if ahead else 1)
         for key, probability in smooth(maps, self._smoothing) if self._smoothing else maps:
             *steps, step = key.steps
             if key.span:
@@ -220,8 +231,8 @@ class Segmenter:
             yield Found(key.frame, probability, step)
             before = probability
 
-    def _computed(self, keys: Iterator[_Key]) -> Iterator[tuple[_Key, Probability]]:
-        """Yield key frames with their maps, computing some ahead if the back end gains by it."""
+    def _computed(self, keys: Iterator[_Key], workers: int) -> Iterator[tuple[_Key, Probability]]:
+        """Yield key frames with their maps, computing as many ahead as there are workers, if there are several."""
         ahead = 0  # of the first batch: who waits for the first map waits for as few others as can be
         waiting: deque[tuple[list[_Key], Callable[[], NDArray[np.float32]]]] = deque()
         try:
@@ -232,7 +243,7 @@ class Segmenter:
                 if len(waiting) > ahead:
                     done, result = waiting.popleft()
                     yield from zip(done, self._averaged(result()), strict=True)
-                    ahead = self._backend.workers if self._backend.workers > 1 else 0
+                    ahead = workers if workers > 1 else 0
             while waiting:
                 done, result = waiting.popleft()
                 yield from zip(done, self._averaged(result()), strict=True)
@@ -251,6 +262,11 @@ def shown(found: Iterable[Found]) -> Iterator[tuple[Segmented, Flow | None]]:
     """Bring maps to the size of their frames, each with the flow to the frame before."""
     for frame, probability, step in found:
         yield Segmented.of(frame, resize_map(probability, *frame.image.shape[:2])), step
+
+
+def _chained(first: Frame, frames: Iterator[Frame]) -> Iterator[Frame]:
+    yield first
+    yield from frames  # and is closed with this one, as of a chain it would not be
 
 
 def mirrored(flow: Flow) -> Flow:

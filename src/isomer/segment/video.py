@@ -62,9 +62,15 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     key_interval: int | None = VideoOptions.key_interval,
     views: int | None = VideoOptions.views,
     smoothing: float | None = VideoOptions.smoothing,
+    edges: str = VideoOptions.edges,
     batch: int = VideoOptions.batch,
     ahead: int = VideoOptions.ahead,
     threshold: float = VideoOptions.threshold,
+    fill_holes: bool = VideoOptions.fill_holes,
+    min_area: int = VideoOptions.min_area,
+    grow: int = VideoOptions.grow,
+    shrink: int = VideoOptions.shrink,
+    feather: float = VideoOptions.feather,
     stride: int = VideoOptions.stride,
     objects: bool = VideoOptions.objects,
     keep: Sequence[str] = VideoOptions.keep,
@@ -102,10 +108,16 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         key_interval=key_interval,
         views=views,
         smoothing=smoothing,
+        edges=edges,
         batch=batch,
         ahead=ahead,
         outputs=outputs,
         threshold=threshold,
+        fill_holes=fill_holes,
+        min_area=min_area,
+        grow=grow,
+        shrink=shrink,
+        feather=feather,
         stride=stride,
         objects=objects,
         keep=keep,
@@ -121,20 +133,24 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     source = open_frames(video, max_pixels, audio=audio, deep=any(kind.is_deep for kind in kinds))
     _log.debug("%s: %d x %d pixels, %s frames, %.5g a second", source.path, *source.size, source.count, source.fps)
     paths = output_paths(source, output, kinds)
+    frames = taken_frames(source, stride)
 
     with ExitStack() as stack:
-        writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, Look.of(options, source)))
+        writers = stack.enter_context(
+            open_outputs(zip(kinds, paths, strict=True), source, Look.asked_for(options, source))
+        )
         segmenter = Segmenter(**options.of(Options))
         start = time.perf_counter()
         total = None if source.count is None else -(-source.count // stride)
         bar = stack.enter_context(Progress(total, "frame", shown=progress))
-        count = segment_source(segmenter, source, writers, options, done=bar.step)
+        count = segment_source(segmenter, source, frames, writers, options, done=bar.step)
     return Summary(paths, count, time.perf_counter() - start)
 
 
 def segment_source(
     segmenter: Segmenter,
     source: FrameSource,
+    frames: Iterable[Frame],
     writers: Collection[Writer],
     options: VideoOptions,
     done: Callable[[], object] = lambda: None,
@@ -144,6 +160,7 @@ def segment_source(
     Args:
         segmenter: finds the results.
         source: of the video.
+        frames: of it that are taken.
         writers: of its outputs; they stay open.
         options: which frames are taken, and which objects are left.
         done: is called after each frame that the network is done with.
@@ -154,7 +171,6 @@ def segment_source(
     Raises:
         ArgumentError: there is no such object.
     """
-    frames = taken_frames(source, options.stride)
     if not options.follows_objects:
         return segment_frames(segmenter, frames, writers, threshold=options.threshold, written=lambda _: done())
     with Follower(options.threshold) as follower, Spool(np.uint8) as maps:
@@ -170,7 +186,7 @@ def _write_project(path: str | Path, output: str | Path | None, options: VideoOp
         opened = stack.enter_context(OpenProject(path, options, deep=any(kind.is_deep for kind in kinds)))
         paths = output_paths(opened.source, output, kinds)
         outputs = zip(kinds, paths, strict=True)
-        writers = stack.enter_context(open_outputs(outputs, opened.source, Look.of(options, opened.source)))
+        writers = stack.enter_context(open_outputs(outputs, opened.source, Look.asked_for(options, opened.source)))
         start = time.perf_counter()
         maps = opened.maps()
         if not (options.keep or options.drop):

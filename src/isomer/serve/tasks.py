@@ -124,7 +124,7 @@ def write_result(
     output = media.OUTPUTS[kind]
     with _relative_to(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
         source = _open(folder, limits, audio=options.audio, deep=output.is_deep)
-        look = media.Look.of(options, source)
+        look = media.Look.asked_for(options, source)
         target = Path(scratch) / ("pngs" if output.is_folder else path.name)
         room = _Room(Path(scratch), most, raw_bytes(output) * source.size[0] * source.size[1])
         with media.open_output(output, target, source, look) as writer, warnings.catch_warnings():

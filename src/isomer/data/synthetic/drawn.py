@@ -30,10 +30,19 @@ def draw_scene(rng: np.random.Generator, size: tuple[int, int] = (854, 480)) -> 
     width, height = size
     pan = -width * rng.uniform(0.005, 0.007)
     camera = Motion((width / 2, height / 2), (pan, 0.0), zoom=rng.uniform(0.0003, 0.0008))
+    layers = landscape(rng, size, pan)
+    layers += _car(rng, (0.3 * width, 0.885 * height), 0.42 * width, -pan * rng.uniform(1.15, 1.3))
+    layers.append(_spread(*_verge(rng, (layers[0].image.shape[1], height), int(0.93 * height)), parallax=1.35))
+    return Scene(layers, camera, size)
+
+
+def landscape(rng: np.random.Generator, size: tuple[int, int], pan: float) -> list[Layer]:
+    """Draw sky, hills, trees, a meadow and a road for a camera that pans by `pan` pixels a frame, for 90 frames."""
+    width, height = size
     canvas = (int(width + 130 * abs(pan)), height)
     nearer = [0.42, 0.52, 0.6, 0.7]  # where each depth begins, as a share of the height
     horizon = [int(share * height) for share in nearer]
-    layers = [
+    return [
         _background(_sky(rng, canvas), parallax=0.08),
         _spread(*_hills(rng, canvas, horizon[0], (88, 112, 128)), parallax=0.2),
         _spread(*_hills(rng, canvas, horizon[1], (80, 104, 72)), parallax=0.35),
@@ -41,9 +50,6 @@ def draw_scene(rng: np.random.Generator, size: tuple[int, int] = (854, 480)) -> 
         _spread(*_meadow(rng, canvas, horizon[2]), parallax=0.85),
         _spread(*_road(rng, canvas, horizon[3]), parallax=1.0),
     ]
-    layers += _car(rng, (0.3 * width, 0.885 * height), 0.42 * width, -pan * rng.uniform(1.15, 1.3))
-    layers.append(_spread(*_verge(rng, canvas, int(0.93 * height)), parallax=1.35))
-    return Scene(layers, camera, size)
 
 
 def _background(image: Image, parallax: float) -> Layer:
@@ -54,7 +60,7 @@ def _spread(image: Image, alpha: Mask, parallax: float) -> Layer:
     return Layer(image, alpha, np.eye(3), parallax=parallax)
 
 
-def _noise(rng: np.random.Generator, size: tuple[int, int], cell: tuple[float, float], octaves: int = 5) -> _Field:
+def noise(rng: np.random.Generator, size: tuple[int, int], cell: tuple[float, float], octaves: int = 5) -> _Field:
     """Return fractal value noise [H, W], mean 0 and deviation 1; `cell` is its coarsest grain (x, y)."""
     total = np.zeros((size[1], size[0]), np.float32)
     for octave in range(octaves):
@@ -86,24 +92,24 @@ def _soft(signed: NDArray[Any]) -> Mask:
 def _sky(rng: np.random.Generator, size: tuple[int, int]) -> Image:
     depth = (_rows(size) / size[1])[..., None]
     blue = np.array([96, 146, 202], np.float32) * (1 - depth) + np.array([206, 220, 232], np.float32) * depth
-    clouds = np.clip(_noise(rng, size, (size[0] / 4, size[1] / 7), 6) - 0.35, 0, 1.6)[..., None] / 1.6
-    shade = np.clip(_noise(rng, size, (size[0] / 8, size[1] / 10)), -2, 2)[..., None]
+    clouds = np.clip(noise(rng, size, (size[0] / 4, size[1] / 7), 6) - 0.35, 0, 1.6)[..., None] / 1.6
+    shade = np.clip(noise(rng, size, (size[0] / 8, size[1] / 10)), -2, 2)[..., None]
     white = np.array([240, 240, 238], np.float32) + 9 * shade
     return np.asarray(np.clip(blue + (white - blue) * clouds * 0.9, 0, 255), np.uint8)
 
 
 def _hills(rng: np.random.Generator, size: tuple[int, int], top: int, colour: _Colour) -> tuple[Image, Mask]:
-    ridge = top + _noise(rng, (size[0], 1), (size[0] / 5, 1), 7) * size[1] * 0.035
-    relief = _noise(rng, size, (size[1] / 3, size[1] / 6), 6)
+    ridge = top + noise(rng, (size[0], 1), (size[0] / 5, 1), 7) * size[1] * 0.035
+    relief = noise(rng, size, (size[1] / 3, size[1] / 6), 6)
     slope = cv2.Sobel(cv2.GaussianBlur(relief, (0, 0), 1.5), cv2.CV_32F, 1, 1, ksize=3)
     light = 1 + 0.12 * relief + 0.5 * np.clip(slope, -0.4, 0.4) - 0.1 * (_rows(size) - ridge) / size[1]
-    return _paint(colour, light, _noise(rng, size, (size[1] / 2, size[1] / 4))), _soft(_rows(size) - ridge)
+    return _paint(colour, light, noise(rng, size, (size[1] / 2, size[1] / 4))), _soft(_rows(size) - ridge)
 
 
 def _trees(rng: np.random.Generator, size: tuple[int, int], base: int) -> tuple[Image, Mask]:
     """A row of trees: crowns of many leafy tufts, each darker below, on trunks."""
     image, alpha = np.zeros((size[1], size[0], 3), np.uint8), np.zeros((size[1], size[0]), np.uint8)
-    leaves = _noise(rng, size, (9, 8), 4)
+    leaves = noise(rng, size, (9, 8), 4)
     x = 0.0
     while x < size[0]:
         crown = size[1] * rng.uniform(0.07, 0.14)
@@ -128,27 +134,27 @@ def _trees(rng: np.random.Generator, size: tuple[int, int], base: int) -> tuple[
 
 def _jitter(rng: np.random.Generator, size: tuple[int, int], pixels: float) -> tuple[_Field, _Field]:
     x, y = np.meshgrid(np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32))
-    return x + pixels * _noise(rng, size, (8, 8), 3), y + pixels * _noise(rng, size, (8, 8), 3)
+    return x + pixels * noise(rng, size, (8, 8), 3), y + pixels * noise(rng, size, (8, 8), 3)
 
 
 def _meadow(rng: np.random.Generator, size: tuple[int, int], top: int) -> tuple[Image, Mask]:
-    grass = 0.5 * _noise(rng, size, (90, 16), 6) + 0.5 * _noise(rng, size, (5, 4), 2)
-    dry = _noise(rng, size, (size[0] / 6, size[1] / 14), 5)
+    grass = 0.5 * noise(rng, size, (90, 16), 6) + 0.5 * noise(rng, size, (5, 4), 2)
+    dry = noise(rng, size, (size[0] / 6, size[1] / 14), 5)
     image = _paint((104, 118, 58), 1 + 0.17 * grass, 1.1 * dry)
-    edge = top + 2 * _noise(rng, (size[0], 1), (30, 1), 4)
+    edge = top + 2 * noise(rng, (size[0], 1), (30, 1), 4)
     return image, _soft(_rows(size) - edge)
 
 
 def _road(rng: np.random.Generator, size: tuple[int, int], top: int) -> tuple[Image, Mask]:
-    grain = 0.6 * _noise(rng, size, (3, 2), 2) + 0.6 * _noise(rng, size, (140, 14), 6)
+    grain = 0.6 * noise(rng, size, (3, 2), 2) + 0.6 * noise(rng, size, (140, 14), 6)
     image = _paint((104, 102, 100), 1 + 0.08 * grain)
     lane = int(0.795 * size[1])
     for x in range(0, size[0], int(0.22 * size[1])):
         dash = np.array([[x, lane], [x + 0.1 * size[1], lane], [x + 0.095 * size[1], lane + 5], [x - 4, lane + 5]])
         cv2.fillPoly(image, [dash.astype(np.int32)], (196, 194, 186), cv2.LINE_AA)
-    worn = np.clip(1 + 0.1 * _noise(rng, size, (6, 3), 3), 0, 1.1)[..., None]
+    worn = np.clip(1 + 0.1 * noise(rng, size, (6, 3), 3), 0, 1.1)[..., None]
     image = np.clip(image * worn, 0, 255).astype(np.uint8)
-    edge = top + 1.5 * _noise(rng, (size[0], 1), (40, 1), 4)
+    edge = top + 1.5 * noise(rng, (size[0], 1), (40, 1), 4)
     return image, _soft(_rows(size) - edge)
 
 
@@ -224,9 +230,9 @@ def _body(rng: np.random.Generator) -> tuple[Image, Mask]:
     y = _rows(_CAR) / _CAR[1]
     # Light from above: the roof and the shoulder line shine, the sill is in shade.
     shine = 0.62 + 0.55 * np.exp(-(((y - 0.23) / 0.06) ** 2)) + 0.6 * np.exp(-(((y - 0.5) / 0.035) ** 2))
-    shine = shine - 0.5 * np.clip((y - 0.6) / 0.25, 0, 1) ** 1.5 + 0.04 * _noise(rng, _CAR, (220, 30), 5)
+    shine = shine - 0.5 * np.clip((y - 0.6) / 0.25, 0, 1) ** 1.5 + 0.04 * noise(rng, _CAR, (220, 30), 5)
     image = np.clip(paint * shine[..., None] + 26 * np.clip(shine[..., None] - 1, 0, 1), 0, 255).astype(np.uint8)
-    brightness = 40 + 105 * np.clip(0.62 - (_rows(_CAR) - 90) / 110, 0, 1) + 16 * _noise(rng, _CAR, (90, 24), 5)
+    brightness = 40 + 105 * np.clip(0.62 - (_rows(_CAR) - 90) / 110, 0, 1) + 16 * noise(rng, _CAR, (90, 24), 5)
     reflection = np.clip(brightness, 12, 210)[..., None] * np.array([0.82, 0.93, 1.0], np.float32)
     for window in _WINDOWS:
         glass = np.zeros(_CAR[::-1], np.uint8)

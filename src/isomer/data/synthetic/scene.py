@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -75,6 +75,20 @@ class Layer:
         return np.asarray(q - grid, np.float32)
 
 
+class Exposure(NamedTuple):
+    """A frame as a camera takes it, and what of it is the primary object.
+
+    Attributes:
+        image: uint8 RGB [H, W, 3].
+        alpha: the object's share of each pixel, float32 [H, W] in [0, 1].
+        colours: of the object alone, float32 RGB [H, W, 3], 0 to 255; black where it has no share.
+    """
+
+    image: Image
+    alpha: NDArray[np.float32]
+    colours: NDArray[np.float32]
+
+
 @dataclass(frozen=True)
 class Scene:
     """Layers, back to front, seen by a moving camera. The first layer is an opaque background.
@@ -104,6 +118,31 @@ class Scene:
             frame = ((image * weight + frame * (255 - weight) + 127) // 255).astype(np.uint8)
             mask[alpha > 127] = 255 if layer.primary else 0
         return frame, mask
+
+    def expose(self, t: float, shutter: float = 0.0, samples: int = 1) -> Exposure:
+        """Return frame t as the mean of what is seen while the shutter is open, in frames, from t on.
+
+        Args:
+            t: in frames.
+            shutter: for how long it is open, in frames; what moves meanwhile blurs.
+            samples: instants that are averaged, evenly over that time.
+        """
+        height, width = self.size[1], self.size[0]
+        frame, lit = np.zeros((2, height, width, 3), np.float32)  # and the object's part of it
+        alpha = np.zeros((height, width), np.float32)
+        for instant in t + shutter * np.arange(samples) / samples:
+            now = np.zeros((3, height, width, 3), np.float32)  # frame, the object's part of it, and its share
+            for layer in self.layers:
+                image, opacity = layer.render(self.camera, self.size, float(instant))
+                weight = np.float32(1) if opacity is None else (opacity / np.float32(255))[..., None]
+                own = np.float32(layer.primary)
+                now += weight * (np.stack([image, image * own, np.full_like(frame, own)]) - now)
+            frame += now[0]
+            lit += now[1]
+            alpha += now[2, ..., 0]
+        colours = lit / np.maximum(alpha, np.float32(1e-6))[..., None]
+        image = np.rint(frame / samples).astype(np.uint8)
+        return Exposure(image, np.clip(alpha / np.float32(samples), 0, 1), np.asarray(colours, np.float32))
 
     def flow(self, start: float, end: float) -> NDArray[np.float32]:
         """Return the exact flow from frame `start` to frame `end`: float32 [H, W, 2], pixels."""

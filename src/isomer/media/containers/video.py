@@ -28,6 +28,7 @@ from isomer.media.frame import Frame, Pixels, Source, display_size, pixel_aspect
 _MUXER_OPTIONS = {"movflags": "+faststart", "fflags": "+bitexact"}
 # Of an encoder: the number changes its bytes, so it must not be that of the machine's cores.
 _THREADS = 4
+_LARGE = 2**22  # pixels
 _LIMITED = np.linspace(16, 235, 256).round().astype(np.uint8)  # luma of limited range, from black to white
 
 _FORMATS = {(): "gray", (3,): "rgb24", (4,): "rgba"}
@@ -238,7 +239,9 @@ class VideoFile(Container):
         context = stream.codec_context
         context.time_base = encoding.time_base
         context.sample_aspect_ratio = pixel_aspect(source) if encoding.tells_pixel_aspect else Fraction(1)
-        context.thread_type, context.thread_count = "AUTO", _THREADS
+        # Of large pictures several threads encode one, not one each: every picture under way takes 50 MB at 4K.
+        context.thread_type = "SLICE" if stream.width * stream.height > _LARGE else "AUTO"
+        context.thread_count = _THREADS
         context.color_primaries, context.color_trc, context.colorspace = self._tags
         if encoding.tag and self.path.suffix.lower() != ".mkv":
             context.codec_tag = encoding.tag

@@ -1,0 +1,118 @@
+"""The border of what was found in a frame, as the frame's own colours show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isomer.segment.edges.band import Place, find_band, in_full
+from isomer.segment.edges.guided import LocalColours, Plane
+
+_RADIUS = 4  # cells, of the windows in which opacity is a function of colour
+_NOISE = 1e-5  # variance of colours, 0.8 of 255 levels squared
+_TINY = 1e-12
+
+
+class _Trust(NamedTuple):
+    """How a border is followed.
+
+    Attributes:
+        hold: weight of what the map says in the band, against what is said by colours: where it says nothing, and how
+            much more where it is sure.
+        haze: opacity that stands for none, and all from 1 less that: a fit leaves traces of what looks alike.
+        steps: of conjugate gradients.
+    """
+
+    hold: tuple[float, float]
+    haze: float
+    steps: int
+
+
+# A mask is to be whole, a matte to find hair.
+_REFINED = _Trust(hold=(0.1, 0.3), haze=0.25, steps=3)
+_MATTE = _Trust(hold=(0.03, 0.2), haze=0.15, steps=8)
+
+
+class Border:
+    """The border of a map on a coarse grid, ready to be followed.
+
+    Opacity in the band where the map is in doubt is about a linear function of colour around every pixel, and held by
+    what the map says: the closed-form matte (Levin et al., PAMI 2008). The function that is found on the grid then says
+    the opacity of the frame's own pixels, as in a fast guided filter.
+
+    Args:
+        image: the frame, uint8 RGB [H, W, 3].
+        probability: its map, float32 [H, W] in [0, 1].
+    """
+
+    def __init__(self, image: NDArray[np.uint8], probability: Plane) -> None:
+        self._image, self._probability = image, probability
+        self._band = find_band(image, probability, margin=2 * _RADIUS)
+        if self._band is not None:
+            self._colours = LocalColours(self._band.image, _RADIUS, _NOISE)
+
+    def refined(self) -> Plane:
+        """Return the map with borders that follow the picture: float32 [H, W], the same where it is certain.
+
+        In the band it is in [0.25, 0.75] wherever opacity is neither none nor all.
+        """
+        result: Plane = self._probability.copy()
+        for place, near, opacity in self._followed(_REFINED):
+            map_ = result[place]
+            opacity = np.clip(0.5 * opacity + 0.25, np.minimum(map_, 0.25), np.maximum(map_, 0.75))
+            np.copyto(map_, opacity, where=near)
+        return result
+
+    def opacity(self) -> Plane:
+        """Return how much of each pixel is of the object: float32 [H, W] in [0, 1], 0 or 1 where the map is certain."""
+        result = np.asarray(self._probability >= 0.5, np.float32)
+        for place, near, opacity in self._followed(_MATTE):
+            np.copyto(result[place], np.clip(opacity, 0, 1), where=near)
+        return result
+
+    def _followed(self, trust: _Trust) -> Iterator[tuple[Place, NDArray[np.bool_], Plane]]:
+        """Yield opacity, not clipped, strip by strip; see `in_full`."""
+        if self._band is None:
+            return
+        probability, doubt = self._band.probability, self._band.doubt
+        said = np.clip(2 * probability - np.float32(0.5), 0, 1)  # none at 0.25 and all at 0.75
+        said = np.where(doubt, said, np.rint(said))
+        least, more = trust.hold
+        hold = np.where(doubt, least + more * np.square(2 * probability - 1), np.float32(1)).astype(np.float32)
+        fit = self._colours.fit(_solved(self._colours, said, hold, trust.steps))
+        for place, near, found in in_full(fit, self._band, self._image):
+            yield place, near, (found - np.float32(trust.haze)) * np.float32(1 / (1 - 2 * trust.haze))
+
+
+def _solved(colours: LocalColours, said: Plane, hold: Plane, steps: int) -> Plane:
+    """Return the map that is nearest to a function of colour everywhere, and to what is said.
+
+    It minimises a (a - filter a) + hold (a - said)^2, summed over the pixels, by conjugate gradients.
+
+    Args:
+        colours: around every pixel.
+        said: float32 [h, w] in [0, 1].
+        hold: weight of what is said, float32 [h, w].
+        steps: how far it goes; it begins with what is said.
+    """
+    scale = 1 / (1 + hold)
+    solution = said
+    residual = colours.filter(said) - said
+    direction = scale * residual
+    size = _product(residual, direction)
+    for _ in range(steps):
+        changed = direction - colours.filter(direction) + hold * direction
+        share = np.float32(size / max(_product(direction, changed), _TINY))
+        solution = solution + share * direction
+        residual = residual - share * changed
+        scaled = scale * residual
+        before, size = size, _product(residual, scaled)
+        direction = scaled + np.float32(size / max(before, _TINY)) * direction
+    return np.clip(solution, 0, 1)
+
+
+def _product(one: Plane, other: Plane) -> float:
+    return float(np.vdot(one, other))
