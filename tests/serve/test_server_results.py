@@ -117,10 +117,13 @@ def test_objects_are_told_apart_in_the_stored_maps(
         np.testing.assert_array_equal(palette(together[name]), result.probability >= 0.3)  # with specks
 
 
-def test_objects_are_chosen_in_the_stored_maps(client: TestClient, job: dict[str, object]) -> None:
+def test_objects_are_chosen_in_the_stored_maps(
+    client: TestClient, job: dict[str, object], expected: dict[str, bytes]
+) -> None:
+    threshold = round(float(np.median([gray(levels) for levels in expected.values()])) / 255, 2)
     fetched = f"/v1/jobs/{job['id']}/results/masks"
     everything, kept, left = (
-        unzipped(client.get(fetched, params={"threshold": 0.3, **picks}).content)
+        unzipped(client.get(fetched, params={"threshold": threshold, **picks}).content)
         for picks in ({}, {"keep": ["all"]}, {"drop": ["largest"]})
     )
     for name, levels in everything.items():
