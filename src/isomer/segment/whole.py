@@ -22,7 +22,7 @@ from isomer.flow import Flow
 from isomer.media import Frame, Labels, Segmented
 from isomer.media.labels import nearest_labels, object_numbers
 from isomer.options import VideoOptions
-from isomer.segment.looks import colours_of
+from isomer.segment.colours import colours_of
 from isomer.segment.objects import ObjectTracker, with_steps
 from isomer.segment.spool import Spool
 from isomer.segment.tracklets import Tracklets
