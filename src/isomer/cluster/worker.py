@@ -30,7 +30,7 @@ from isomer.media.image import decode_stored, read_bytes
 from isomer.options import Options
 from isomer.segment import Segmenter
 from isomer.segment.objects import track_objects
-from isomer.segment.video import segment_frames, taken_frames
+from isomer.segment.video import TakenFrames, segment_frames
 
 
 @dataclass(frozen=True)
@@ -120,10 +120,10 @@ class Worker:
         settings = self._settings
         source = open_frames(video.path, self._settings.max_pixels)
         taken = 0 if source.count is None else -(-source.count // settings.stride)
-        if 0 < settings.shard < taken:
+        if 0 < settings.shard < taken and settings.settled.passes == 1:  # two see the whole video
             return TooLong(taken)
         self._flow.begin()
-        frames = taken_frames(source, settings.stride)
+        frames = TakenFrames(source, settings.stride)
         with self._writers(video, source) as writers:
             objects = settings.threshold if settings.objects else None
             count = segment_frames(self._segmenter, frames, writers.values(), objects=objects)
@@ -175,7 +175,7 @@ class Worker:
         source = open_frames(video.path, self._settings.max_pixels)
         count = 0
         with self._writers(video, source) as writers:
-            for frame, labels in self._numbered(taken_frames(source, settings.stride), folder):
+            for frame, labels in self._numbered(TakenFrames(source, settings.stride), folder):
                 for kind, writer in writers.items():
                     file = folder / kept(kind) / f"{frame.name}.png"
                     writer.write(Segmented.of(frame, _probability(kind, file, settings.threshold), labels))
