@@ -28,7 +28,7 @@ VERBS = {
     "batch": (["clip.mp4", "-o", "out"], set()),
     "predict": (["dataset", "-o", "out"], {"outputs", "threshold", "stride", "objects"}),
     "benchmark": ([], {"outputs", "threshold", "stride", "objects", "max_pixels"}),
-    "live": (["clip.mp4"], {"max_step", "key_interval", "smoothing", "batch", "ahead", "stride"}),
+    "live": (["clip.mp4"], {"max_step", "key_interval", "smoothing", "passes", "batch", "ahead", "stride"}),
     "serve": ([], {"outputs", "stride", "max_pixels"}),  # which has a limit of its own
     "demo": ([], {"outputs", "stride", "max_pixels"}),
 }
@@ -51,6 +51,7 @@ BAD = {
         "0": "not between 1 and 12 frames",
         "13": "not between 1 and 12 frames",
     },
+    "passes": {"0": "not 1 or 2", "3": "not 1 or 2", "two": "not a whole number"},
     "views": {"3": "not 1, 2 or 4", "two": "not a whole number"},
     "smoothing": {
         "-0.5": "not between 0 and 10",

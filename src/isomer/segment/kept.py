@@ -39,4 +39,4 @@ class KeptMaps:
 
 
 def _of(levels: NDArray[np.uint8]) -> Probability:
-    return levels / np.float32(255)
+    return np.divide(levels, 255, dtype=np.float32)

@@ -212,4 +212,4 @@ def _shrunk(values: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.
 
 def _some(cells: _Cells) -> _Cells:
     """Copy up to `_CELLS` of them, evenly spaced."""
-    return cells[np.linspace(0, len(cells) - 1, min(_CELLS, len(cells))).astype(int)]
+    return np.take(cells, np.linspace(0, len(cells) - 1, min(_CELLS, len(cells))).astype(int), axis=0)
