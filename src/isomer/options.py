@@ -136,7 +136,7 @@ class Quality:
 
 
 QUALITIES = {
-    "fast": Quality(size=256),
+    "fast": Quality(size=320),
     "default": Quality(),
     "best": Quality(views=4, passes=2),
 }
