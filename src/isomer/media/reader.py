@@ -14,12 +14,16 @@ from isomer.media.video import VideoSource
 _ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # a path has lost the second slash
 
 
-def open_frames(path: str | Path, max_pixels: int = MAX_PIXELS) -> FrameSource:
+def open_frames(
+    path: str | Path, max_pixels: int = MAX_PIXELS, *, audio: bool = False, deep: bool = False
+) -> FrameSource:
     """Open a local video file or a folder of images; nothing else is ever opened, whatever the file names.
 
     Args:
         path: of the file or folder.
         max_pixels: the most that a frame may have, so that no input takes all the memory.
+        audio: outputs are to have the sound of a video.
+        deep: outputs are to have the depth of the frames, where it is more than 8 bits.
 
     Raises:
         InputError: the path is missing, no video, without a frame that decodes, or a folder without images or
@@ -29,13 +33,13 @@ def open_frames(path: str | Path, max_pixels: int = MAX_PIXELS) -> FrameSource:
     path = Path(path)
     try:
         if path.is_dir():
-            return FolderSource(path, max_pixels=max_pixels)
+            return FolderSource(path, max_pixels=max_pixels, deep=deep)
         if not path.exists():
             if _ADDRESS.match(path.as_posix()):
                 raise InputError(f"{path}: is an address, not a file; download the video and give the file")
             raise InputError(f"{path}: no such file or folder; check the path")
         if not path.is_file():
             raise InputError(f"{path}: neither a file nor a folder; give a video file")
-        return VideoSource(path, max_pixels)
+        return VideoSource(path, max_pixels, audio=audio, deep=deep)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
