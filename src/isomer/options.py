@@ -137,12 +137,13 @@ class Quality:
     key_interval: int = 6
     views: int = 1
     smoothing: float = 1.0
+    passes: int = 1
 
 
 QUALITIES = {
     "fast": Quality(size=320),
     "default": Quality(),
-    "best": Quality(views=4),
+    "best": Quality(views=4, passes=2),
 }
 """By name, from fast to good; chosen on the held-out sequences, see benchmarks/README.md."""
 
@@ -156,7 +157,7 @@ class Options(OptionGroup):
     quality: str = option(
         "default",
         "how much time masks may take: fast, default or best",
-        "it decides on model, size, flow, key interval, views and smoothing, each unless it is given",
+        "it decides on model, size, flow, key interval, views, smoothing and passes, each unless it is given",
         choices=tuple(QUALITIES),
     )
     model: str | Path | Isomer | None = option(  # noqa: RUF009 (it declares a field)
@@ -221,6 +222,14 @@ class Options(OptionGroup):
         kind=float,
         low=0,
         high=10,
+    )
+    passes: int | None = option(
+        None,
+        "2 read a video twice, learn in the first pass what its object looks like, and take out in the second what "
+        "looks like no object of the rest of the video",
+        "the first mask comes after all frames have been seen",
+        kind=int,
+        choices=(1, 2),
     )
     edges: str = option(
         "refined",

@@ -29,7 +29,7 @@ from isomer.media.image import decode_stored, read_bytes
 from isomer.options import Options
 from isomer.segment import Segmenter
 from isomer.segment.objects import track_objects
-from isomer.segment.video import segment_frames, taken_frames, warn_of_nothing
+from isomer.segment.video import TakenFrames, segment_frames, warn_of_nothing
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,10 @@ class Worker:
         settings = self._settings
         source = self._open(video)
         taken = 0 if source.count is None else -(-source.count // settings.stride)
-        if 0 < settings.shard < taken:
+        if 0 < settings.shard < taken and settings.settled.passes == 1:  # two see the whole video
             return TooLong(taken)
         self._flow.begin()
-        frames = taken_frames(source, settings.stride)
+        frames = TakenFrames(source, settings.stride)
         with self._writers(video, source) as writers:
             objects = settings.threshold if settings.objects else None
             count = segment_frames(
@@ -177,7 +177,7 @@ class Worker:
         source = self._open(video)
         count, highest = 0, 0.0
         with self._writers(video, source) as writers:
-            for frame, labels in self._numbered(taken_frames(source, settings.stride), folder):
+            for frame, labels in self._numbered(TakenFrames(source, settings.stride), folder):
                 for kind, writer in writers.items():
                     result = _stored(kept(kind), folder, frame, settings.threshold, labels)
                     writer.write(result)

@@ -57,6 +57,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     key_interval: int | None = VideoOptions.key_interval,
     views: int | None = VideoOptions.views,
     smoothing: float | None = VideoOptions.smoothing,
+    passes: int | None = VideoOptions.passes,
     edges: str = VideoOptions.edges,
     batch: int = VideoOptions.batch,
     ahead: int = VideoOptions.ahead,
@@ -100,6 +101,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         key_interval=key_interval,
         views=views,
         smoothing=smoothing,
+        passes=passes,
         edges=edges,
         batch=batch,
         ahead=ahead,
@@ -121,7 +123,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     source = open_frames(video, max_pixels, audio=audio, deep=any(kind.is_deep for kind in kinds))
     _log.debug("%s: %d x %d pixels, %s frames, %.5g a second", source.path, *source.size, source.count, source.fps)
     paths = output_paths(source, output, kinds)
-    frames = taken_frames(source, stride)
+    frames = TakenFrames(source, stride)
 
     with ExitStack() as stack:
         writers = stack.enter_context(
@@ -182,18 +184,30 @@ def warn_of_nothing() -> None:
     warnings.warn("nothing was found in any frame; a lower threshold may find more", stacklevel=3)
 
 
-def taken_frames(source: FrameSource, stride: int = 1) -> Iterator[Frame]:
-    """Return every `stride`-th frame of a source, each for the time until the next; the first two are read at once.
+class TakenFrames:
+    """Every `stride`-th frame of a source, each for the time until the next; each iteration streams them anew.
+
+    The first two are read at once.
 
     Raises:
         InputError: there is only one; motion needs two.
     """
-    frames = _every(stride, iter(source))
-    first = list(islice(frames, 2))
-    if len(first) < 2:
-        taken = "" if stride == 1 else f" at a stride of {stride}"
-        raise InputError(f"{source.path}: has only one frame{taken}; motion needs at least two")
-    return chain(first, frames)
+
+    def __init__(self, source: FrameSource, stride: int = 1):
+        self._source, self._stride = source, stride
+        frames = self._anew()
+        first = list(islice(frames, 2))
+        if len(first) < 2:
+            taken = "" if stride == 1 else f" at a stride of {stride}"
+            raise InputError(f"{source.path}: has only one frame{taken}; motion needs at least two")
+        self._begun: Iterator[Frame] | None = chain(first, frames)
+
+    def __iter__(self) -> Iterator[Frame]:
+        begun, self._begun = self._begun, None
+        return begun or self._anew()
+
+    def _anew(self) -> Iterator[Frame]:
+        return _every(self._stride, iter(self._source))
 
 
 def _every(stride: int, frames: Iterator[Frame]) -> Iterator[Frame]:
