@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="isomer: %(message)s")
     log = logging.getLogger("isomer")
     log.setLevel(logging.INFO)
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what it says of a broken image is said here, too
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files may hold what its encoding does not
             stream.reconfigure(errors="backslashreplace")
