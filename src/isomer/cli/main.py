@@ -93,8 +93,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"isomer: {how}", file=sys.stderr)
         return 128 + ending.signal
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
+    except OSError as error:  # of what surrounds the command, such as a disk that its standard output goes to
+        _drop_output()
+        return _failed(f"{error.filename or 'the system'}: {error.strerror or error}; make room, or raise the limit")
+    except MemoryError:
+        return _failed("not enough memory; choose a smaller video, or raise the limit")
 
 
 def console() -> NoReturn:
@@ -102,6 +107,11 @@ def console() -> NoReturn:
 
     To take every object apart first, only for the system to free what is left, takes a fifth of a second.
     """
+    for number in range(3):  # what is closed must not become the number of a file, which libraries would print to
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     code = main()
     atexit._run_exitfuncs()
     os._exit(code)
@@ -148,6 +158,12 @@ def _failed(message: str) -> int:
     logging.getLogger("isomer").debug("", exc_info=True)
     print(f"isomer: {message}", file=sys.stderr)
     return 2
+
+
+def _drop_output() -> None:
+    """Keep what was printed and cannot be written from failing once more at the interpreter's end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _hint() -> None:
