@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -15,7 +16,19 @@ from types import TracebackType
 
 from isomer.errors import InputError
 
+_ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # a `Path` has lost the second slash
 _LONGEST = 200  # bytes of a name that leave room for what its hidden names have more; file systems take 255
+
+
+def local_path(path: str | Path) -> Path:
+    """Return the path of something on this machine.
+
+    Raises:
+        InputError: it is an address.
+    """
+    if _ADDRESS.match(str(path)) and not Path(path).exists():
+        raise InputError(f"{path}: is an address, not a file; download what is there and give the file")
+    return Path(path)
 
 
 @contextmanager

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 from mutation import mutated
-from trial import MOST_MEMORY, Outcome, Verdict, processes_of
+from trial import MOST_MEMORY, Outcome, Verdict, orphans_of, processes_of
 
 _TOKEN = "sesame"
 _SECONDS = 120
+_PATIENCE = 2  # with an answer to what may be no whole request
 _HEAD = b"POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\nauthorization: bearer sesame\r\n"
 _FORM = b"content-type: multipart/form-data; boundary=b\r\n"
 _PART = b'--b\r\ncontent-disposition: form-data; name="video"; filename="v.mp4"\r\n\r\n'
@@ -39,14 +40,14 @@ class Server:
         """Open a connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=_SECONDS)
 
-    def ask(self, request: bytes) -> tuple[int, bytes]:
-        """Send bytes, whatever they are, and return the status and the body of the answer; 0 for none."""
+    def ask(self, request: bytes, patience: float = _SECONDS) -> tuple[int, bytes]:
+        """Send bytes, whatever they are, and return the status and the body of the answer; 0 for none in time."""
         with self.connect() as connection:
-            with contextlib.suppress(ConnectionError):
-                connection.sendall(request)
-                connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(patience)
             received = b""
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                connection.sendall(request)
+            with contextlib.suppress(ConnectionError, TimeoutError):
                 while chunk := connection.recv(2**16):
                     received += chunk
         head, _, body = received.partition(b"\r\n\r\n")
@@ -109,7 +110,7 @@ def forms(server: Server, random: np.random.Generator) -> str:
     for _ in range(15):
         body = mutated(good, random)
         length = (len(body), len(body) + 50, max(0, len(body) - 50), 10**12)[random.integers(4)]
-        status, said = server.ask(_HEAD + _FORM + b"content-length: %d\r\n\r\n" % length + body)
+        status, said = server.ask(_HEAD + _FORM + b"content-length: %d\r\n\r\n" % length + body, _PATIENCE)
         if status not in (0, 202, 400, 408, 413, 415, 422, 429, 507) or (status > 202 and not _is_detail(said)):
             return f"{status} {said[:200]!r}"
     return ""
@@ -120,7 +121,7 @@ def requests(server: Server, random: np.random.Generator) -> str:
     query = b"GET /v1/jobs/x/results/masks?threshold=0.5 HTTP/1.1\r\n"
     good = query + b"host: localhost\r\nauthorization: Bearer sesame\r\n\r\n"
     for _ in range(60):
-        status, said = server.ask(mutated(good, random))
+        status, said = server.ask(mutated(good, random), _PATIENCE)
         if status >= 500:
             return f"{status} {said[:200]!r}"
     return ""
@@ -128,11 +129,11 @@ def requests(server: Server, random: np.random.Generator) -> str:
 
 def oversized(server: Server, random: np.random.Generator) -> str:
     """Uploads beyond the limit, announced and not."""
-    status, said = server.ask(_HEAD + _FORM + b"content-length: 99999999\r\n\r\n")
+    status, said = server.ask(_HEAD + _FORM + b"content-length: 99999999\r\n\r\n", _PATIENCE)
     if status != 413 or b"upload_mib" not in said:
         return f"{status} {said!r}"
     body = b"".join(b"%x\r\n%s\r\n" % (2**16, bytes(2**16)) for _ in range(40))
-    status, said = server.ask(_HEAD + _FORM + b"transfer-encoding: chunked\r\n\r\n" + body)
+    status, said = server.ask(_HEAD + _FORM + b"transfer-encoding: chunked\r\n\r\n" + body, _PATIENCE)
     return "" if status in (0, 400, 413) else f"{status} {said!r}"
 
 
@@ -220,7 +221,7 @@ def server(folder: Path, samples: Path, random: np.random.Generator, abuse: str)
         status, answer = serving.submit(serving.video)
         if status != 202 or _final(serving, json.loads(answer)["id"]) != "done":
             return Verdict(Outcome.wrong, f"afterwards, a good video got {status} {answer!r}")
-    orphans = processes_of(serving.pid)
+    orphans = orphans_of(serving.pid)
     return Verdict(Outcome.leftovers, f"processes {orphans}") if orphans else Verdict(Outcome.right)
 
 

@@ -78,7 +78,7 @@ def main() -> int:
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | _ENVIRONMENT)
     cv2.setNumThreads(0)
     os.environ["XDG_CACHE_HOME"] = os.environ.get("XDG_CACHE_HOME") or tempfile.mkdtemp(prefix="campaign-cache-")
-    root = Path(tempfile.mkdtemp(prefix="campaign-"))
+    root = Path(tempfile.mkdtemp(prefix="isomer-"))
     samples.make(root / "samples")
     counts = {}
     faults = 0
@@ -112,7 +112,7 @@ def _chosen(kind: Kind, share: float, seed: int) -> list[int]:
 
 def _attempt(kind: Kind, root: Path, name: str, number: int, seed: int, is_kept: bool) -> Verdict:
     random = np.random.default_rng([seed, zlib.crc32(name.encode()), number])
-    folder = root / f"{name}-{number}"
+    folder = root / str(number)  # short, as names of sockets have to be
     folder.mkdir()
     try:
         return kind.attempt(folder, root / "samples", random, *(kind.cases[number] if kind.cases else ()))

@@ -113,7 +113,7 @@ def names(folder: Path, samples: Path, random: np.random.Generator, verb: str, n
 def signals(folder: Path, samples: Path, random: np.random.Generator, verb: str, name: str, is_group: bool) -> Verdict:
     """End a verb midway, run it again, and compare what it wrote with what it writes undisturbed."""
     said, number = VERBS[verb], getattr(signal, name)
-    undisturbed, midway = folder / "undisturbed", folder / "midway"
+    undisturbed, midway = folder / "whole", folder / "ended"
     for where in (undisturbed, midway):
         where.mkdir()
         given = said.supply(samples, where)

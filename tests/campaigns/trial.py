@@ -107,7 +107,7 @@ def run(
             is_hung = True
             os.killpg(pid, signal.SIGKILL)
         time.sleep(_BEAT)
-    orphans = _orphans(pid)
+    orphans = orphans_of(pid)
     for orphan in orphans:
         with contextlib.suppress(ProcessLookupError):
             os.kill(orphan, signal.SIGKILL)
@@ -159,9 +159,10 @@ def fault_of(ended: Ended, folder: Path) -> Verdict | None:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Return hidden files and temporary ones, but for the logs that Ray keeps."""
-    left = [*folder.rglob(".*"), *(path for path in (folder / "tmp").rglob("*") if "ray" not in path.parts)]
-    return [str(path.relative_to(folder)) for path in left]
+    """Return hidden files and temporary ones, but for what Ray and PyTorch keep there."""
+    paths = {*folder.rglob(".*"), *(folder / "tmp").rglob("*")}
+    names = sorted(str(path.relative_to(folder)) for path in paths)
+    return [name for name in names if not name.startswith(("tmp/ray", "tmp/torchinductor_"))]
 
 
 def _become(
@@ -215,8 +216,8 @@ def processes_of(session: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _orphans(session: int, seconds: float = 5) -> tuple[int, ...]:
-    """Return what still runs of a session after a while."""
+def orphans_of(session: int, seconds: float = 5) -> tuple[int, ...]:
+    """Return the processes of a session that still run after a while."""
     deadline = time.monotonic() + seconds
     while (found := processes_of(session)) and time.monotonic() < deadline:
         time.sleep(0.1)

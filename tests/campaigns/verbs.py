@@ -62,9 +62,8 @@ VERBS = {
     ),
     "synth": Verb(("synth", "OUT", "--size", "96x64", "--frames", "8"), suffix=".mp4"),
     "live": Verb(("live", "INPUT", "-o", "OUT", "--output", "masks", *NETWORK)),
-    "export": Verb(("export", "INPUT", "-o", "OUT"), "checkpoints/weights.pth", suffix=".onnx"),
+    "export": Verb(("export", "INPUT", "-o", "OUT"), "checkpoints/isomer_mobilenet_v2.safetensors", suffix=".onnx"),
     "train": Verb(("train", "INPUT", "output=OUT"), "recipe.yaml", "data", resume=("--resume",)),
     "models": Verb(("models",)),
-    "completion": Verb(("completion", "bash")),
     "doctor": Verb(("doctor",)),
 }

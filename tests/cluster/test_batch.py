@@ -58,6 +58,34 @@ def test_a_folder_is_searched_but_for_its_outputs(tree: Path) -> None:
     }
 
 
+def test_links_are_followed_to_each_folder_once(tree: Path) -> None:
+    (tree / "elsewhere" / "deep").mkdir(parents=True)
+    (tree / "elsewhere" / "deep" / "d.mkv").touch()
+    for name, target in {
+        "in/all": "../elsewhere",
+        "in/also": "../elsewhere/deep",  # is below the first
+        "in/again": "sub",  # is searched itself
+        "in/results": "out",
+        "elsewhere/deep/up": "../../in",
+        "in/loop": "loop",
+        "in/nowhere": "gone",
+        "in/e.mp4": "a.mp4",
+    }.items():
+        (tree / name).symlink_to(target)
+    assert names(find_videos([tree / "in"], tree / "in" / "out"), tree) == {
+        "in/a.mp4": "in/out/a",
+        "in/e.mp4": "in/out/e",
+        "in/frames": "in/out/frames",
+        "in/sub/b.MOV": "in/out/sub/b",
+        "in/sub/c.webm": "in/out/sub/c",
+        "in/all/deep/d.mkv": "in/out/all/deep/d",
+    }
+
+
+def test_outputs_may_go_beside_the_videos(tree: Path) -> None:
+    assert names(find_videos([tree / "in"], tree / "in"), tree)["in/sub/b.MOV"] == "in/sub/b"
+
+
 def test_a_cover_makes_no_frames_of_a_folder_of_videos(tree: Path) -> None:
     (tree / "in" / "sub" / "cover.jpg").touch()
     assert names(find_videos([tree / "in" / "sub"], tree / "out"), tree) == {

@@ -16,12 +16,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 import isomer.cli
 from isomer.cli._ending import Ending
 from isomer.cli._options import flag
 from isomer.errors import ArgumentError, InputError
+from isomer.files import local_path
 
 _VERBS = [
     module.name
@@ -118,12 +120,23 @@ def console() -> NoReturn:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says in one line what it does not understand."""
+    """Says in one line what it does not understand, and takes no addresses for files."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.register("type", Path, _path)
 
     def error(self, message: str) -> NoReturn:
         """Leave with the message and the exit code 2."""
         message = re.sub(r"^argument (\S+): ", r"\1: ", message)
         self.exit(2, f"isomer: {message}; see {self.prog} --help\n")
+
+
+def _path(text: str) -> Path:
+    try:
+        return local_path(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _add_verbosity(parser: argparse.ArgumentParser) -> None:

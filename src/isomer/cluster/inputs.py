@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isomer.errors import InputError
+from isomer.files import local_path
 from isomer.media.image import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset(
@@ -78,7 +79,7 @@ def _entries(inputs: Sequence[str | Path]) -> list[Path]:
     """Expand lists and glob patterns to absolute paths that exist."""
     entries: list[Path] = []
     for entry in map(str, inputs):
-        path = Path(entry)
+        path = local_path(entry)
         if path.suffix.lower() == ".txt" and path.is_file():
             entries += _lines(path)  # one that is missing fails by itself, the others are segmented
         elif path.exists():
@@ -102,19 +103,30 @@ def _lines(path: Path) -> list[Path]:
 
 
 def _search(folder: Path, output: Path) -> list[Path]:
-    """Return all videos below, in order of their names; a folder with images and no video is one, with all below."""
+    """Return all videos below, in order of their names; a folder with images and no video is one, with all below.
+
+    Each folder is searched once, whatever links lead to it; those that only links lead to come last.
+    """
     videos: list[Path] = []
-    for parent, folders, files in os.walk(folder):
-        here = Path(parent)
-        suffixes = {Path(name).suffix.lower() for name in files if not name.startswith(".")}
-        if suffixes & IMAGE_SUFFIXES and not suffixes & VIDEO_SUFFIXES:  # beside videos they are covers
-            videos.append(here)
-            folders.clear()
-            continue
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and (here / name) != output)
-        videos += [
-            here / name
-            for name in sorted(files)
-            if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
-        ]
+    seen = {os.path.realpath(output)} - {os.path.realpath(folder)}
+    waiting = [folder]
+    while waiting:
+        for parent, folders, files in os.walk(waiting.pop(0)):
+            here, real = Path(parent), os.path.realpath(parent)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            suffixes = {Path(name).suffix.lower() for name in files if not name.startswith(".")}
+            if suffixes & IMAGE_SUFFIXES and not suffixes & VIDEO_SUFFIXES:  # beside videos they are covers
+                videos.append(here)
+                folders.clear()
+                continue
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            waiting += [here / name for name in folders if (here / name).is_symlink()]
+            videos += [
+                here / name
+                for name in sorted(files)
+                if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
+            ]
     return videos

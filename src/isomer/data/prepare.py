@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from isomer.data.kitti import write_kitti_flow
+from isomer.data.masks import read_levels
 from isomer.data.sequences import VideoSequence, flow_folder, is_palette
 from isomer.data.stills import image_files
 from isomer.errors import InputError
@@ -212,7 +213,7 @@ def _prepare_still(pair: tuple[Path, Path], output: Path) -> Prepared:
     target, mask_target = output / "images" / image_path.name, output / "masks" / f"{image_path.stem}.png"
     if target.exists() and mask_target.exists():
         return Prepared(image_path.stem)
-    mask = read_gray(mask_path)
+    mask = read_levels(mask_path)
     if read_image(image_path).shape[:2] != mask.shape:
         raise InputError(f"{mask_path}: not of the size of its image; replace it")
     binary = np.where(mask > 127, 255, 0).astype(np.uint8)
