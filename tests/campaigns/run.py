@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import abuse
+import cases
 import cv2
 import fuzzing
 import numpy as np
@@ -62,6 +63,7 @@ KINDS = {
     "limits": Kind(surroundings.limits, cases=surroundings.LIMIT_CASES),
     "one core": Kind(surroundings.core, cases=surroundings.CORE_CASES),
     "server": Kind(abuse.server, cases=abuse.CASES),
+    "cases": Kind(cases.case, cases=cases.CASES),
     "length": Kind(surroundings.length, cases=surroundings.LENGTH_CASES),
 }
 
@@ -104,10 +106,10 @@ def main() -> int:
 
 
 def _chosen(kind: Kind, share: float, seed: int) -> list[int]:
-    if not kind.cases:
+    if kind.tries:
         return list(range(max(1, round(share * kind.tries))))
     order = np.random.default_rng(seed).permutation(len(kind.cases))
-    return sorted(order[: max(1, round(share * len(order)))].tolist())
+    return sorted(int(number) for number in order[: max(1, round(share * len(order)))])
 
 
 def _attempt(kind: Kind, root: Path, name: str, number: int, seed: int, is_kept: bool) -> Verdict:

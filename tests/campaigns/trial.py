@@ -159,10 +159,10 @@ def fault_of(ended: Ended, folder: Path) -> Verdict | None:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Return hidden files and temporary ones, but for what Ray and PyTorch keep there."""
+    """Return hidden files and temporary ones, but for what Ray, PyTorch and ONNX Runtime keep there."""
     paths = {*folder.rglob(".*"), *(folder / "tmp").rglob("*")}
     names = sorted(str(path.relative_to(folder)) for path in paths)
-    return [name for name in names if not name.startswith(("tmp/ray", "tmp/torchinductor_"))]
+    return [name for name in names if not name.startswith(("tmp/ray", "tmp/torchinductor_", "tmp/.ses"))]
 
 
 def _become(

@@ -163,7 +163,19 @@ def test_manifest_says_what_is_left_to_do(
     )
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"settings": {}, "videos": {"a": {"state": "odd"}}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{}", "[]", '{"settings": 1, "videos": {}}', '{"settings": {}, "videos": []}'),
+        '{"settings": {}, "videos": {"a": {"state": "odd"}}}',
+        *(
+            json.dumps({"settings": {}, "videos": {"a": {"state": "done", name: value}}})
+            for name, value in {"outputs": None, "frames": "1", "seconds": [], "error": 1, "modified": None}.items()
+        ),
+        json.dumps({"settings": {}, "videos": {"a": {"state": "done", "outputs": [1]}}}),
+        json.dumps({"settings": {}, "videos": {"a": {"state": "done", "outputs": ["\0"]}}}),
+    ],
+)
 def test_a_file_that_is_no_manifest_is_kept_and_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(InputError, match="no manifest"):
