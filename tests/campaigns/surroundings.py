@@ -125,7 +125,7 @@ def signals(folder: Path, samples: Path, random: np.random.Generator, verb: str,
     whole = run(command, undisturbed, is_fresh=True, seconds=300)
     took = os.times().elapsed - start
     if whole.code != 0:
-        return Verdict(Outcome.wrong, whole.err)
+        return fault_of(whole, undisturbed) or Verdict(Outcome.wrong, whole.err)
     kill = (number, float(random.uniform(0.2, 1)) * took)
     ended = run(command, midway, is_fresh=True, seconds=300, kill=kill, is_group=is_group)
     fault = _fault_of_end(ended, midway, number)

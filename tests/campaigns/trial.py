@@ -22,7 +22,10 @@ Command = Sequence[str | bytes] | Callable[[], object]
 MOST_MEMORY = 1.5 * 2**30
 _CEILING = 10 * 2**30  # of addresses, so that nothing harms the machine; libraries reserve many more than they use
 _BEAT = 0.005
-_DECODERS = ("libpng ", "Corrupt JPEG data", "Premature end of JPEG", "Invalid SOS", "Unsupported marker")
+_BESIDE = (
+    *("isomer: warning: ", "isomer: the network runs in "),
+    *("libpng ", "Corrupt JPEG data", "Premature end of JPEG", "Invalid SOS", "Unsupported marker"),
+)
 
 
 class Outcome(Enum):
@@ -225,6 +228,6 @@ def orphans_of(session: int, seconds: float = 5) -> tuple[int, ...]:
 
 
 def _is_one_line(said: str) -> bool:
-    """Whether it is one line, but for warnings and what decoders of images print themselves, a line each."""
+    """Whether it is one line, but for warnings, what runs the network, and what decoders of images print themselves."""
     *others, last = said.splitlines() or [""]
-    return last.startswith("isomer: ") and all(line.startswith(("isomer: warning: ", *_DECODERS)) for line in others)
+    return last.startswith("isomer: ") and all(line.startswith(_BESIDE) for line in others)
