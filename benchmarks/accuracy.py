@@ -1,6 +1,6 @@
 """J and F of a model, and of two answers that need no network, on a dataset laid out as DAVIS.
 
-    python benchmarks/accuracy.py DATASET [--model NAME_OR_FILE] [--size SIZE] [--views N]
+    python benchmarks/accuracy.py DATASET [--quality fast] [--model NAME_OR_FILE]
 
 The answers to beat: the residual of the dominant affine motion, cut by Otsu's threshold, and a centred
 ellipse of the objects' mean size.
@@ -23,6 +23,7 @@ from isomer.evaluate.tables import format_table
 from isomer.flow import DISFlow, Flow, frames_with_flow
 from isomer.media import open_frames
 from isomer.media.image import read_gray, write_image
+from isomer.options import QUALITIES
 from isomer.segment.dataset import find_frame_folders, predict_dataset
 
 
@@ -73,17 +74,16 @@ def main() -> None:
     """Predict with all three and print one table under the official protocol."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("--model", default="isomer_mobilenet_v2")
-    parser.add_argument("--size", type=int, default=384)
-    parser.add_argument("--views", type=int, default=1)
+    parser.add_argument("--quality", choices=tuple(QUALITIES), default="default")
+    parser.add_argument("--model", help="default: that of the quality")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
-        names = ("centred ellipse", "affine residual", Path(arguments.model).stem)
+        names = ("centred ellipse", "affine residual", f"quality {arguments.quality}")
         ellipses, residuals, predictions = (Path(folder) / name for name in names)
         write_ellipses(arguments.dataset, ellipses)
         write_residuals(arguments.dataset, residuals)
-        segmenter = Segmenter(arguments.model, size=arguments.size, views=arguments.views)
+        segmenter = Segmenter(arguments.model, quality=arguments.quality)
         for done in predict_dataset(arguments.dataset, predictions, segmenter, {}):
             print(f"{done.name}: {done.frames} frames", flush=True)
         print(format_table(evaluate_zvos([ellipses, residuals, predictions], arguments.dataset)))

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from isomer.data.synthetic.drawn import draw_scene
 from isomer.flow import DISFlow, flow_to_image
 from isomer.media.resize import network_size, resize_image
+from isomer.options import Quality
 from isomer.runtime import create_backend
 
 Image = NDArray[np.uint8]
@@ -28,7 +29,7 @@ Run = Callable[[Image, Image], NDArray[np.float32]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="isomer_mobilenet_v2")
+    parser.add_argument("--model", default=Quality.model)
     parser.add_argument("--size", type=int, default=384)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--int8", type=Path, metavar="FILE", help="of isomer export --format openvino --int8")

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from isomer import Segmenter
 from isomer.data.sequences import Levels, VideoSequence, find_sequences, frame_number
 from isomer.media.image import read_image, write_image
+from isomer.options import Quality
 
 
 class Result(NamedTuple):
@@ -75,7 +76,7 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--background", type=int, nargs="+", default=[0], help="levels of the masks that are none")
     parser.add_argument("--unknown", type=int, nargs="+", default=[128], help="levels of the masks not to judge")
-    parser.add_argument("--model", default="isomer_mobilenet_v2")
+    parser.add_argument("--model", default=Quality.model)
     parser.add_argument("--views", type=int, default=1)
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--each", type=int, default=3, help="of one sequence at most")

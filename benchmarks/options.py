@@ -30,6 +30,8 @@ from isomer.segment.dataset import find_frame_folders
 
 ROWS: dict[str, dict[str, Any]] = {
     "default": {},
+    "quality fast": {"quality": "fast"},
+    "quality best": {"quality": "best"},
     "key interval 1": {"key_interval": 1},
     "key interval 2": {"key_interval": 2},
     "key interval 4": {"key_interval": 4},
@@ -82,7 +84,7 @@ class Row:
         seconds: of segmentation so far.
     """
 
-    def __init__(self, model: str, options: dict[str, Any], every: int, temporal: bool) -> None:
+    def __init__(self, model: str | None, options: dict[str, Any], every: int = 1, temporal: bool = False) -> None:
         self._model, self._options, self._every, self._temporal = model, options, every, temporal
         self._scores: dict[str, list[float]] = {"J": [], "F": [], "T": []}
         self._flicker = Flicker()
@@ -113,9 +115,14 @@ class Row:
         if self._temporal:
             self._scores["T"].append(t.result().mean)
 
+    def region_and_boundary(self) -> tuple[float, float]:
+        """Return J and F in percent."""
+        j, f = (100 * float(np.mean(self._scores[measure])) for measure in ("J", "F"))
+        return j, f
+
     def cells(self, first: Row) -> list[str]:
         """Return J, F, J&F and T in percent, flicker in per mille, and the time relative to that of `first`."""
-        j, f = (100 * float(np.mean(self._scores[measure])) for measure in ("J", "F"))
+        j, f = self.region_and_boundary()
         t = f"{100 * np.mean(self._scores['T']):.1f}" if self._temporal else ""
         flicker = 1000 * self._flicker.changed / max(self._flicker.still, 1)
         return [
@@ -132,7 +139,7 @@ def main() -> None:
     """Measure all rows on a sequence, then on the next: so what changes the machine's speed changes it for all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("--model", default="isomer_mobilenet_v2")
+    parser.add_argument("--model")
     parser.add_argument("--every", type=int, default=1, help="judge J and F on every N-th frame")
     parser.add_argument("--only", nargs="+", default=[""], help="rows whose name has one of these in it")
     parser.add_argument("--temporal", action="store_true", help="T too, which is slow")

@@ -35,6 +35,7 @@ from isomer.media.resize import network_size
 from isomer.model.cst import ContextSharing
 from isomer.model.network import Isomer
 from isomer.model.sgst import SGST
+from isomer.options import Quality
 from isomer.runtime.uint8_network import Uint8Network
 
 _CLIP = Path(__file__).parents[1] / "examples" / "clip.mp4"
@@ -250,7 +251,7 @@ def _save(name: str, picture: NDArray[Any]) -> None:
 def main() -> None:
     """Make all figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="isomer_mobilenet_v2")
+    parser.add_argument("--model", default=Quality.model)
     arguments = parser.parse_args()
     plt.switch_backend("agg")
     cv2.setNumThreads(1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import inspect
 import pickle
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,9 @@ from isomer.cli._options import flag
 from isomer.cli.main import build_parser, main
 from isomer.cluster import Resources, Settings
 from isomer.errors import ArgumentError
-from isomer.flow import ANCHOR, create_flow
+from isomer.flow import ANCHOR, DISFlow, create_flow
 from isomer.media import OUTPUTS
-from isomer.options import FLOWS, Options, VideoOptions, options_of
+from isomer.options import FLOWS, QUALITIES, Options, Quality, VideoOptions, options_of
 from isomer.serve.options import Limits
 
 # What a verb needs, and the options that make no sense for it.
@@ -32,28 +34,29 @@ VERBS = {
 }
 
 BAD = {
+    "quality": {"good": "not fast, default or best; default is the default"},
     "size": {
-        "63": "not between 64 and 4096 pixels; 384 is the default",
-        "4097": "not between 64 and 4096 pixels; 384 is the default",
-        "1.5": "not a whole number; 384 is the default",
-        "big": "not a whole number; 384 is the default",
+        "63": "not between 64 and 4096 pixels",
+        "4097": "not between 64 and 4096 pixels",
+        "1.5": "not a whole number",
+        "big": "not a whole number",
     },
     "backend": {"tensorrt": "not auto, openvino, onnx or torch; auto is the default"},
-    "flow": {"farneback": "not dis or raft; dis is the default"},
+    "flow": {"farneback": "not dis or raft"},
     "max_step": {
         "0": "not between 1 and 16 frames; 4 is the default",
         "17": "not between 1 and 16 frames; 4 is the default",
     },
     "key_interval": {
-        "0": "not between 1 and 12 frames; 6 is the default",
-        "13": "not between 1 and 12 frames; 6 is the default",
+        "0": "not between 1 and 12 frames",
+        "13": "not between 1 and 12 frames",
     },
-    "views": {"3": "not 1, 2 or 4; 1 is the default", "two": "not a whole number; 1 is the default"},
+    "views": {"3": "not 1, 2 or 4", "two": "not a whole number"},
     "smoothing": {
-        "-0.5": "not between 0 and 10; 1.0 is the default",
-        "11.0": "not between 0 and 10; 1.0 is the default",
-        "nan": "not between 0 and 10; 1.0 is the default",
-        "much": "not a number; 1.0 is the default",
+        "-0.5": "not between 0 and 10",
+        "11.0": "not between 0 and 10",
+        "nan": "not between 0 and 10",
+        "much": "not a number",
     },
     "batch": {"0": "less than 1; 1 is the default"},
     "ahead": {"-1": "less than 0; 2 is the default"},
@@ -143,7 +146,7 @@ def test_the_library_refuses_it_in_the_same_words(name: str, text: str, problem:
     [
         ("size", True),
         ("size", 384.0),
-        ("size", None),
+        ("quality", None),
         ("threshold", "0.5"),
         ("views", "1"),
         ("objects", "no"),
@@ -153,8 +156,41 @@ def test_the_library_refuses_it_in_the_same_words(name: str, text: str, problem:
     ],
 )
 def test_values_of_other_types_are_refused(name: str, value: object) -> None:
-    with pytest.raises(ArgumentError, match=f"{name}=.*: n(ot|either) .*; .* is the default"):
+    with pytest.raises(ArgumentError, match=f"{name}=.*: n(ot|either) "):
         VideoOptions(**{name: value})
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_a_quality_says_what_is_not_given_and_nothing_else(quality: str) -> None:
+    assert vars(Options(quality=quality).settled) == vars(QUALITIES[quality])
+    others = Quality(model="mine.onnx", size=96, flow=DISFlow(), key_interval=3, views=2, smoothing=0.0)
+    for name, value in vars(others).items():
+        options = VideoOptions(quality=quality, **{name: value})
+        settled = vars(QUALITIES[quality]) | {name: value}
+        assert vars(options.settled) == settled
+        assert {known: options.of(VideoOptions)[known] for known in settled} == settled
+
+
+def test_qualities_are_within_the_ranges_of_the_options_and_told_with_each() -> None:
+    text = verb_parser("segment").format_help().replace("\n", " ")
+    told = " ".join(text.split())
+    for quality, settings in QUALITIES.items():
+        Options(quality=quality, **vars(settings))
+        for name, value in vars(settings).items():
+            wanted = value if quality == Options.quality else f"{quality}: {value}"
+            if quality == Options.quality or value != getattr(QUALITIES[Options.quality], name):
+                assert re.search(rf"{flag(name)} [^(]*\([^)]*\b{re.escape(str(wanted))}\b", told)
+
+
+def test_what_segments_takes_the_quality_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every way in ends at the segmenter, whose network then sees a frame at the size that the quality says."""
+    monkeypatch.setitem(QUALITIES, "fast", replace(QUALITIES["fast"], size=64))
+    frames = np.zeros((2, 128, 128, 3), np.uint8)
+    shapes = [
+        next(Segmenter(quality=quality, **given).inputs(frames)).images.shape
+        for quality, given in (("fast", {}), ("fast", {"size": 128}), ("best", {"size": 128, "views": 1}))
+    ]
+    assert shapes == [(1, 64, 64, 3), (1, 128, 128, 3), (1, 128, 128, 3)]
 
 
 def test_numbers_of_numpy_are_numbers() -> None:

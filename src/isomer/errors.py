@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from importlib.util import find_spec
 
 
@@ -55,6 +57,12 @@ def how_to_install(extra: str = "") -> str:
     """Say the command that installs Isomer, or an extra of it, in the folder that holds its pyproject.toml."""
     what = f'".[{extra}]"' if extra else "."
     return f"in Isomer's folder, run: pip install {what}"
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Ask whether one of the known words is meant by another one; nothing if none is like it."""
+    close = get_close_matches(word, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def brief(said: object) -> str:

@@ -2,14 +2,15 @@
 
 `Options` are those of `isomer.Segmenter`, `VideoOptions` those of `isomer.segment_video`. Signatures and their
 documentation, the command line, the server and a batch take from here what they offer. To make a group of options is to
-check them; they are checked nowhere else.
+check them; they are checked nowhere else. Some are None unless they are given: the `quality` then says what they are,
+and `Options.settled` what that comes to.
 """
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -122,18 +123,48 @@ def options_of(group: type[OptionGroup]) -> dict[str, Option]:
 
 
 @dataclass(frozen=True)
+class Quality:
+    """What decides between speed and masks: the values of those options that the `quality` is about, by their names."""
+
+    model: str | Path | Isomer = "isomer_mobilenet_v2"
+    size: int = 384
+    flow: str | FlowEstimator = "dis"
+    key_interval: int = 6
+    views: int = 1
+    smoothing: float = 1.0
+
+
+QUALITIES = {
+    "fast": Quality(size=320),
+    "default": Quality(),
+    "best": Quality(views=4),
+}
+"""By name, from fast to good; chosen on the held-out sequences, see benchmarks/README.md."""
+
+_OF_QUALITY = frozenset(declared.name for declared in fields(Quality))
+
+
+@dataclass(frozen=True)
 class Options(OptionGroup):
     """How frames become maps: the options of `isomer.Segmenter`."""
 
-    model: str | Path | Isomer = option(  # noqa: RUF009 (it declares a field)
-        "isomer_mobilenet_v2",
+    quality: str = option(
+        "default",
+        "how much time masks may take: fast, default or best",
+        "it decides on model, size, flow, key interval, views and smoothing, each unless it is given",
+        choices=tuple(QUALITIES),
+    )
+    model: str | Path | Isomer | None = option(  # noqa: RUF009 (it declares a field)
+        None,
         "a model's name, or the path of a checkpoint or of what `isomer export` wrote",
+        kind=str,
         in_python="a network",
     )
-    size: int = option(
-        384,
+    size: int | None = option(
+        None,
         "the network sees a frame at about N x N pixels, its aspect kept: more finds smaller objects and sharper edges",
         "time grows with its square",
+        kind=int,
         low=64,
         high=4096,
         unit=" pixels",
@@ -144,10 +175,11 @@ class Options(OptionGroup):
         choices=BACKENDS,
     )
     device: str = option("auto", "where PyTorch runs the network: auto, cpu, cuda, cuda:1, mps")
-    flow: str | FlowEstimator = option(  # noqa: RUF009
-        "dis",
+    flow: str | FlowEstimator | None = option(  # noqa: RUF009
+        None,
         "what finds the motion: dis or raft",
         "raft is many times slower; with the default weights it gains in some videos and loses in others",
+        kind=str,
         choices=FLOWS,
         in_python="a FlowEstimator",
     )
@@ -159,26 +191,29 @@ class Options(OptionGroup):
         high=16,
         unit=" frames",
     )
-    key_interval: int = option(
-        6,
+    key_interval: int | None = option(
+        None,
         "the network sees every N-th frame at least, more where more moves; maps between are interpolated along the "
         "flow",
         "1 shows it every frame, which takes up to three times as long",
+        kind=int,
         low=1,
         high=12,
         unit=" frames",
     )
-    views: int = option(
-        1,
+    views: int | None = option(
+        None,
         "average the maps of N views of a frame: 2 see it mirrored and with the flow from behind as well, 4 both "
         "images with both flows",
         "the network takes N times as long",
+        kind=int,
         choices=(1, 2, 4),
     )
-    smoothing: float = option(
-        1.0,
+    smoothing: float | None = option(
+        None,
         "weight of the maps of both neighbours, moved along the flow, in that of a frame that the network sees; its "
         "own has 1; 0 leaves it alone",
+        kind=float,
         low=0,
         high=10,
     )
@@ -191,6 +226,18 @@ class Options(OptionGroup):
         "0 does all in one thread, when the next map is asked for: the least memory and delay",
         low=0,
     )
+
+    @property
+    def settled(self) -> Quality:
+        """What is given, and for the rest what the quality says."""
+        given = {name: value for name in _OF_QUALITY if (value := getattr(self, name)) is not None}
+        return replace(QUALITIES[self.quality], **given)
+
+    def of(self, group: type[OptionGroup]) -> dict[str, Any]:
+        """Return the values of those options that another group has too, by name, none left to the quality."""
+        return super().of(group) | {
+            name: getattr(self.settled, name) for name in _OF_QUALITY & options_of(group).keys()
+        }
 
 
 @dataclass(frozen=True)
@@ -207,6 +254,16 @@ class VideoOptions(Options):
     max_pixels: int = option(2**26, "refuse frames of more than N pixels, which would take too much memory", low=1)
 
 
+def default_of(name: str, said: Option) -> str:
+    """Say what an option is unless it is given: `384; fast: 256`; nothing where that is None."""
+    if name not in _OF_QUALITY:
+        return "" if said.default is None else str(said.default)
+    values = {quality: getattr(settings, name) for quality, settings in QUALITIES.items()}
+    default = values.pop(Options.quality)
+    others = [f"{quality}: {value}" for quality, value in values.items() if value != default]
+    return f"{default}; {', '.join(others)}" if others else str(default)
+
+
 def documented(group: type[OptionGroup]) -> Callable[[T], T]:
     """Describe the options of a group where a docstring says `options: ...` among the arguments."""
 
@@ -218,7 +275,8 @@ def documented(group: type[OptionGroup]) -> Callable[[T], T]:
                 wrapper = textwrap.TextWrapper(120, initial_indent=indentation, subsequent_indent=indentation + " " * 4)
                 for name, said in options_of(group).items():
                     also = f"; or {said.in_python}" if said.in_python else ""
-                    lines += wrapper.wrap(f"{name}: {said.help}{also}.")
+                    default = f" (default: {default_of(name, said)})" if name in _OF_QUALITY else ""
+                    lines += wrapper.wrap(f"{name}: {said.help}{also}{default}.")
             else:
                 lines.append(line)
         target.__doc__ = "\n".join(lines)

@@ -88,7 +88,7 @@ def test_openvino_tells_the_parts_and_runs_an_exported_file(
     pytest.importorskip("openvino")
     export_network(network, tmp_path / "net.xml", "openvino")
     first, second = benchmark(
-        [Options(str(weights), 64, "openvino"), Options(str(tmp_path / "net.xml"), 64)],
+        [Options(model=str(weights), size=64, backend="openvino"), Options(model=str(tmp_path / "net.xml"), size=64)],
         clip,
         repeats=30,
         rounds=1,
@@ -124,7 +124,9 @@ def test_the_network_is_timed_without_its_parts(weights: Path, clip: Path, monke
         return lambda *_: time.sleep(2) or {"head": 2.0}
 
     monkeypatch.setattr("isomer.benchmark.path.part_timer", slow_timer)
-    (result,) = benchmark([Options(str(weights), 64, "torch", "cpu")], clip, repeats=2, rounds=1)
+    (result,) = benchmark(
+        [Options(model=str(weights), size=64, backend="torch", device="cpu")], clip, repeats=2, rounds=1
+    )
     assert result.parts == {"head": [2.0, 2.0]}
     assert sorted(result.stages["network"])[0] < 2
 
@@ -134,7 +136,7 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
     from isomer.benchmark.plot import plot_stages
 
     stages = dict.fromkeys(STAGES, 1.0)
-    settings = vars(Options())
+    settings = Options().of(Options)
     path = {"median": 4.0, "p95": 5.0}
     summary = {"configuration": settings, "stages_of_all_frames_ms": stages, "path_ms": path}
     plot_stages([summary, summary], tmp_path / "stages.png")

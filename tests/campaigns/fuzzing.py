@@ -30,7 +30,7 @@ def media(folder: Path, samples: Path, random: np.random.Generator) -> Verdict:
         return _judged(
             ["segment", video.name, "-o", "out", "--output", "masks", *NETWORK], folder, ["out"], is_fresh=True
         )
-    return _judged(["convert", video.name, "out"], folder, ["out"])
+    return _judged(["convert", video.name, "-o", "out"], folder, ["out"])
 
 
 def images(folder: Path, samples: Path, random: np.random.Generator) -> Verdict:
@@ -40,7 +40,7 @@ def images(folder: Path, samples: Path, random: np.random.Generator) -> Verdict:
         case 0:
             (folder / "masks").mkdir()
             _broken(source, folder / "masks" / source.name, random)
-            return _judged(["convert", "masks", "out"], folder, ["out"])
+            return _judged(["convert", "masks", "-o", "out"], folder, ["out"])
         case 1:
             shutil.copytree(samples / "dataset", folder / "dataset")
             kind = ("JPEGImages", "Annotations")[random.integers(2)]
@@ -62,7 +62,7 @@ def documents(folder: Path, samples: Path, random: np.random.Generator) -> Verdi
     """Convert broken COCO, polygons and YouTube-VIS."""
     name = ("coco", "polygons", "vis")[random.integers(3)]
     _broken_document(samples / f"{name}.json", folder / "in.json", random, json.loads, json.dumps)
-    return _judged(["convert", "in.json", "out"], folder, ["out"])
+    return _judged(["convert", "in.json", "-o", "out"], folder, ["out"])
 
 
 def manifests(folder: Path, samples: Path, random: np.random.Generator) -> Verdict:
@@ -102,7 +102,7 @@ def flows(folder: Path, samples: Path, random: np.random.Generator) -> Verdict:
 def zips(folder: Path, samples: Path, random: np.random.Generator) -> Verdict:
     """Convert a broken zip of masks."""
     _broken(samples / "masks.zip", folder / "masks.zip", random)
-    return _judged(["convert", "masks.zip", "out"], folder, ["out"])
+    return _judged(["convert", "masks.zip", "-o", "out"], folder, ["out"])
 
 
 def _judged(

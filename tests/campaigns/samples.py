@@ -112,5 +112,5 @@ def make(folder: Path) -> None:
         write_image(folder / "masks" / f"{index:05d}.png", mask)
     kinds = {"coco.json": "coco", "polygons.json": "polygons", "vis.json": "youtube-vis", "masks.zip": "zip"}
     for target, kind in kinds.items():
-        ended = run(["convert", "masks", target, "--to", kind], folder)
+        ended = run(["convert", "masks", "-o", target, "--output", kind], folder)
         assert ended.code == 0, ended.err

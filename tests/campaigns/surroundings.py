@@ -182,7 +182,7 @@ def length(folder: Path, samples: Path, random: np.random.Generator, *kinds: str
     """Segment, or convert, a video of ten thousand frames."""
     write_video(folder / "long.mp4", [image for image, _ in pictures(20)] * (_LONG // 20))
     if kinds == ("convert",):
-        command = ["convert", "long.mp4", "out"]
+        command = ["convert", "long.mp4", "-o", "out"]
     else:
         command = ["segment", "long.mp4", "-o", "out/", "--output", *kinds, *NETWORK]
         (folder / "out").mkdir()

@@ -52,8 +52,8 @@ VERBS = {
     "segment video": Verb(("segment", "INPUT", "-o", "OUT", *NETWORK), suffix=".mp4"),
     "predict": Verb(("predict", "INPUT", "-o", "OUT", *NETWORK), "dataset"),
     "batch": Verb(("batch", "INPUT", "-o", "OUT", "--output", "masks", *NETWORK), "clips", may_partly_fail=True),
-    "convert": Verb(("convert", "INPUT", "OUT"), "masks"),
-    "convert json": Verb(("convert", "INPUT", "OUT"), "masks", suffix=".json"),
+    "convert": Verb(("convert", "INPUT", "-o", "OUT"), "masks"),
+    "convert json": Verb(("convert", "INPUT", "-o", "OUT"), "masks", suffix=".json"),
     "prepare": Verb(("prepare", "INPUT", "OUT"), "dataset", may_partly_fail=True),
     "prepare jobs": Verb(("prepare", "INPUT", "OUT", "--jobs", "2"), "dataset", may_partly_fail=True),
     "evaluate": Verb(

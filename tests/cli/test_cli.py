@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
-from isomer.cli.main import main
+from isomer.cli.main import build_parser, main
 from isomer.media import DamagedVideoWarning
 from isomer.model.checkpoint import save_model
 from isomer.model.network import Isomer
@@ -102,7 +102,7 @@ def test_closed_streams_disturb_nothing(closed: str, folder: Path) -> None:
     """Nor does what a library prints get into a file that has the number of a closed stream."""
     (folder / "scans").mkdir(exist_ok=True)
     cv2.imwrite(str(folder / "scans" / "0.png"), np.full((32, 32), 255, np.uint8))
-    command = f"'{sys.executable}' -m isomer.cli.main convert scans closed.zip {closed}"
+    command = f"'{sys.executable}' -m isomer.cli.main convert scans -o closed.zip {closed}"
     assert subprocess.run(command, shell=True, cwd=folder, check=False).returncode == 0
     with zipfile.ZipFile(folder / "closed.zip") as archive:
         assert archive.testzip() is None
@@ -120,7 +120,7 @@ def test_a_full_standard_output_gets_one_line() -> None:
 def test_names_that_the_terminal_cannot_show_are_said_in_escapes(folder: Path) -> None:
     (folder / "scans").mkdir(exist_ok=True)
     cv2.imwrite(str(folder / "scans" / "0.png"), np.full((32, 32), 255, np.uint8))
-    command = [sys.executable, "-m", "isomer.cli.main", "convert", "scans", "日本.zip"]
+    command = [sys.executable, "-m", "isomer.cli.main", "convert", "scans", "-o", "日本.zip"]
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
     assert (result.returncode, result.stdout) == (0, b"1 frames: wrote \\u65e5\\u672c.zip\n")
@@ -177,6 +177,14 @@ BAD = {
     "stride": (["clip.mp4", "--stride", "9"], "clip.mp4: has only one frame at a stride of 9"),
     "mixed sizes": (["mixed"], "mixed"),
     "output in a file": (["clip.mp4", "-o", "file/x.mp4"], "x.mp4: cannot be written"),
+    "folder named as a picture": (
+        ["clip.mp4", "--output", "masks", "-o", "new.png"],
+        "new.png: this kind of output is a",
+    ),
+    "folder named as a video": (
+        ["clip.mp4", "--output", "mask", "gif", "-o", "new.mp4"],
+        "new.mp4: several outputs need",
+    ),
     "unknown model": (["clip.mp4", "--model", "isomer_mobilnet_v2"], "isomer_swin_tiny"),
     "broken checkpoint": (["clip.mp4", "--model", "broken.safetensors"], "broken.safetensors: not readable"),
     "threshold": (["clip.mp4", "--threshold", "2"], "--threshold"),
@@ -290,7 +298,6 @@ def test_verbose_tells_more_and_where_an_error_came_from(option: list[str], more
         (["segment", "a.mp4", "b.mp4"], "b.mp4: one argument too many; see isomer segment --help"),
         (["segment"], "the following arguments are required: INPUT; see isomer segment --help"),
         (["segment", "a.mp4", "--size"], "--size: expected one argument; see isomer segment --help"),
-        ([], "the following arguments are required: VERB; see isomer --help"),
         *(
             (
                 [*verb.split(), "https://videos.example/a.mp4"],
@@ -300,10 +307,14 @@ def test_verbose_tells_more_and_where_an_error_came_from(option: list[str], more
             for verb, name, see in (
                 ("segment", "INPUT: ", "; see isomer segment --help"),
                 ("convert", "INPUT: ", "; see isomer convert --help"),
-                ("predict", "DATASET: ", "; see isomer predict --help"),
+                ("predict -o out", "DATASET: ", "; see isomer predict --help"),
                 ("train", "CONFIG: ", "; see isomer train --help"),
                 ("batch -o out", "", ""),
             )
+        ),
+        (
+            ["segment", "--output", "masks", "overlay", "clip.mp4"],
+            "--output: clip.mp4: no kind of output; put the input before --output; see isomer segment --help",
         ),
     ],
 )
@@ -316,6 +327,53 @@ def test_what_is_not_understood_gets_one_line(
         code = leaving.code
     assert code == 2
     assert capsys.readouterr().err == f"isomer: {message}\n"
+
+
+def test_a_misspelt_output_is_answered_by_what_is_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["segment", "clip.mp4", "--output", "masks", "ovelay"])
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "isomer: --output: ovelay: no such output (did you mean overlay?); choose from overlay, mask"
+    )
+    assert said.count("\n") == 1
+
+
+def test_the_command_alone_lists_its_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("usage: isomer")
+    assert "\n    segment " in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["r.yaml", "a=1", "b=2", "--resume", "-q"],
+        ["r.yaml", "--resume", "a=1", "b=2", "-q"],
+        ["--resume", "r.yaml", "a=1", "-q", "b=2"],
+        ["r.yaml", "a=1", "--resume", "-q", "b=2"],
+    ],
+)
+def test_options_and_arguments_go_in_any_order(words: list[str]) -> None:
+    arguments = build_parser("train").parse_args(["train", *words])
+    assert (arguments.config, arguments.overrides) == (Path("r.yaml"), ["a=1", "b=2"])
+    assert (arguments.resume, arguments.quiet, arguments.dry_run) == (True, True, False)
+
+
+@pytest.mark.parametrize("verb", ["batch", "completion", "export", "prune", "train"])
+def test_a_missing_package_is_said_before_missing_arguments(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("isomer.errors.find_spec", lambda name: None)
+    assert main([verb]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"isomer: isomer {verb}: needs ")
+    assert "pip install" in said
+    with pytest.raises(SystemExit, match="0"):
+        main([verb, "--help"])
 
 
 def test_a_shell_completes_verbs_options_and_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

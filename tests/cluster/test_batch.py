@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import cv2
@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 
 from isomer.cli.main import main
-from isomer.cluster import Settings, State
-from isomer.cluster.inputs import Video, find_videos
+from isomer.cluster import Settings, State, segment_batch
+from isomer.cluster.inputs import VIDEO_SUFFIXES, Video, find_videos
 from isomer.cluster.manifest import Manifest
-from isomer.errors import InputError
+from isomer.errors import InputError, MissingPackageError
 from isomer.files import sole_writer
 from isomer.flow import DISFlow
+from isomer.media import OUTPUTS
 from isomer.segment import segment_video
 
 WriteClip = Callable[[Path, Sequence[float]], Path]
@@ -84,6 +85,47 @@ def test_links_are_followed_to_each_folder_once(tree: Path) -> None:
 
 def test_outputs_may_go_beside_the_videos(tree: Path) -> None:
     assert names(find_videos([tree / "in"], tree / "in"), tree)["in/sub/b.MOV"] == "in/sub/b"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_name_like_that_of_an_output_is_a_video_where_there_is_nothing_that_it_is_of(tree: Path) -> None:
+    (tree / "in" / "sub" / "d_overlay.mp4").touch()
+    assert "in/sub/d_overlay.mp4" in names(find_videos([tree / "in" / "sub"], tree / "out"), tree)
+
+
+@pytest.mark.parametrize("kind", OUTPUTS)
+@pytest.mark.parametrize("of", ["a.mp4", "frames"])
+def test_earlier_outputs_beside_their_video_are_left_out(tree: Path, kind: str, of: str) -> None:
+    expected = names(find_videos([tree / "in"], tree / "out"), tree)
+    path = tree / "in" / (Path(of).stem + OUTPUTS[kind].suffix)
+    if OUTPUTS[kind].is_folder:
+        path.mkdir()
+        cv2.imwrite(str(path / "0.png"), np.zeros((8, 8, 3), np.uint8))
+    else:
+        path.touch()
+    is_taken_for_video = OUTPUTS[kind].is_folder or path.suffix in VIDEO_SUFFIXES
+    with pytest.warns(UserWarning, match=f"left out 1 .* {path.name}") if is_taken_for_video else nullcontext():
+        assert names(find_videos([tree / "in"], tree / "out"), tree) == expected
+
+
+@pytest.mark.parametrize("made", ["b_overlay.mp4", "b_masks"])
+def test_earlier_outputs_that_a_manifest_lists_are_left_out(tree: Path, made: str) -> None:
+    """Those of a batch lie apart from their videos."""
+    expected = names(find_videos([tree / "in"], tree / "else"), tree)
+    path = tree / "in" / "results" / "sub" / made
+    path.parent.mkdir(parents=True)
+    if path.suffix:
+        path.touch()
+    else:
+        path.mkdir()
+        cv2.imwrite(str(path / "0.png"), np.zeros((8, 8, 3), np.uint8))
+    manifest = Manifest(tree / "in" / "results" / "manifest.json", {})
+    video = Video(tree / "in" / "sub" / "b.MOV", path)
+    manifest.open([video], retry_failed=False)
+    manifest.update(video, state=State.done, outputs=[str(path)])
+    manifest.save()
+    with pytest.warns(UserWarning, match=f"left out 1 .* {made}"):
+        assert names(find_videos([tree / "in"], tree / "else"), tree) == expected
 
 
 def test_a_cover_makes_no_frames_of_a_folder_of_videos(tree: Path) -> None:
@@ -188,11 +230,14 @@ def test_other_settings_are_refused(manifest: tuple[Manifest, Video]) -> None:
         Manifest(manifest[0].path, {"size": 96})
 
 
-def test_without_ray_the_one_command_is_said(
-    tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("videos", ["in", "missing"])
+def test_without_ray_the_one_command_is_said_before_all_else(
+    videos: str, tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("isomer.errors.find_spec", lambda name: None)
-    assert main(["batch", str(tree / "in"), "-o", str(tree / "out"), "-q"]) == 2
+    with pytest.raises(MissingPackageError, match="needs ray"):
+        segment_batch([tree / videos], tree / "out")
+    assert main(["batch", str(tree / videos), "-o", str(tree / "out"), "-q"]) == 2
     said = capsys.readouterr().err
     assert said == 'isomer: isomer batch: needs ray; in Isomer\'s folder, run: pip install ".[cluster]"\n'
     assert not (tree / "out").exists()

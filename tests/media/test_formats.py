@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import av
 import cv2
@@ -21,8 +22,8 @@ from pycocotools.coco import COCO
 
 from isomer.media import OUTPUTS, Segmented, open_frames, open_output
 from isomer.media.image import DAVIS_PALETTE
-from isomer.media.polygons import mask_to_polygons, polygons_to_mask
-from isomer.media.rle import compress_counts, decode_rle, decompress_counts, encode_rle
+from isomer.media.polygons import joined, mask_to_polygons, polygons_to_mask
+from isomer.media.rle import compress_counts, decode_rle, decompress_counts, encode_brush, encode_rle
 
 COUNT, WIDTH, HEIGHT = 6, 97, 64
 MASKS = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=24), elements=st.integers(0, 1))
@@ -232,3 +233,130 @@ def test_an_overlay_shows_each_object_in_its_colour(tmp_path: Path) -> None:
     inside = cv2.erode((labels == 3).astype(np.uint8), np.ones((5, 5))) > 0
     red, green, blue = image[:HEIGHT, :WIDTH][inside].mean(axis=0)
     assert min(red, green) > blue + 10
+
+
+def decoded_brush(data: bytes) -> list[int]:
+    """Decode an image as the JavaScript of rle-pack does, bit by bit; Label Studio reads it so."""
+    bits = iter("".join(f"{byte:08b}" for byte in data))
+
+    def read(count: int) -> int:
+        return int("".join(next(bits) for _ in range(count)), 2)
+
+    size, width = read(32), read(5) + 1
+    widths = [read(4) + 1 for _ in range(4)]
+    values: list[int] = []
+    while len(values) < size:
+        is_run = read(1)
+        count = 1 + read(widths[read(2)])
+        values += [read(width)] * count if is_run else [read(width) for _ in range(count)]
+    return values
+
+
+@settings(deadline=None)
+@given(MASKS)
+def test_brushes_are_those_of_label_studio(mask: NDArray[np.uint8]) -> None:
+    image = decoded_brush(encode_brush(mask))
+    assert np.array_equal(np.reshape(image, (*mask.shape, 4)), np.repeat(255 * mask[..., None], 4, axis=2))
+
+
+def test_a_brush_has_runs_of_any_length() -> None:
+    mask = np.zeros((200, 300), np.uint8)
+    mask[:, 299] = 1
+    mask[100:] = 1
+    image = decoded_brush(encode_brush(mask))
+    assert np.array_equal(np.reshape(image, (*mask.shape, 4))[..., 3], 255 * mask)
+
+
+@settings(deadline=None)
+@given(MASKS)
+def test_parts_that_are_joined_fill_the_same(mask: NDArray[np.uint8]) -> None:
+    if mask.any():
+        assert np.array_equal(polygons_to_mask([joined(mask_to_polygons(mask, tolerance=0))], mask.shape), mask)
+
+
+def near(found: NDArray[np.bool_], labels: NDArray[np.uint8], number: int) -> bool:
+    """Tell whether a mask is an object's but for pixels at its outline."""
+    outline = cv2.morphologyEx((labels == number).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    return not ((found != (labels == number)) & ~outline).any()
+
+
+def test_cvat_has_a_track_an_object_that_ends_where_it_goes(tmp_path: Path) -> None:
+    root = ElementTree.parse(written(tmp_path, "cvat")).getroot()
+    assert root.findtext("meta/task/name") == "clip.mkv"
+    assert [root.findtext(f"meta/task/original_size/{side}") for side in ("width", "height")] == ["97", "64"]
+    tracks = {int(track.attrib["id"]): track for track in root.iter("track")}
+    assert {number: [int(shape.attrib["frame"]) for shape in track] for number, track in tracks.items()} == {
+        1: [1, 2, 3, 4, 5],
+        3: [0, 1, 2, 3, 4, 5],
+    }
+    assert [shape.attrib["outside"] for shape in tracks[1]] == ["0", "0", "0", "0", "1"]
+    for number, track in tracks.items():
+        for shape in track:
+            if shape.attrib["outside"] == "0":
+                corners = [[float(side) for side in corner.split(",")] for corner in shape.attrib["points"].split(";")]
+                found = polygons_to_mask([np.array(corners)], (HEIGHT, WIDTH)) > 0
+                assert near(found, scene(int(shape.attrib["frame"])), number)
+
+
+def test_cvat_is_read_by_datumaro(tmp_path: Path) -> None:
+    """CVAT reads its XML by rules of its own, and this library, which is of the same makers, by the same."""
+    datumaro = pytest.importorskip("datumaro", reason="datumaro is large; it is not among what tests need")
+    written(tmp_path, "cvat")
+    dataset = datumaro.Dataset.import_from(str(tmp_path / "clip_cvat.xml"), "cvat")
+    shown = {3: set[int](), 1: set[int]()}
+    for item in dataset:
+        for polygon in item.annotations:
+            if not polygon.attributes["outside"]:
+                corners = np.reshape(polygon.points, (-1, 2))
+                number, frame = polygon.attributes["track_id"], int(item.attributes["frame"])
+                assert near(polygons_to_mask([corners], (HEIGHT, WIDTH)) > 0, scene(frame), number)
+                shown[number].add(frame)
+    assert shown == {3: set(range(6)), 1: {1, 2, 3, 4}}
+
+
+def test_coco_is_read_by_datumaro_with_its_tracks(tmp_path: Path) -> None:
+    datumaro = pytest.importorskip("datumaro", reason="datumaro is large; it is not among what tests need")
+    for folder in ("annotations", "images"):  # without them it refuses to look
+        (tmp_path / folder).mkdir()
+    path = written(tmp_path, "coco").rename(tmp_path / "annotations" / "clip.json")
+    dataset = datumaro.Dataset.import_from(str(path), "coco_instances")
+    for item in dataset:
+        masks = [found for found in item.annotations if found.type is datumaro.AnnotationType.mask]
+        assert {mask.attributes["track_id"] for mask in masks} == set(np.unique(scene(int(item.id)))) - {0}
+        for mask in masks:
+            assert np.array_equal(mask.image > 0, scene(int(item.id)) == mask.attributes["track_id"])
+
+
+LABELLING = """
+<View>
+  <Image name="image" value="$image"/>
+  <BrushLabels name="object" toName="image"><Label value="1"/><Label value="3"/></BrushLabels>
+</View>
+"""
+
+
+def test_label_studio_tasks(tmp_path: Path) -> None:
+    tasks = json.loads(written(tmp_path, "label-studio").read_text())
+    images = [task["data"]["image"] for task in tasks]
+    assert images == [f"/data/local-files/?d=clip/{index:05d}.png" for index in range(COUNT)]
+    for index, task in enumerate(tasks):
+        labels = np.zeros((HEIGHT, WIDTH), np.uint8)
+        for region in task["predictions"][0]["result"]:
+            (label,) = region["value"]["brushlabels"]
+            image = np.reshape(decoded_brush(bytes(region["value"]["rle"])), (HEIGHT, WIDTH, 4))
+            labels[image[..., 3] > 0] = int(label)
+        assert np.array_equal(labels, scene(index))
+
+
+def test_label_studio_reads_its_tasks(tmp_path: Path) -> None:
+    pytest.importorskip("label_studio_sdk", reason="its library is not among what tests need")
+    from label_studio_sdk.converter.brush import decode_rle as decode_brush
+    from label_studio_sdk.label_interface import LabelInterface
+
+    interface = LabelInterface(LABELLING)
+    for index, task in enumerate(json.loads(written(tmp_path, "label-studio").read_text())):
+        for prediction in task["predictions"]:
+            assert interface.validate_prediction(prediction, return_errors=True) == []
+            for region in prediction["result"]:
+                image = np.reshape(decode_brush(region["value"]["rle"]), (HEIGHT, WIDTH, 4))
+                assert np.array_equal(image[..., 3] > 0, scene(index) == int(region["value"]["brushlabels"][0]))

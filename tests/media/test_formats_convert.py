@@ -22,7 +22,7 @@ from PIL import Image
 
 from isomer.cli.main import main
 from isomer.errors import InputError
-from isomer.media import open_frames
+from isomer.media import OUTPUTS, open_frames
 from isomer.media.convert import convert_masks
 from isomer.media.image import encode_image, read_gray, read_palette, write_image, write_palette
 from isomer.media.masks import open_masks
@@ -67,7 +67,7 @@ def labels_of(path: Path) -> dict[str, NDArray[np.uint8]]:
 @pytest.mark.parametrize("via", ["palette", "coco", "youtube-vis"])
 def test_objects_and_names_survive_the_formats_that_number_them(palette: Path, tmp_path: Path, via: str) -> None:
     path = tmp_path / NAMED[via]
-    assert convert_masks(palette, path, via) == COUNT
+    assert convert_masks(palette, path, outputs=[via]) == ((path,), COUNT)
     found = labels_of(path)
     assert list(found) == ["walk8", "walk9", "walk10", "walk11"]
     for index, labels in enumerate(found.values()):
@@ -78,7 +78,7 @@ def test_masks_survive_a_journey_through_all_formats(palette: Path, tmp_path: Pa
     stops = [palette, *(tmp_path / NAMED[kind] for kind in LOSSLESS), tmp_path / "m.mp4", tmp_path / "end"]
     kinds = [*LOSSLESS, "mask", "masks"]
     for (before, after), kind in zip(pairwise(stops), kinds, strict=True):
-        assert convert_masks(before, after, kind) == COUNT
+        assert convert_masks(before, after, outputs=[kind]).frames == COUNT
         for index, labels in enumerate(labels_of(after).values()):
             wrong = (labels != 0) != (scene(index) != 0)
             assert wrong.mean() < 0.002 if stops.index(after) > len(LOSSLESS) else not wrong.any()
@@ -86,7 +86,7 @@ def test_masks_survive_a_journey_through_all_formats(palette: Path, tmp_path: Pa
 
 
 def test_polygons_are_read_back_within_a_pixel(palette: Path, tmp_path: Path) -> None:
-    convert_masks(palette, tmp_path / "polygons.json", "polygons")
+    convert_masks(palette, tmp_path / "polygons.json", outputs=["polygons"])
     for index, labels in enumerate(labels_of(tmp_path / "polygons.json").values()):
         outline = cv2.morphologyEx(scene(index), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
         assert not ((labels != scene(index)) & ~outline).any()
@@ -112,9 +112,9 @@ def test_the_suffix_names_the_format(palette: Path, tmp_path: Path, name: str, r
 def test_with_the_video_masks_become_overlays_with_its_time(palette: Path, tmp_path: Path) -> None:
     times = [0.0, 0.1, 0.15, 0.5]
     clip = encode(tmp_path / "clip.mp4", moving(COUNT), times=times)
-    convert_masks(palette, tmp_path / "overlay.mp4", "overlay", video=clip)
+    convert_masks(palette, tmp_path / "overlay.mp4", outputs=["overlay"], video=clip)
     assert [frame.time for frame in open_frames(tmp_path / "overlay.mp4")] == pytest.approx(times)
-    convert_masks(palette, tmp_path / "cut", "cutouts", video=clip)
+    convert_masks(palette, tmp_path / "cut", outputs=["cutouts"], video=clip)
     alpha = cv2.imread(str(tmp_path / "cut" / "00002.png"), cv2.IMREAD_UNCHANGED)[..., 3]
     assert np.array_equal(alpha, 255 * (scene(2) != 0))
 
@@ -131,7 +131,7 @@ def test_masks_are_taken_back_from_cut_outs(tmp_path: Path, kind: str) -> None:
         write_image(tmp_path / "masks" / f"{index:05d}.png", mask)
     pictures = [np.where(scene(0)[..., None] != 0, np.uint8(20), np.uint8(230)) * np.ones(3, np.uint8)] * 4
     clip = encode(tmp_path / "clip.mkv", pictures, codec="ffv1", pixel_format="bgr0", options={})
-    convert_masks(tmp_path / "masks", tmp_path / KINDS_IN_ALPHA[kind], kind, video=clip)
+    convert_masks(tmp_path / "masks", tmp_path / KINDS_IN_ALPHA[kind], outputs=[kind], video=clip)
     convert_masks(tmp_path / KINDS_IN_ALPHA[kind], tmp_path / "back")
     for index, mask in enumerate(masks):
         found = read_gray(tmp_path / "back" / f"{index:05d}.png")
@@ -208,8 +208,8 @@ def test_the_mask_video_of_odd_sides_goes_with_its_video(tmp_path: Path, kind: s
             tmp_path / "masks" / f"{index:05d}.png", 255 * (scene(index) != 0)[:height, :width].astype(np.uint8)
         )
     convert_masks(tmp_path / "masks", tmp_path / "mask.mp4")
-    convert_masks(tmp_path / "mask.mp4", tmp_path / "even", kind="masks" if kind == "mask" else kind)
-    convert_masks(tmp_path / "even", tmp_path / "cut", "cutouts", video=clip)
+    convert_masks(tmp_path / "mask.mp4", tmp_path / "even", outputs=["masks" if kind == "mask" else kind])
+    convert_masks(tmp_path / "even", tmp_path / "cut", outputs=["cutouts"], video=clip)
     for index in range(COUNT):
         alpha = cv2.imread(str(tmp_path / "cut" / f"{index:05d}.png"), cv2.IMREAD_UNCHANGED)[..., 3]
         assert alpha.shape == (height, width)
@@ -383,16 +383,18 @@ def test_folders_in_a_zip_may_have_numbers_of_any_length(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing", "out"], "no such file"),
-        (["davis", "out.xyz"], "name the kind of output"),
-        (["davis", "out", "--to", "hologram"], "no such output"),
-        (["davis", "out.webm"], "give the video as well"),
-        (["davis", "davis"], "is the input itself"),
-        (["davis", "out", "--threshold", "1.5"], "--threshold 1.5"),
-        (["davis", "out", "--fps", "0"], "--fps 0"),
-        (["davis", "out.webm", "--video", "long.mp4"], "not as many masks"),
-        (["davis", "out.webm", "--video", "small.mp4"], "96x64 but the video is 48x32"),
-        (["text.zip", "out"], "not a zip"),
+        (["nothing", "-o", "out"], "no such file"),
+        (["davis", "-o", "out.xyz"], "name the kind of output"),
+        (["davis"], "name an output or kinds of output"),
+        (["davis", "--output", "masks", "-o", "out.png"], "out.png: this kind of output is a folder; leave out .png"),
+        (["davis", "--output", "masks", "coco", "-o", "out.mp4"], "out.mp4: several outputs need a folder"),
+        (["davis", "-o", "out.webm"], "give the video as well"),
+        (["davis", "-o", "davis"], "is the input itself"),
+        (["davis", "-o", "out", "--threshold", "1.5"], "--threshold 1.5"),
+        (["davis", "-o", "out", "--fps", "0"], "--fps 0"),
+        (["davis", "-o", "out.webm", "--video", "long.mp4"], "not as many masks"),
+        (["davis", "-o", "out.webm", "--video", "small.mp4"], "96x64 but the video is 48x32"),
+        (["text.zip", "-o", "out"], "not a zip"),
     ],
 )
 def test_bad_commands_write_nothing(
@@ -419,14 +421,32 @@ def test_the_command_converts(
     palette: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["convert", "davis", "vis.json"]) == 0
+    assert main(["convert", "davis", "-o", "vis.json"]) == 0
     assert capsys.readouterr().out == "4 frames: wrote vis.json\n"
-    assert main(["convert", "vis.json", "back", "--to", "palette"]) == 0
+    assert main(["convert", "vis.json", "-o", "back", "--output", "palette"]) == 0
     assert np.array_equal(read_palette(tmp_path / "back" / "walk9.png"), scene(1))
+
+
+def test_what_was_corrected_elsewhere_is_rendered_over_the_video(
+    palette: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every kind of output comes of given masks, in one run."""
+    monkeypatch.chdir(tmp_path)
+    encode(tmp_path / "clip.mp4", moving(COUNT))
+    convert_masks(palette, tmp_path / "corrected.json", outputs=["coco"])
+    assert main(["convert", "corrected.json", "--video", "clip.mp4", "--output", *OUTPUTS, "-o", "all"]) == 0
+    names = {f"clip{output.suffix}" for output in OUTPUTS.values()}
+    assert {path.name for path in (tmp_path / "all").iterdir()} == names
+    for index, labels in enumerate(labels_of(tmp_path / "all" / "clip_palette").values()):
+        assert np.array_equal(labels, scene(index))
+    assert main(["convert", "corrected.json", "--video", "clip.mp4", "--output", "overlay", "cutout", "-q"]) == 0
+    assert (tmp_path / "clip_overlay.mp4").exists()
+    assert main(["convert", "corrected.json", "--output", "palette"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "4 frames: wrote corrected_palette"
 
 
 @pytest.mark.parametrize("rate", ["1/0", "fast", "nan"])
 def test_a_frame_rate_is_a_number(rate: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main(["convert", "in", "out", "--fps", rate])
+        main(["convert", "in", "-o", "out", "--fps", rate])
     assert f"{rate} is no number" in capsys.readouterr().err

@@ -83,6 +83,9 @@ def test_the_names_of_outputs_come_from_the_input(clip: Path, tmp_path: Path) ->
         "coco": "clip_coco.json",
         "youtube-vis": "clip_youtube_vis.json",
         "polygons": "clip_polygons.json",
+        "cvat": "clip_cvat.xml",
+        "label-studio": "clip_label_studio.json",
+        "prompts": "clip_prompts.json",
     }
     (tmp_path / "v1.5").mkdir()
     write_image(tmp_path / "v1.5" / "a.png", quadrants(32, 24))
@@ -500,6 +503,8 @@ def test_names_that_are_long_or_no_text(tmp_path: Path, kind: str) -> None:
         assert [os.fsencode(file.name) for file in files(path)] == [b"\xe9.png", b"\xea.png"]
     elif path.suffix == ".zip":
         assert zipfile.ZipFile(path).namelist() == ["%E9.png", "%EA.png"]
+    elif kind == "prompts":  # of the first frame
+        assert '"name": "%E9"' in path.read_text("ascii")
     elif path.suffix == ".json":
         text = path.read_text("ascii")
         assert text.index("%E9.png") < text.index("%EA.png")

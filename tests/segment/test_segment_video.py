@@ -109,7 +109,7 @@ def test_the_same_video_gives_the_same_bytes(clip: Path, weights: Path, tmp_path
         ({"outputs": []}, r"outputs=\[\]: not a list of one or more"),
         ({"outputs": "overlay"}, "outputs=overlay: not a list"),
         ({"model": "isomer_resnet"}, "unknown model"),
-        ({"size": 1}, "size=1: not between 64 and 4096 pixels; 384 is the default"),
+        ({"size": 1}, "size=1: not between 64 and 4096 pixels$"),
     ],
 )
 def test_bad_options_are_refused_and_nothing_is_written(
@@ -148,6 +148,15 @@ def test_a_failure_midway_leaves_neither_files_nor_threads(
     assert caught.value.__traceback__ is not None  # which holds the frames of the functions, and these the stages
     assert not any(thread.name == "isomer-prefetch" for thread in threading.enumerate())
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+
+
+@pytest.mark.parametrize(("threshold", "is_said"), [(0.5, False), (0.999999, True)])
+def test_a_video_in_which_nothing_is_found_is_said(
+    clip: Path, weights: Path, threshold: float, is_said: bool, recwarn: pytest.WarningsRecorder
+) -> None:
+    segment_video(clip, model=weights, size=64, threshold=threshold)
+    said = [str(warning.message) for warning in recwarn if "nothing was found in any frame" in str(warning.message)]
+    assert len(said) == is_said
 
 
 def test_objects_are_told_apart_in_the_outputs_that_can_hold_them(clip: Path, weights: Path, tmp_path: Path) -> None:

@@ -575,7 +575,7 @@ def test_an_error_is_logged_as_one_line_with_the_job(
 
 
 def test_what_keeps_a_server_from_starting_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = {"limits": Limits(), "options": VideoOptions("no_such_model"), "port": 0}
+    start = {"limits": Limits(), "options": VideoOptions(model="no_such_model"), "port": 0}
     with pytest.raises(InputError, match="no_such_model"):
         server.serve(tmp_path / "jobs", **start)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InputError, match="choose another"):

@@ -123,16 +123,17 @@ def test_a_killed_run_resumes_exactly(recipe: Path, step: int, monkeypatch: pyte
 TRAPEZOID = ["save_every=1", "optimizer.schedule=trapezoid", "optimizer.decay=2", "data.finish_sizes=[96]"]
 
 
-@pytest.mark.parametrize(("saved", "steps"), [(3, 6), (2, 4), (1, 3)])
+@pytest.mark.parametrize(("saved", "steps", "decay"), [(3, 6, 2), (2, 4, 2), (1, 3, 2), (3, 4, 1), (1, 5, 4)])
 def test_a_run_before_its_decay_can_be_given_more_or_fewer_steps(
-    recipe: Path, saved: int, steps: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    recipe: Path, saved: int, steps: int, decay: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It becomes, bit for bit, the run that had so many from the start; the finish at another size comes along."""
-    whole = load_config(recipe, [*TRAPEZOID, f"optimizer.steps={steps}", f"output={tmp_path / 'whole'}"])
+    changed = [*TRAPEZOID, f"optimizer.steps={steps}", f"optimizer.decay={decay}"]
+    whole = load_config(recipe, [*changed, f"output={tmp_path / 'whole'}"])
     assert train(whole)
     first = load_config(recipe, [*TRAPEZOID, "optimizer.steps=5"])
     train_until_killed(first, saved, monkeypatch)
-    assert train(load_config(recipe, [*TRAPEZOID, f"optimizer.steps={steps}"]), resume=True)
+    assert train(load_config(recipe, changed), resume=True)
     assert weights(first.output) == weights(whole.output)
     assert curve(first.output) == curve(whole.output)
 
@@ -150,7 +151,8 @@ def test_a_run_that_decayed_keeps_its_number_of_steps(recipe: Path, capsys: pyte
         assert code == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1
-        assert "last.pt: optimizer.steps was 3 when the run began, and its 3 steps depend on it; set it back" in error
+        assert "last.pt: optimizer.steps and decay were 3 and " in error
+        assert "when the run began, and its 3 steps depend on them; set them back" in error
 
 
 def test_ctrl_c_writes_a_checkpoint_and_resumes_exactly(

@@ -178,22 +178,22 @@ class _Run:
     """One configuration, warmed up."""
 
     def __init__(self, configuration: Options, video: str | Path, frame_size: tuple[int, int]):
-        self._backend = create_backend(configuration.model, configuration.backend, configuration.device)
-        self._size = network_size(*frame_size, configuration.size, self._backend.stride)
+        settled = configuration.settled
+        self._backend = create_backend(settled.model, configuration.backend, configuration.device)
+        self._size = network_size(*frame_size, settled.size, self._backend.stride)
         parameters = flops = None
-        model = configuration.model
+        model = settled.model
         if isinstance(model, (str, Path)) and find_checkpoint(model) and find_spec("torch"):
             network = create_model(model)
             parameters = sum(p.numel() for p in network.parameters())
             flops = count_flops(network, self._size)
-        flow = configuration.flow
-        self._flow = create_flow(flow) if isinstance(flow, str) else flow
+        self._flow = create_flow(settled.flow) if isinstance(settled.flow, str) else settled.flow
         moving = moving_frames(
-            open_frames(video), self._flow, configuration.max_step, key_interval=configuration.key_interval
+            open_frames(video), self._flow, configuration.max_step, key_interval=settled.key_interval
         )
         key_share = float(np.mean([bool(frame.flows) for frame in moving]))
         self.result = Measurement(configuration, self._size, parameters, flops, key_share)
-        images = configuration.batch * configuration.views
+        images = configuration.batch * settled.views
         blank = np.zeros((images, self._size[1], self._size[0], 3), np.uint8)
         self._parts = part_timer(self._backend, blank.shape)
         for _ in range(3):
@@ -201,7 +201,7 @@ class _Run:
             self._parts(blank, blank)
 
     def stages(self, source: Frame, target: Frame) -> None:
-        batch, views = self.result.configuration.batch, self.result.configuration.views
+        batch, views = self.result.configuration.batch, self.result.configuration.settled.views
         pairs = [(source, target), (target, source)][:views]  # two or more views look back as well as ahead
         flows = self._timed("flow", lambda: [self._flow(*pair) for pair in pairs])
         colours = self._timed("flow colours", lambda: [flow_to_image(flow) for flow in islice(cycle(flows), views)])
@@ -221,7 +221,7 @@ class _Run:
             self.result.parts[part].append(seconds)
 
     def _smooth(self, before: Frame, key: Frame, probability: NDArray[np.float32]) -> None:
-        weight = self.result.configuration.smoothing
+        weight = self.result.configuration.settled.smoothing
         if not weight:
             return
         links = KeyFrameLinks()

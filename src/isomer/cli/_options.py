@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from isomer.options import Option, OptionGroup, VideoOptions, options_of
+from isomer.errors import InputError
+from isomer.options import Option, OptionGroup, VideoOptions, default_of, options_of
 from isomer.serve.options import Limits
 
 _Group = TypeVar("_Group", bound=OptionGroup)
+
+TRAINING = ("train", "torch", "safetensors", "lightning_fabric", "pydantic", "yaml", "tensorboard")
+"""What verbs that train need."""
 
 
 def flag(name: str) -> str:
@@ -29,31 +33,52 @@ def add_options(
     """Declare the options of a group: all, those of `only`, or those not `without`; `chosen` checks their values."""
     for name, said in options_of(group).items():
         if name not in without and (name in only or not only):
-            parser.add_argument(flag(name), dest=name, default=said.default, **_more(said))
             if name == "outputs":
-                _list_outputs(parser)
+                add_output_argument(parser, said.default, f"{said.help} (default: {' '.join(said.default)})")
+            else:
+                parser.add_argument(flag(name), dest=name, default=said.default, **_more(name, said))
 
 
-def _list_outputs(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """Say below all arguments what kinds of output there are."""
-    from isomer.media import OUTPUTS
+def add_output_argument(
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup, default: Sequence[str], meaning: str
+) -> None:
+    """Declare --output, which takes kinds of output, and list these below all arguments."""
+    from isomer.media import OUTPUTS  # by verbs that need it anyway
 
+    parser.add_argument(
+        flag("outputs"),
+        dest="outputs",
+        default=default,
+        nargs="+",
+        type=_kind_of_output,
+        choices=tuple(OUTPUTS),
+        metavar="KIND",
+        help=meaning,
+    )
     kinds = (f"  {kind:<15}{output.help}" for kind, output in OUTPUTS.items())
     parser.epilog = "\n".join(("kinds of output:", *kinds))  # type: ignore[union-attr]
 
 
-def _more(said: Option) -> dict[str, Any]:
+def _more(name: str, said: Option) -> dict[str, Any]:
     """Return what argparse is to know of an option besides its name and default."""
     if said.kind is bool:
         return {"action": "store_true", "help": said.help}
-    if said.kind is tuple:
-        from isomer.media import OUTPUTS  # by verbs that need it anyway
-
-        default = f" (default: {' '.join(said.default)})"
-        return {"nargs": "+", "choices": tuple(OUTPUTS), "metavar": "KIND", "help": said.help + default}
-    default = "" if said.default is None else " (default: %(default)s)"
+    default = f" (default: {default})" if (default := default_of(name, said)) else ""
     more = {"metavar": "N"} if said.kind is int else {}
     return more | {"type": lambda text: convert(text, said.kind), "help": said.help + default}
+
+
+def _kind_of_output(text: str) -> str:
+    """Return the name of a kind of output; what is none, such as an input behind the kinds, is said with its remedy."""
+    from isomer.media import find_output
+
+    try:
+        find_output(text)
+    except InputError as error:
+        is_path = Path(text).exists() or len(Path(text).parts) > 1 or Path(text).suffix
+        what = f"{text}: no kind of output; put the input before --output" if is_path else str(error)
+        raise argparse.ArgumentTypeError(what) from None
+    return text
 
 
 def convert(text: str, kind: type) -> object:
@@ -97,10 +122,3 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare a recipe and what overrides it: CONFIG and KEY=VALUE."""
     parser.add_argument("config", type=Path, metavar="CONFIG", help="the recipe")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="entries to override, dots between keys")
-
-
-def require_training(verb: str) -> None:
-    """Raise MissingPackageError if a package of the `train` extra is not installed."""
-    from isomer.errors import require
-
-    require(f"isomer {verb}", "train", "torch", "safetensors", "lightning_fabric", "pydantic", "yaml", "tensorboard")

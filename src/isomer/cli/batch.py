@@ -11,6 +11,8 @@ from pathlib import Path
 
 from isomer.cli._options import add_json_argument, add_options, chosen, report
 
+NEEDS = ("cluster", "ray")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""

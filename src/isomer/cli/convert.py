@@ -1,9 +1,9 @@
-"""Convert finished masks from one format to another.
+"""Convert finished masks from one format to others.
 
 INPUT is a folder or zip of images (gray, palette or cut-outs), a video of masks or cut-outs, or COCO or
-YouTube-VIS JSON. The suffix of OUTPUT names its format: .mp4 or .mkv a mask video, .zip binary PNGs, .json
-YouTube-VIS, none a folder of binary PNGs; --to names any other. Overlays, cut-outs and previews need the video as
-well.
+YouTube-VIS JSON, such as what was corrected in another tool. The suffix of OUT names its format: .mp4 or .mkv a mask
+video, .zip binary PNGs, .json YouTube-VIS, .xml CVAT, none a folder of binary PNGs; --output names any. Overlays,
+cut-outs and previews need the video as well.
 """
 
 from __future__ import annotations
@@ -12,15 +12,21 @@ import argparse
 from fractions import Fraction
 from pathlib import Path
 
-from isomer.cli._options import add_options, chosen, report
+from isomer.cli._options import add_options, add_output_argument, report
 from isomer.options import VideoOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("input", type=Path, metavar="INPUT", help="the masks")
-    parser.add_argument("output", type=Path, metavar="OUTPUT", help="file or folder to write")
-    parser.add_argument("--to", metavar="KIND", help="a kind of output of `isomer segment`, such as palette")
+    parser.add_argument(
+        "-o",
+        dest="out",
+        type=Path,
+        metavar="OUT",
+        help="file or folder to write, for several kinds the folder (default: next to the video, or else to INPUT)",
+    )
+    add_output_argument(parser, (), "one or several kinds of output (default: the one that the suffix of OUT says)")
     parser.add_argument("--video", type=Path, help="the video or folder of images that the masks are of")
     parser.add_argument(
         "--fps",
@@ -42,13 +48,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Convert and say what was written."""
     from isomer.media.convert import convert_masks
 
-    count = convert_masks(
+    converted = convert_masks(
         arguments.input,
-        arguments.output,
-        arguments.to,
+        arguments.out,
+        outputs=arguments.outputs,
         video=arguments.video,
         fps=arguments.fps,
-        threshold=chosen(VideoOptions, arguments).threshold,
+        threshold=arguments.threshold,
     )
-    report(arguments, f"{count} frames: wrote {arguments.output}")
+    report(arguments, f"{converted.frames} frames: wrote {', '.join(map(str, converted.outputs))}")
     return 0

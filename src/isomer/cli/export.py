@@ -16,6 +16,8 @@ from isomer.cli._options import report
 # Of `isomer.runtime.export.FORMATS`, whose import takes PyTorch, and of the package.
 _SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2", "package": ".onnx"}
 
+NEEDS = ("export", "torch", "safetensors")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -41,11 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export and say how close the file is to PyTorch."""
-    from isomer.errors import InputError, require
+    from isomer.errors import InputError
     from isomer.model.weights import find_checkpoint
     from isomer.model.zoo import create_model
-
-    require("isomer export", "export", "torch", "safetensors")
     from isomer.runtime.export import export_network, export_package
 
     if arguments.raw and arguments.format == "package":

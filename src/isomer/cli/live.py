@@ -39,10 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from isomer.errors import InputError
-    from isomer.media import Look, find_output, open_outputs
+    from isomer.media import Look, find_output, open_outputs, output_paths
     from isomer.media.live import OverlayWindow, open_live
     from isomer.segment import Segmenter
-    from isomer.segment.video import output_paths
 
     options = chosen(VideoOptions, arguments)
     source = open_live(arguments.source, arguments.seconds, options.max_pixels)

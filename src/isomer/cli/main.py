@@ -14,7 +14,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,7 +21,7 @@ from typing import Any, NoReturn
 import isomer.cli
 from isomer.cli._ending import Ending
 from isomer.cli._options import flag
-from isomer.errors import ArgumentError, InputError
+from isomer.errors import ArgumentError, InputError, require, suggestion
 from isomer.files import local_path
 
 _VERBS = [
@@ -35,6 +34,8 @@ _VERBS = [
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     """Collect the verbs: a module's docstring is its help, `add_arguments` and `run` do the rest.
 
+    A verb that cannot do without an extra also has `NEEDS`, the extra and its packages; see `isomer.errors.require`.
+
     Args:
         only: the verb whose arguments are declared, for some need imports that take time; None is all verbs.
     """
@@ -43,7 +44,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         description="Zero-shot video object segmentation: the primary object's mask in every frame.",
     )
     parser.add_argument("--version", action="version", version=f"isomer {isomer.__version__}")
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=_VerbParser)
     for name in _VERBS:
         verb = import_module(f"isomer.cli.{name}")
         summary = (verb.__doc__ or "").strip()
@@ -139,6 +140,22 @@ def _path(text: str) -> Path:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+class _VerbParser(_Parser):
+    """Takes arguments before, between and behind the options, however many there may be of them."""
+
+    _is_inside = False  # of the method, which argparse's own calls again for each of two passes
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as `parse_known_intermixed_args` does."""
+        if self._is_inside:
+            return super().parse_known_args(args, namespace)
+        self._is_inside = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_inside = False
+
+
 def _add_verbosity(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument("-q", "--quiet", action="store_true", help="print warnings and failures only")
@@ -148,22 +165,25 @@ def _add_verbosity(parser: argparse.ArgumentParser) -> None:
 def _parsed(verb: str, words: Sequence[str]) -> argparse.Namespace:
     """Parse a command line; suggest what may be meant by a verb or an option that is not there."""
     if verb and verb not in _VERBS:
-        raise InputError(f"{verb}: no such verb{_suggestion(verb, _VERBS)}; isomer --help lists them")
-    arguments, unknown = build_parser(verb).parse_known_args(words)
+        raise InputError(f"{verb}: no such verb{suggestion(verb, _VERBS)}; isomer --help lists them")
+    parser = build_parser(verb)
+    if not words:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    if verb and not {"-h", "--help"} & set(words):
+        needs = getattr(import_module(f"isomer.cli.{verb}"), "NEEDS", ())
+        if needs:
+            require(f"isomer {verb}", *needs)
+    arguments, unknown = parser.parse_known_args(words)
     if unknown:
         word = unknown[0].partition("=")[0]
         known = [string for action in arguments.parser._actions for string in action.option_strings]
         if word in known:
             what = f"goes after {verb}"
         else:
-            what = f"no such option{_suggestion(word, known)}" if word.startswith("-") else "one argument too many"
+            what = f"no such option{suggestion(word, known)}" if word.startswith("-") else "one argument too many"
         arguments.parser.error(f"{word}: {what}")
     return arguments
-
-
-def _suggestion(word: str, known: Sequence[str]) -> str:
-    close = get_close_matches(word, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _failed(message: str) -> int:

@@ -37,9 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
     from isomer.segment.dataset import check_dataset, predict_dataset
 
     options = chosen(VideoOptions, arguments)
-    weights = find_checkpoint(arguments.model)
+    weights = find_checkpoint(str(options.settled.model))
     settings = options.of(Options) | {"weights": weights and hashlib.sha256(weights.read_bytes()).hexdigest()}
-    del settings["ahead"]  # which no map depends on
+    for name in ("ahead", "quality"):  # no map depends on them, as the other settings say all
+        del settings[name]
     check_dataset(arguments.dataset, arguments.out, settings, arguments.sequences)
     segmenter = Segmenter(**options.of(Options))
     sequences = []

@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_recipe_arguments, report, require_training
+from isomer.cli._options import TRAINING, add_recipe_arguments, report
+
+NEEDS = TRAINING
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prune, and say what is left."""
     from isomer.errors import InputError
-
-    require_training("prune")
     from isomer.model.checkpoint import load_checkpoint, read_metadata, save_model
     from isomer.train.config import load_config
     from isomer.train.pruning import prune, recipe_inputs

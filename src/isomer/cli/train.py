@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 
-from isomer.cli._options import add_recipe_arguments, require_training
+from isomer.cli._options import TRAINING, add_recipe_arguments
+
+NEEDS = TRAINING
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or describe what would be trained."""
-    require_training("train")
     from isomer.train.allocator import keep_freed_memory
     from isomer.train.config import load_config
     from isomer.train.dry_run import describe

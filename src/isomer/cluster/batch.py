@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isomer.cluster.crew import Crew
-from isomer.cluster.inputs import find_videos
+from isomer.cluster.inputs import MANIFEST, find_videos
 from isomer.cluster.machines import Resources, import_ray, ray_running
 from isomer.cluster.manifest import Manifest, State
 from isomer.cluster.plan import Plan, Progress
 from isomer.cluster.settings import Settings
+from isomer.errors import require
 from isomer.files import remove_unfinished, sole_writer
 
-_MANIFEST = "manifest.json"
 _PARTS = ".isomer-parts"
 
 
@@ -65,11 +65,12 @@ def segment_batch(
         InputError: Ray is not installed, the cluster is not there, an input, setting or output is no good, or
             another batch writes to the output.
     """
+    require("isomer batch", "cluster", "ray")
     settings, resources = settings or Settings(), resources or Resources()
     videos = find_videos(inputs, output)
     output = Path(output).absolute()
     with sole_writer(output):
-        manifest = Manifest(output / _MANIFEST, settings.made_with())
+        manifest = Manifest(output / MANIFEST, settings.made_with())
         import_ray(resources)
         pending = manifest.open(videos, retry_failed=retry_failed)
         if pending:

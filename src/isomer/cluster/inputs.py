@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from isomer.errors import InputError
 from isomer.files import local_path
+from isomer.media import OUTPUTS
 from isomer.media.image import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset(
@@ -20,6 +23,10 @@ VIDEO_SUFFIXES = frozenset(
     )
 )
 """What counts as a video inside a folder; a file that is named itself may have any suffix."""
+
+
+MANIFEST = "manifest.json"
+"""Name of the file in the folder of a batch that tells of each video; see `isomer.cluster.manifest`."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,9 @@ class Video:
 
 def find_videos(inputs: Sequence[str | Path], output: str | Path) -> list[Video]:
     """Find the videos and give each its place: below `output` as it lies below what it was found in.
+
+    Outputs of an earlier run that lie in such a folder, beside their video or as a manifest in it says, are left out,
+    and a warning says so.
 
     Args:
         inputs: videos, folders that are searched for videos and for folders of images, glob patterns, and
@@ -103,11 +113,34 @@ def _lines(path: Path) -> list[Path]:
 
 
 def _search(folder: Path, output: Path) -> list[Path]:
-    """Return all videos below, in order of their names; a folder with images and no video is one, with all below.
-
-    Each folder is searched once, whatever links lead to it; those that only links lead to come last.
-    """
+    """Return all videos below, in order of their names; a folder with images and no video is one, with all below."""
     videos: list[Path] = []
+    left_out: list[Path] = []
+    listed: set[Path] = set()
+    for here, folders, files in _walk(folder, output):
+        listed |= _outputs_listed(here / MANIFEST)
+        suffixes = {Path(name).suffix.lower() for name in files if not name.startswith(".")}
+        if suffixes & IMAGE_SUFFIXES and not suffixes & VIDEO_SUFFIXES:  # beside videos they are covers
+            (left_out if here in listed else videos).append(here)
+            folders.clear()
+            continue
+        files = [name for name in sorted(files) if Path(name).suffix.lower() in VIDEO_SUFFIXES and name[0] != "."]
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and (here / name) != output)
+        earlier = _outputs_among([*files, *folders])
+        left_out += [here / name for name in (*files, *folders) if name in earlier]
+        videos += [here / name for name in files if name not in earlier]
+        folders[:] = [name for name in folders if name not in earlier]
+    left_out += [video for video in videos if video in listed]
+    if left_out:
+        warnings.warn(f"{folder}: left out {len(left_out)} earlier outputs, such as {left_out[0].name}", stacklevel=2)
+    return [video for video in videos if video not in listed]
+
+
+def _walk(folder: Path, output: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield each folder with the names of the folders in it, of which the caller may take some out, and of the files.
+
+    A folder comes once, whatever links lead to it; those to which only links lead come last.
+    """
     seen = {os.path.realpath(output)} - {os.path.realpath(folder)}
     waiting = [folder]
     while waiting:
@@ -117,16 +150,21 @@ def _search(folder: Path, output: Path) -> list[Path]:
                 folders.clear()
                 continue
             seen.add(real)
-            suffixes = {Path(name).suffix.lower() for name in files if not name.startswith(".")}
-            if suffixes & IMAGE_SUFFIXES and not suffixes & VIDEO_SUFFIXES:  # beside videos they are covers
-                videos.append(here)
-                folders.clear()
-                continue
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            yield here, folders, files
             waiting += [here / name for name in folders if (here / name).is_symlink()]
-            videos += [
-                here / name
-                for name in sorted(files)
-                if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
-            ]
-    return videos
+
+
+def _outputs_listed(manifest: Path) -> set[Path]:
+    """Return the outputs that the manifest of a batch tells of; none where there is no such file."""
+    try:
+        videos = json.loads(manifest.read_text(encoding="utf-8"))["videos"]
+        return {Path(output) for record in videos.values() for output in record["outputs"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
+
+
+def _outputs_among(names: Sequence[str]) -> set[str]:
+    """Return which names of one folder are those that outputs of others get."""
+    stems = {Path(name).stem for name in names} | set(names)  # of files and folders
+    suffixes = [output.suffix for output in OUTPUTS.values()]
+    return {name for name in names for suffix in suffixes if name.endswith(suffix) and name[: -len(suffix)] in stems}

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from isomer.errors import ArgumentError, InputError, require
+from isomer.errors import ArgumentError, InputError
 from isomer.options import OptionGroup, option
 
 _OBJECT_STORE = 80 * 2**20  # bytes: next to the least Ray accepts, because paths and counts is all that is sent
@@ -33,17 +33,12 @@ class Resources(OptionGroup):
 
 
 def import_ray(resources: Resources) -> None:
-    """Import Ray, which reads its environment at once, such that it tells nobody and obeys nobody else.
-
-    Raises:
-        MissingPackageError: it is not installed.
-    """
+    """Import Ray, which reads its environment at once, such that it tells nobody and obeys nobody else."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if resources.address is None and "ray" not in sys.modules:
         # It listens on every interface and runs what it is sent: let it ask for a token that only we know.
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    require("isomer batch", "cluster", "ray")
     import ray  # noqa: F401
 
 

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from isomer.cluster.inputs import Video
 from isomer.cluster.shards import WARM_UP
-from isomer.errors import ArgumentError
+from isomer.errors import ArgumentError, suggestion
 from isomer.flow import ANCHOR
 from isomer.media import OUTPUTS, pictures
 from isomer.media.pictures import Picture
 from isomer.options import VideoOptions, option
 
-_KEPT: dict[Picture, str] = {pictures.probabilities: "probabilities", pictures.cutout: "cutouts"}
-# Which machine does the work, in what portions, and what it refuses.
-_NOT_IN_OUTPUTS = ("backend", "device", "batch", "ahead", "max_pixels", "shard")
+_KEPT: dict[Picture, tuple[str, ...]] = {
+    pictures.probabilities: ("probabilities",),
+    pictures.numbers_and_probabilities: ("masks", "probabilities"),
+    pictures.cutout: ("cutouts",),
+}
+# What the others say already, which machine does the work, in what portions, and what it refuses.
+_NOT_IN_OUTPUTS = ("quality", "backend", "device", "batch", "ahead", "max_pixels", "shard")
 
 
-def kept(kind: str) -> str:
-    """Return the kind of output that keeps the maps for another one until the parts of a video are joined.
+def kept(kind: str) -> tuple[str, ...]:
+    """Return the kinds of output that keep the maps for another one until the parts of a video are joined.
 
-    It has eight bits a pixel that tell all the other needs: levels, opacity, or else only the mask.
+    They have eight bits a pixel that tell all the other needs: levels, opacity, or else only the mask.
     """
-    return _KEPT.get(OUTPUTS[kind].picture, "masks")
+    return _KEPT.get(OUTPUTS[kind].picture, ("masks",))
 
 
 @dataclass(frozen=True)
@@ -46,11 +51,12 @@ class Settings(VideoOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("model", "flow"):
-            if not isinstance(getattr(self, name), (str, Path)):
-                raise ArgumentError(name, type(getattr(self, name)).__name__, "a batch takes it by its name")
+            if not isinstance(value := getattr(self.settled, name), (str, Path)):
+                raise ArgumentError(name, type(value).__name__, "a batch takes it by its name")
         for kind in self.outputs:
             if kind not in OUTPUTS:
-                raise ArgumentError("outputs", kind, f"no such output; choose from {', '.join(OUTPUTS)}")
+                meant = suggestion(kind, OUTPUTS)
+                raise ArgumentError("outputs", kind, f"no such output{meant}; choose from {', '.join(OUTPUTS)}")
         if self.shard:
             self._check_shard()
 
@@ -58,11 +64,12 @@ class Settings(VideoOptions):
         if self.shard < WARM_UP:
             raise ArgumentError("shard", self.shard, f"less than {WARM_UP} frames; 0 splits no video")
         doublings = math.ceil(math.log2(self.max_step))
-        if max(self.max_step, doublings * self.key_interval) > ANCHOR:
+        key_interval = self.settled.key_interval
+        if max(self.max_step, doublings * key_interval) > ANCHOR:
             raise ArgumentError(
                 "shard",
                 self.shard,
-                f"with a key interval of {self.key_interval} and steps of up to {self.max_step}, parts would not give "
+                f"with a key interval of {key_interval} and steps of up to {self.max_step}, parts would not give "
                 "what the whole gives; make one of them smaller, or split no video",
             )
 
@@ -70,7 +77,7 @@ class Settings(VideoOptions):
     def kept(self) -> tuple[str, ...]:
         """The kinds of output that keep the maps of a part."""
         masks = ("masks",) if self.objects else ()  # by these objects are told apart
-        return tuple(dict.fromkeys((*map(kept, self.outputs), *masks)))
+        return tuple(dict.fromkeys((*chain.from_iterable(map(kept, self.outputs)), *masks)))
 
     def places(self, video: Video) -> dict[str, Path]:
         """Return where the outputs of a video go, by their kinds."""
@@ -79,5 +86,5 @@ class Settings(VideoOptions):
 
     def made_with(self) -> dict[str, object]:
         """Return what the outputs depend on, as JSON has it."""
-        values = self.of(Settings) | {"model": str(self.model), "outputs": list(dict.fromkeys(self.outputs))}
+        values = self.of(Settings) | {"model": str(self.settled.model), "outputs": list(dict.fromkeys(self.outputs))}
         return {name: value for name, value in values.items() if name not in _NOT_IN_OUTPUTS}

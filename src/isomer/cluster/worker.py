@@ -8,7 +8,7 @@ import shutil
 import time
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +30,7 @@ from isomer.media.image import decode_stored, read_bytes
 from isomer.options import Options
 from isomer.segment import Segmenter
 from isomer.segment.objects import track_objects
-from isomer.segment.video import segment_frames, taken_frames
+from isomer.segment.video import segment_frames, taken_frames, warn_of_nothing
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ class Worker:
         """Load the model; return what is wrong with the settings, if anything is."""
         settings = self._settings
         try:
-            self._flow = PairedFlow(create_flow(str(settings.flow)), settings.key_interval)
+            settled = settings.settled
+            self._flow = PairedFlow(create_flow(str(settled.flow)), settled.key_interval)
             self._segmenter = Segmenter(**settings.of(Options) | {"flow": self._flow})
         except InputError as error:
             return error
@@ -125,7 +126,9 @@ class Worker:
         frames = taken_frames(source, settings.stride)
         with self._writers(video, source) as writers:
             objects = settings.threshold if settings.objects else None
-            count = segment_frames(self._segmenter, frames, writers.values(), objects=objects)
+            count = segment_frames(
+                self._segmenter, frames, writers.values(), threshold=settings.threshold, objects=objects
+            )
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
 
     def segment_part(self, video: Video, folder: Path, shard: Shard) -> PartDone:
@@ -138,7 +141,7 @@ class Worker:
             return PartDone(had)
         folder.mkdir(parents=True, exist_ok=True)
         source = open_frames(video.path, self._settings.max_pixels)
-        beyond = look_ahead(settings.max_step, settings.key_interval)
+        beyond = look_ahead(settings.max_step, settings.settled.key_interval)
         last = None if shard.stop is None else (shard.stop + beyond) * stride
         frames = islice(source, max(0, shard.seam - WARM_UP) * stride, last, stride)
         self._flow.begin(shard.seam * stride, shard.step, stride)
@@ -172,13 +175,16 @@ class Worker:
         """Write the outputs of a video whose parts are all in `folder`, and remove that."""
         settings = self._settings
         source = open_frames(video.path, self._settings.max_pixels)
-        count = 0
+        count, highest = 0, 0.0
         with self._writers(video, source) as writers:
             for frame, labels in self._numbered(taken_frames(source, settings.stride), folder):
                 for kind, writer in writers.items():
-                    file = folder / kept(kind) / f"{frame.name}.png"
-                    writer.write(Segmented.of(frame, _probability(kind, file, settings.threshold), labels))
+                    probability = _probability(kept(kind), folder, frame, settings.threshold)
+                    writer.write(Segmented.of(frame, probability, labels))
+                    highest = max(highest, float(probability.max()))
                 count += 1
+        if highest < settings.threshold:
+            warn_of_nothing()
         shutil.rmtree(folder, ignore_errors=True)
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
 
@@ -187,8 +193,7 @@ class Worker:
         if not self._settings.objects:
             yield from ((frame, None) for frame in frames)
             return
-        files = ((frame, folder / "masks" / f"{frame.name}.png") for frame in frames)
-        masks = (Segmented.of(frame, _probability("masks", file, 0.5)) for frame, file in files)
+        masks = (Segmented.of(frame, _probability(("masks",), folder, frame, 0.5)) for frame in frames)
         yield from ((result, result.labels) for result in track_objects(masks))
 
     @contextmanager
@@ -201,9 +206,19 @@ class Worker:
             yield dict(zip(places, writers, strict=True))
 
 
-def _probability(kind: str, file: Path, threshold: float) -> NDArray[np.float32]:
-    """Return a map from which the writer makes the same picture as from that of which the file was kept."""
-    levels = decode_stored(read_bytes(file), file).astype(np.float32)
-    if kept(kind) == "cutouts":  # the middle of what gives this opacity
-        return np.asarray((levels[..., 3] - 127) / 510 + threshold, np.float32)
-    return np.asarray(levels / 255, np.float32)
+def _probability(kinds: Collection[str], folder: Path, frame: Frame, threshold: float) -> NDArray[np.float32]:
+    """Return a map from which a writer makes the same picture as from that of which `kinds` were kept; see `kept`."""
+    levels = {}
+    for kind in kinds:
+        file = folder / kind / f"{frame.name}.png"
+        levels[kind] = decode_stored(read_bytes(file), file).astype(np.float32)
+    if "cutouts" in levels:  # the middle of what gives this opacity
+        return np.asarray((levels["cutouts"][..., 3] - 127) / 510 + threshold, np.float32)
+    if len(levels) == 1:
+        return np.asarray(levels.popitem()[1] / 255, np.float32)
+    # Where rounding took a pixel to the other side of the threshold it goes back, no farther than it must.
+    below = np.nextafter(np.float32(threshold), np.float32(0))
+    probability = levels["probabilities"] / np.float32(255)
+    inside = levels["masks"] > 0
+    probability = np.where(inside, np.maximum(probability, np.float32(threshold)), np.minimum(probability, below))
+    return np.asarray(probability, np.float32)

@@ -2,7 +2,7 @@
 
 from isomer.media.frame import Frame, FrameSource
 from isomer.media.labels import Labels
-from isomer.media.outputs import OUTPUTS, Output, Writer, find_output, open_output, open_outputs
+from isomer.media.outputs import OUTPUTS, Output, Writer, find_output, open_output, open_outputs, output_paths
 from isomer.media.pictures import Look
 from isomer.media.reader import open_frames
 from isomer.media.segmented import Segmented
@@ -22,4 +22,5 @@ __all__ = [
     "open_frames",
     "open_output",
     "open_outputs",
+    "output_paths",
 ]

@@ -1,17 +1,18 @@
-"""From one format of finished masks to another."""
+"""From one format of finished masks to others."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 from isomer.errors import ArgumentError, InputError
 from isomer.media.folder import DEFAULT_FPS
 from isomer.media.frame import FrameSource
 from isomer.media.masks import MaskSource, open_masks
-from isomer.media.outputs import find_output, open_output
+from isomer.media.outputs import find_output, open_outputs, output_paths
 from isomer.media.pictures import Look
 from isomer.media.reader import open_frames
 from isomer.media.segmented import Segmented
@@ -26,56 +27,66 @@ _KINDS = {
     ".mp4": "mask",
     ".webm": "cutout",
     ".webp": "webp",
+    ".xml": "cvat",
     ".zip": "zip",
 }
 
 
+class Converted(NamedTuple):
+    """What was done.
+
+    Attributes:
+        outputs: the files and folders written, in the order they were asked for.
+        frames: the number of frames.
+    """
+
+    outputs: tuple[Path, ...]
+    frames: int
+
+
 def convert_masks(
     masks: str | Path,
-    output: str | Path,
-    kind: str | None = None,
+    output: str | Path | None = None,
     *,
+    outputs: Sequence[str] = (),
     video: str | Path | None = None,
     fps: Fraction = DEFAULT_FPS,
     threshold: float = VideoOptions.threshold,
-) -> int:
-    """Write masks in another format.
+) -> Converted:
+    """Write masks in other formats.
 
     Args:
         masks: see `isomer.media.masks.open_masks`.
-        output: the file or folder to write.
-        kind: a key of `OUTPUTS`; by default what the suffix of `output` says.
+        output: where to write, see `isomer.media.output_paths`; by default beside the video or else the masks.
+        outputs: kinds, keys of `OUTPUTS`; by default the one that the suffix of `output` says.
         video: the frames' pictures, a video or a folder, for overlays and cut-outs. Its time stamps and names
-            are the output's.
+            are the outputs'.
         fps: frame rate where neither masks nor video state one.
         threshold: of levels that are not black or white, in (0, 1).
 
-    Returns:
-        The number of frames.
-
     Raises:
-        InputError: the input, the output or an option is no good; nothing is left written.
+        InputError: the input, an output or an option is no good; nothing is left written.
     """
-    output = Path(output)
-    if kind is None:
-        kind = _KINDS.get(output.suffix.lower())
-        if kind is None:
-            raise InputError(f"{output}: its suffix names no format; name the kind of output")
     options_of(VideoOptions)["threshold"].check("threshold", threshold)
     if fps <= 0:
         raise ArgumentError("fps", fps, f"not positive; {DEFAULT_FPS} is the default")
-    made = find_output(kind)
-    if made.shows_video and video is None:
-        raise InputError(f"{output}: {kind} shows the pictures too; give the video as well")
-    if output.resolve() == Path(masks).resolve():
-        raise InputError(f"{output}: is the input itself; choose another output")
+    names = list(dict.fromkeys(outputs)) or [_kind_by_suffix(output)]
+    kinds = [find_output(name) for name in names]
+    for name, kind in zip(names, kinds, strict=True):
+        if kind.shows_video and video is None:
+            raise InputError(f"{name}: shows the pictures too; give the video as well")
     source = open_masks(masks, fps)
     pictures = None if video is None else open_frames(video)
+    paths = output_paths(pictures or source, output, kinds)
+    for path in paths:
+        if path.resolve() == Path(masks).resolve():
+            raise InputError(f"{path}: is the input itself; choose another output")
     results = iter(source) if pictures is None else _with_pictures(source, pictures)
     count, highest = 0, 0.0
-    with open_output(made, output, pictures or source, Look(threshold)) as writer:
+    with open_outputs(zip(kinds, paths, strict=True), pictures or source, Look(threshold)) as writers:
         for result in results:
-            writer.write(result)
+            for writer in writers:
+                writer.write(result)
             highest = max(highest, float(result.probability.max()))
             count += 1
     if 0 < highest < threshold:
@@ -84,7 +95,16 @@ def convert_masks(
             f"the highest is {highest * 255:.0f} of 255, give a threshold below {highest:.3f}",
             stacklevel=2,
         )
-    return count
+    return Converted(paths, count)
+
+
+def _kind_by_suffix(output: str | Path | None) -> str:
+    if output is None:
+        raise InputError("nothing says what to write; name an output or kinds of output")
+    kind = _KINDS.get(Path(output).suffix.lower())
+    if kind is None:
+        raise InputError(f"{output}: its suffix names no format; name the kind of output")
+    return kind
 
 
 def _with_pictures(masks: MaskSource, video: FrameSource) -> Iterator[Segmented]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from isomer.errors import InputError
+from isomer.errors import InputError, suggestion
 from isomer.files import Stage
 from isomer.media import containers, pictures
 from isomer.media.containers import Container
 from isomer.media.frame import Source
-from isomer.media.image import encode_palette
+from isomer.media.image import IMAGE_SUFFIXES, encode_palette
 from isomer.media.pictures import DEFAULT_LOOK, Look, Picture
 from isomer.media.segmented import Segmented
 
@@ -116,8 +116,26 @@ OUTPUTS = {
         pictures.numbers, containers.YouTubeVIS, "_youtube_vis.json", "YouTube-VIS JSON, a track an object"
     ),
     "polygons": Output(pictures.numbers, containers.Polygons, "_polygons.json", "COCO JSON with polygons"),
+    "cvat": Output(
+        pictures.numbers, containers.CVAT, "_cvat.xml", "CVAT XML of a video, a track of polygons an object"
+    ),
+    "label-studio": Output(
+        pictures.numbers,
+        containers.LabelStudio,
+        "_label_studio.json",
+        "Label Studio JSON, a task a frame, a brush an object",
+    ),
+    "prompts": Output(
+        pictures.numbers_and_probabilities,
+        containers.Prompts,
+        "_prompts.json",
+        "JSON with a box, points and a mask of each object where it is clearest, to prompt SAM 2 and matting tools",
+    ),
 }
 """All kinds of output, by name."""
+
+_FILES = IMAGE_SUFFIXES | {Path(output.suffix).suffix for output in OUTPUTS.values() if not output.is_folder} | {".mkv"}
+"""What names of files end in; those of folders may have other dots."""
 
 
 def find_output(kind: str) -> Output:
@@ -127,8 +145,31 @@ def find_output(kind: str) -> Output:
         InputError: there is none of this name.
     """
     if kind not in OUTPUTS:
-        raise InputError(f"{kind}: no such output; choose from {', '.join(OUTPUTS)}")
+        raise InputError(f"{kind}: no such output{suggestion(kind, OUTPUTS)}; choose from {', '.join(OUTPUTS)}")
     return OUTPUTS[kind]
+
+
+def output_paths(source: Source, output: str | Path | None, kinds: Sequence[Output]) -> tuple[Path, ...]:
+    """Return where each kind of output goes.
+
+    Args:
+        source: where the frames come from.
+        output: with one kind its file or its folder of images; with several, or with one that is a file where a folder
+            of this name exists, the folder for all of them. None is beside the source.
+        kinds: of the outputs.
+
+    Raises:
+        InputError: it would be a folder with the name of a file.
+    """
+    defaults = [kind.default_path(source) for kind in kinds]
+    if output is None:
+        return tuple(defaults)
+    output = Path(output)
+    is_own = len(kinds) == 1 and (kinds[0].is_folder or not output.is_dir())
+    if (not is_own or kinds[0].is_folder) and output.suffix.lower() in _FILES and not output.is_dir():
+        what = "this kind of output is a folder" if is_own else "several outputs need a folder"
+        raise InputError(f"{output}: {what}; leave out {output.suffix}")
+    return (output,) if is_own else tuple(output / path.name for path in defaults)
 
 
 class Writer:

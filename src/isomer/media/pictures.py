@@ -1,6 +1,7 @@
 """What an output shows of a frame: pure functions of what was found in it and of a `Look`.
 
-A picture is uint8 of the frame's size: gray [H, W], RGB [H, W, 3], or RGBA with straight alpha [H, W, 4].
+A picture is uint8 of the frame's size: gray [H, W], RGB [H, W, 3], RGBA with straight alpha [H, W, 4], or what
+`numbers_and_probabilities` says.
 """
 
 from __future__ import annotations
@@ -52,13 +53,18 @@ def mask(result: Segmented, look: Look) -> NDArray[np.uint8]:
 
 
 def numbers(result: Segmented, look: Look) -> Labels:
-    """The objects' numbers, 0 for none; where objects are not told apart all that is found is object 1."""
-    return result.mask(look.threshold).view(np.uint8) if result.labels is None else result.labels
+    """The objects' numbers, 0 for none."""
+    return result.numbers(look.threshold)
 
 
 def probabilities(result: Segmented, look: Look) -> NDArray[np.uint8]:
     """The probability p of the object as round(255 p)."""
     return np.asarray(np.rint(result.probability * 255), np.uint8)
+
+
+def numbers_and_probabilities(result: Segmented, look: Look) -> NDArray[np.uint8]:
+    """Both, [H, W, 2]."""
+    return np.dstack((numbers(result, look), probabilities(result, look)))
 
 
 def matte(result: Segmented, look: Look) -> NDArray[np.uint8]:

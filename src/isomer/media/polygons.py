@@ -28,10 +28,16 @@ def mask_to_polygons(mask: NDArray[np.uint8], tolerance: float = 1.0) -> list[Po
         loops = _edge_loops(parts[y : y + height, x : x + width] == part)
         loops.sort(key=_signed_area, reverse=True)
         outline, *holes = (_simplified(loop, tolerance) for loop in loops)
-        for hole in holes:
-            outline = _with_hole(outline, hole)
-        polygons.append(np.add(outline, (x, y)))
+        polygons.append(np.add(joined([outline, *holes]), (x, y)))
     return polygons
+
+
+def joined(polygons: Sequence[Polygon]) -> Polygon:
+    """Make one polygon of several by cuts of no width; there is at least one."""
+    whole, *others = polygons
+    for other in others:
+        whole = _with(whole, other)
+    return whole
 
 
 def polygons_to_mask(polygons: Sequence[Polygon], size: Sequence[int]) -> NDArray[np.uint8]:
@@ -111,9 +117,9 @@ def _simplified(loop: NDArray[np.int64], tolerance: float) -> Polygon:
     return np.asarray(fewer if len(fewer) > 2 else loop, np.float64)
 
 
-def _with_hole(outline: Polygon, hole: Polygon) -> Polygon:
-    """Go from the outline's corner nearest to the hole around the hole and back."""
-    distances = ((outline[:, None] - hole[None]) ** 2).sum(-1)
+def _with(outline: Polygon, other: Polygon) -> Polygon:
+    """Go from the outline's corner nearest to the other, a hole or a part, around that and back."""
+    distances = ((outline[:, None] - other[None]) ** 2).sum(-1)
     leave, enter = np.unravel_index(np.argmin(distances), distances.shape)
-    around = np.concatenate((np.roll(hole, -int(enter), axis=0), hole[enter : enter + 1]))
+    around = np.concatenate((np.roll(other, -int(enter), axis=0), other[enter : enter + 1]))
     return np.concatenate((outline[: leave + 1], around, outline[leave:]))

@@ -74,29 +74,44 @@ class Segmenter:
 
     def __init__(
         self,
-        model: str | Path | Isomer = Options.model,
+        model: str | Path | Isomer | None = Options.model,
         *,
-        size: int = Options.size,
+        quality: str = Options.quality,
+        size: int | None = Options.size,
         backend: str = Options.backend,
         device: str = Options.device,
-        flow: str | FlowEstimator = Options.flow,
+        flow: str | FlowEstimator | None = Options.flow,
         max_step: int = Options.max_step,
-        key_interval: int = Options.key_interval,
-        views: int = Options.views,
-        smoothing: float = Options.smoothing,
+        key_interval: int | None = Options.key_interval,
+        views: int | None = Options.views,
+        smoothing: float | None = Options.smoothing,
         batch: int = Options.batch,
         ahead: int = Options.ahead,
     ):
-        Options(model, size, backend, device, flow, max_step, key_interval, views, smoothing, batch, ahead)  # checks
+        options = Options(
+            quality=quality,
+            model=model,
+            size=size,
+            backend=backend,
+            device=device,
+            flow=flow,
+            max_step=max_step,
+            key_interval=key_interval,
+            views=views,
+            smoothing=smoothing,
+            batch=batch,
+            ahead=ahead,
+        )
+        settled = options.settled
         _check_process()
-        self._backend = create_backend(model, backend, device, workers=usable_cores() if ahead else 1)
-        self._size = size
-        self._flow = create_flow(flow) if isinstance(flow, str) else flow
+        self._backend = create_backend(settled.model, backend, device, workers=usable_cores() if ahead else 1)
+        self._size = settled.size
+        self._flow = create_flow(settled.flow) if isinstance(settled.flow, str) else settled.flow
         self._flow_turn, self._network_turn = Lock(), Lock()  # neither bears two threads at once
         self._max_step = max_step
-        self._key_interval = key_interval
-        self._views = views
-        self._smoothing = smoothing
+        self._key_interval = settled.key_interval
+        self._views = settled.views
+        self._smoothing = settled.smoothing
         self._batch = batch
         self._ahead = ahead
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from isomer.errors import ArgumentError, InputError
 from isomer.flow import FlowEstimator
-from isomer.media import Frame, FrameSource, Look, Output, Writer, find_output, open_frames, open_outputs
+from isomer.media import Frame, FrameSource, Look, Writer, find_output, open_frames, open_outputs, output_paths
 from isomer.options import Options, VideoOptions, documented
 from isomer.progress import Progress
 from isomer.segment.segmenter import Segmenter
@@ -46,15 +47,16 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     output: str | Path | None = None,
     *,
     outputs: Sequence[str] = VideoOptions.outputs,
-    model: str | Path | Isomer = VideoOptions.model,
-    size: int = VideoOptions.size,
+    quality: str = VideoOptions.quality,
+    model: str | Path | Isomer | None = VideoOptions.model,
+    size: int | None = VideoOptions.size,
     backend: str = VideoOptions.backend,
     device: str = VideoOptions.device,
-    flow: str | FlowEstimator = VideoOptions.flow,
+    flow: str | FlowEstimator | None = VideoOptions.flow,
     max_step: int = VideoOptions.max_step,
-    key_interval: int = VideoOptions.key_interval,
-    views: int = VideoOptions.views,
-    smoothing: float = VideoOptions.smoothing,
+    key_interval: int | None = VideoOptions.key_interval,
+    views: int | None = VideoOptions.views,
+    smoothing: float | None = VideoOptions.smoothing,
     batch: int = VideoOptions.batch,
     ahead: int = VideoOptions.ahead,
     threshold: float = VideoOptions.threshold,
@@ -79,6 +81,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     if not isinstance(video, (str, Path)):
         raise ArgumentError("video", type(video).__name__, "not a path; isomer.Segmenter takes frames")
     options = VideoOptions(
+        quality=quality,
         model=model,
         size=size,
         backend=backend,
@@ -109,7 +112,12 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         total = None if source.count is None else -(-source.count // stride)
         bar = stack.enter_context(Progress(total, "frame", shown=progress))
         count = segment_frames(
-            segmenter, frames, writers, objects=threshold if objects else None, written=lambda done: bar.step()
+            segmenter,
+            frames,
+            writers,
+            threshold=threshold,
+            objects=threshold if objects else None,
+            written=lambda done: bar.step(),
         )
     return Summary(paths, count, time.perf_counter() - start)
 
@@ -119,6 +127,7 @@ def segment_frames(
     frames: Iterable[Frame],
     writers: Collection[Writer],
     *,
+    threshold: float | None = None,
     objects: float | None = None,
     written: Callable[[int], object] = lambda done: None,
 ) -> int:
@@ -128,20 +137,29 @@ def segment_frames(
         segmenter: finds the results.
         frames: of one video, in order.
         writers: of its outputs; they stay open.
+        threshold: of the masks; if no probability reaches it in any frame, a warning says so.
         objects: threshold from which on objects are told apart; without, they are not.
         written: is called after each frame with the number of those that are written.
 
     Returns:
         The number of frames.
     """
-    count = 0
+    count, highest = 0, 0.0
     with closing(segmenter(frames, objects)) as results:
         for result in results:
             for writer in writers:
                 writer.write(result)
+            highest = max(highest, float(result.probability.max()))
             count += 1
             written(count)
+    if threshold is not None and highest < threshold:
+        warn_of_nothing()
     return count
+
+
+def warn_of_nothing() -> None:
+    """Warn that all masks of a video are empty."""
+    warnings.warn("nothing was found in any frame; a lower threshold may find more", stacklevel=3)
 
 
 def taken_frames(source: FrameSource, stride: int = 1) -> Iterator[Frame]:
@@ -162,14 +180,3 @@ def _every(stride: int, frames: Iterator[Frame]) -> Iterator[Frame]:
     for frame in frames:
         passed = sum(skipped.duration for skipped in islice(frames, stride - 1))
         yield replace(frame, duration=frame.duration + passed)
-
-
-def output_paths(source: FrameSource, output: str | Path | None, kinds: Sequence[Output]) -> tuple[Path, ...]:
-    """Return where each kind of output goes; for `output` see `segment_video`."""
-    defaults = [kind.default_path(source) for kind in kinds]
-    if output is None:
-        return tuple(defaults)
-    output = Path(output)
-    if len(kinds) == 1 and (kinds[0].is_folder or not output.is_dir()):
-        return (output,)
-    return tuple(output / path.name for path in defaults)

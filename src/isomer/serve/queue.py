@@ -112,8 +112,8 @@ class JobQueue:
         try:
             await self._segmenting.run(None, tasks.load, self.options, seconds=self.limits.job_seconds)
         except (TaskTimeoutError, TaskFailedError, WorkerDiedError) as error:
-            log_event(logging.ERROR, "load", model=self.options.model, error=error)
-            raise InputError(f"{self.options.model}: could not be loaded; the log above says why") from error
+            log_event(logging.ERROR, "load", model=self.options.settled.model, error=error)
+            raise InputError(f"{self.options.settled.model}: could not be loaded; the log above says why") from error
 
     @asynccontextmanager
     async def upload(self) -> AsyncIterator[tuple[Job, Path]]:

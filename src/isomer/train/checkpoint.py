@@ -23,7 +23,7 @@ _FREE: dict[str, Any] = {
     "save_every": True,
     "data": {"root", "workers"},
     "validation": True,
-    "optimizer": {"steps"},  # checked by itself
+    "optimizer": {"steps", "decay"},  # checked by themselves
     "hardware": {"accelerator", "devices", "nodes", "threads"},
 }
 
@@ -119,12 +119,12 @@ class Checkpoint:
             )
 
     def _check_steps(self, before: OptimizerConfig, step: int) -> None:
-        """Refuse another number of steps than before where those done are not the first ones of such a run."""
+        """Refuse another number of steps, or of decay, where those done are not the first ones of such a run."""
         now = self.config.optimizer
-        settled = min(before.settled, now.settled)
-        if now.steps == before.steps or step <= settled:
+        is_same = (now.steps, now.decay) == (before.steps, before.decay)
+        if is_same or step <= min(before.settled, now.settled):
             return
         raise InputError(
-            f"{self.path}: optimizer.steps was {before.steps} when the run began, and its {step} steps depend on it; "
-            "set it back, or start a new run"
+            f"{self.path}: optimizer.steps and decay were {before.steps} and {before.decay} when the run began, and "
+            f"its {step} steps depend on them; set them back, or start a new run"
         )
