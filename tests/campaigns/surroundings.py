@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from samples import pictures, write_video
 from trial import Ended, Outcome, Verdict, fault_of, judge, run
-from verbs import NETWORK, VERBS
+from verbs import NETWORK, VERBS, Verb
 
 _LONG = 10_000
 _KIB = 2**10
@@ -152,15 +152,20 @@ def limits(folder: Path, samples: Path, random: np.random.Generator, verb: str, 
         ended = run(
             said.command(given, out), folder, before=lambda: resource.setrlimit(what, (most, most)), is_fresh=True
         )
-        return judge(ended, folder, [folder / out], may_partly_fail=said.may_partly_fail)
+        return _judged(said, ended, folder, out)
     mount = ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(folder / "place")]
     if subprocess.run(mount, capture_output=True).returncode != 0:
         return Verdict(Outcome.refused, "this user may not mount a small disk")
     try:
         ended = run(said.command(given, out), folder, is_fresh=True)
-        return judge(ended, folder, [folder / out], may_partly_fail=said.may_partly_fail)
+        return _judged(said, ended, folder, out)
     finally:
         subprocess.run(["umount", str(folder / "place")], check=True)
+
+
+def _judged(verb: Verb, ended: Ended, folder: Path, out: str) -> Verdict:
+    outputs = [] if verb.keeps and ended.code == 2 else [folder / out]
+    return judge(ended, folder, outputs, may_partly_fail=verb.may_partly_fail)
 
 
 def core(folder: Path, samples: Path, random: np.random.Generator, verb: str) -> Verdict:

@@ -157,7 +157,9 @@ def fault_of(ended: Ended, folder: Path) -> Verdict | None:
         return Verdict(Outcome.memory, f"{ended.memory / 2**30:.1f} GB: {ended.err[-500:]}")
     left = leftovers(folder)
     if ended.orphans or left:
-        return Verdict(Outcome.leftovers, f"processes {ended.orphans}, files {left[:5]}")
+        return Verdict(
+            Outcome.leftovers, f"processes {ended.orphans}, files {left[:5]}: {ended.code} {ended.err[-300:]}"
+        )
     return None
 
 

@@ -19,6 +19,7 @@ class Verb:
         beside: what else it reads.
         suffix: of what it writes, a folder without.
         resume: further words when it goes on after an end midway.
+        keeps: whether what is finished stays when it ends midway.
         may_partly_fail: whether its exit code 1 says that some of the inputs were no good.
     """
 
@@ -27,6 +28,7 @@ class Verb:
     beside: str = ""
     suffix: str = ""
     resume: tuple[str, ...] = ()
+    keeps: bool = False
     may_partly_fail: bool = False
 
     @property
@@ -50,12 +52,14 @@ class Verb:
 VERBS = {
     "segment": Verb(("segment", "INPUT", "-o", "OUT", "--output", "masks", *NETWORK)),
     "segment video": Verb(("segment", "INPUT", "-o", "OUT", *NETWORK), suffix=".mp4"),
-    "predict": Verb(("predict", "INPUT", "-o", "OUT", *NETWORK), "dataset"),
-    "batch": Verb(("batch", "INPUT", "-o", "OUT", "--output", "masks", *NETWORK), "clips", may_partly_fail=True),
+    "predict": Verb(("predict", "INPUT", "-o", "OUT", *NETWORK), "dataset", keeps=True),
+    "batch": Verb(
+        ("batch", "INPUT", "-o", "OUT", "--output", "masks", *NETWORK), "clips", keeps=True, may_partly_fail=True
+    ),
     "convert": Verb(("convert", "INPUT", "-o", "OUT"), "masks"),
     "convert json": Verb(("convert", "INPUT", "-o", "OUT"), "masks", suffix=".json"),
-    "prepare": Verb(("prepare", "INPUT", "OUT"), "dataset", may_partly_fail=True),
-    "prepare jobs": Verb(("prepare", "INPUT", "OUT", "--jobs", "2"), "dataset", may_partly_fail=True),
+    "prepare": Verb(("prepare", "INPUT", "OUT"), "dataset", keeps=True, may_partly_fail=True),
+    "prepare jobs": Verb(("prepare", "INPUT", "OUT", "--jobs", "2"), "dataset", keeps=True, may_partly_fail=True),
     "evaluate": Verb(
         ("evaluate", "zvos", "maps", "INPUT/Annotations", "--workers", "2", "--save", "OUT"),
         *("dataset", "maps", ".csv"),
@@ -63,7 +67,7 @@ VERBS = {
     "synth": Verb(("synth", "OUT", "--size", "96x64", "--frames", "8"), suffix=".mp4"),
     "live": Verb(("live", "INPUT", "-o", "OUT", "--output", "masks", *NETWORK)),
     "export": Verb(("export", "INPUT", "-o", "OUT"), "checkpoints/isomer_mobilenet_v2.safetensors", suffix=".onnx"),
-    "train": Verb(("train", "INPUT", "output=OUT"), "recipe.yaml", "data", resume=("--resume",)),
+    "train": Verb(("train", "INPUT", "output=OUT"), "recipe.yaml", "data", resume=("--resume",), keeps=True),
     "models": Verb(("models",)),
     "doctor": Verb(("doctor",)),
 }
