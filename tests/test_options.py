@@ -22,15 +22,17 @@ from isomer.media import OUTPUTS
 from isomer.options import FLOWS, QUALITIES, Options, Quality, VideoOptions, options_of
 from isomer.serve.options import Limits
 
+OF_VIDEOS = set(options_of(VideoOptions)) - set(options_of(Options))
+OF_REQUESTS = {"outputs", "stride", "background", "fit", "max_pixels"}
 # What a verb needs, and the options that make no sense for it.
 VERBS = {
     "segment": (["clip.mp4"], set()),
     "batch": (["clip.mp4", "-o", "out"], set()),
-    "predict": (["dataset", "-o", "out"], {"outputs", "threshold", "stride", "objects"}),
-    "benchmark": ([], {"outputs", "threshold", "stride", "objects", "max_pixels"}),
-    "live": (["clip.mp4"], {"max_step", "key_interval", "smoothing", "batch", "ahead", "stride"}),
-    "serve": ([], {"outputs", "stride", "max_pixels"}),  # which has a limit of its own
-    "demo": ([], {"outputs", "stride", "max_pixels"}),
+    "predict": (["dataset", "-o", "out"], OF_VIDEOS - {"max_pixels"}),
+    "benchmark": ([], OF_VIDEOS),
+    "live": (["clip.mp4"], {"max_step", "key_interval", "smoothing", "batch", "ahead", "stride", "audio"}),
+    "serve": ([], OF_REQUESTS),
+    "demo": ([], OF_REQUESTS),
 }
 
 BAD = {
@@ -66,6 +68,7 @@ BAD = {
         "nan": "not between 0 and 1; 0.5 is the default",
     },
     "stride": {"0": "less than 1; 1 is the default"},
+    "fit": {"fill": "not cover, contain or stretch; cover is the default"},
     "max_pixels": {"0": "less than 1; 67108864 is the default"},
 }
 
@@ -87,7 +90,7 @@ def test_a_verb_offers_the_options_by_the_same_names_defaults_and_words(verb: st
     assert set(found) == set(options_of(VideoOptions)) - without
     for name, action in found.items():
         said = options_of(VideoOptions)[name]
-        assert action.option_strings == [flag(name)]
+        assert action.option_strings[0] == flag(name)
         assert action.help.startswith(said.meaning)
         assert said.cost in action.help
         assert action.default == said.default

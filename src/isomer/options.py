@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 BACKENDS = ("auto", "openvino", "onnx", "torch")
 FLOWS = ("dis", "raft")
+FITS = ("cover", "contain", "stretch")
 
 
 @dataclass(frozen=True)
@@ -251,6 +252,18 @@ class VideoOptions(Options):
         False,
         "tell objects apart, each with a number that stays its own over time, in the outputs that can hold several",
     )
+    background: str | Path = option(  # noqa: RUF009
+        "#00ff00",
+        "what is behind the object in composites: black, white, green, blue or #RRGGBB; an image; a video, which "
+        "begins again at its end; blur or blur:RADIUS, the frame out of focus; transparent, in images",
+    )
+    fit: str = option(
+        "cover",
+        "how an image or a video in the background gets the frame's shape: cover cuts off what is over, contain adds "
+        "black bars, stretch bends it",
+        choices=FITS,
+    )
+    audio: bool = option(True, "keep the sound in videos that are written")
     max_pixels: int = option(2**26, "refuse frames of more than N pixels, which would take too much memory", low=1)
 
 

@@ -399,6 +399,10 @@ def test_settings_are_refused_before_anything_is_done() -> None:
         Settings(outputs=["overlay", "hologram"])
     with pytest.raises(InputError, match="flow=DISFlow: a batch takes it by its name"):
         Settings(flow=DISFlow())
+    with pytest.raises(InputError, match=r"background=nothing\.jpg: neither black, white"):
+        Settings(outputs=["composite"], background="nothing.jpg")
+    with pytest.raises(InputError, match="background: is in none of the outputs asked for"):
+        Settings(background="blur")
 
 
 def test_a_cluster_that_is_not_there_is_said_at_once(

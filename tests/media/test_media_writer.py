@@ -76,6 +76,11 @@ def test_the_names_of_outputs_come_from_the_input(clip: Path, tmp_path: Path) ->
         "cutout": "clip_cutout.webm",
         "cutouts": "clip_cutouts",
         "prores": "clip_cutout.mov",
+        "cutouts16": "clip_cutouts16",
+        "exr": "clip_exr",
+        "composite": "clip_composite.mp4",
+        "composites": "clip_composites",
+        "hevc": "clip_composite_hevc.mp4",
         "gif": "clip_preview.gif",
         "webp": "clip_preview.webp",
         "zip": "clip_masks.zip",
@@ -500,7 +505,8 @@ def test_names_that_are_long_or_no_text(tmp_path: Path, kind: str) -> None:
         write_image(folder / os.fsdecode(name + b".png"), quadrants(32, 24))
     path = write_all(kind, None, open_frames(folder))
     if path.is_dir():
-        assert [os.fsencode(file.name) for file in files(path)] == [b"\xe9.png", b"\xea.png"]
+        suffix = b".exr" if kind == "exr" else b".png"
+        assert [os.fsencode(file.name) for file in files(path)] == [b"\xe9" + suffix, b"\xea" + suffix]
     elif path.suffix == ".zip":
         assert zipfile.ZipFile(path).namelist() == ["%E9.png", "%EA.png"]
     elif kind == "prompts":  # of the first frame

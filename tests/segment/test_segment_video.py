@@ -14,7 +14,7 @@ from isomer.data.synthetic.clip import SceneFrames, write_clip
 from isomer.data.synthetic.scene import Scene
 from isomer.errors import InputError
 from isomer.media import Frame, Segmented, Writer, open_frames
-from isomer.media.image import read_gray, read_palette, write_image
+from isomer.media.image import read_gray, read_image, read_palette, write_image
 from isomer.segment import Segmenter, segment_video
 from isomer.segment.video import taken_frames
 
@@ -51,6 +51,32 @@ def test_masks_are_the_maps_at_the_threshold(clip: Path, weights: Path, tmp_path
     for result in results:
         expected = np.where(result.probability >= 0.3, 255, 0)
         np.testing.assert_array_equal(read_gray(masks / f"{result.name}.png"), expected)
+
+
+def test_composites_have_their_background_and_videos_their_sound(weights: Path, tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "clip.mp4"), "w") as file:
+        video, sound = file.add_stream("libx264", rate=25), file.add_stream("aac", rate=16_000, layout="mono")
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        for level in range(6):
+            image = np.full((64, 96, 3), 40 * level, np.uint8)
+            file.mux(video.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), "fltp", "mono")
+        samples.sample_rate = 16_000
+        for stream, last in ((video, None), (sound, samples), (sound, None)):
+            file.mux(stream.encode(last))
+    for audio in (True, False):
+        composite, stills = segment(
+            tmp_path / "clip.mp4",
+            weights,
+            tmp_path / "out",
+            outputs=["composite", "composites"],
+            background="#102030",
+            threshold=0.999,
+            audio=audio,
+        )
+        with av.open(str(composite)) as file:
+            assert len(file.streams.audio) == audio
+        assert (read_image(stills / "00003.png") == (0x10, 0x20, 0x30)).all()
 
 
 def test_several_outputs_at_once_go_into_one_folder(clip: Path, weights: Path, tmp_path: Path) -> None:

@@ -179,3 +179,25 @@ def test_a_damaged_video_is_done_with_a_warning(client: TestClient, tmp_path: Pa
     assert job["state"] == "done"
     assert 2 <= job["frames_done"] < 10
     assert job["warning"].startswith("video: damaged after ")
+
+
+@pytest.mark.parametrize(("background", "rgb"), [("white", (255, 255, 255)), ("#203040", (0x20, 0x30, 0x40))])
+def test_a_composite_has_the_background_that_is_asked_for(
+    client: TestClient, job: dict[str, object], background: str, rgb: tuple[int, int, int]
+) -> None:
+    fetched = f"/v1/jobs/{job['id']}/results/composites"
+    still = unzipped(client.get(fetched, params={"background": background, "threshold": 0.99}).content)["00000.png"]
+    assert (cv2.cvtColor(gray(still), cv2.COLOR_BGR2RGB)[0, 0] == rgb).all()
+
+
+@pytest.mark.parametrize("background", ["/etc/passwd", "video", "beach.jpg", "../video", "blur:x", "white\n", ""])
+def test_no_file_of_the_server_is_a_background(client: TestClient, job: dict[str, object], background: str) -> None:
+    response = client.get(f"/v1/jobs/{job['id']}/results/composite", params={"background": background})
+    assert response.status_code == 422
+    assert "background" in response.json()["detail"]
+
+
+def test_a_transparent_video_is_refused_in_words(client: TestClient, job: dict[str, object]) -> None:
+    response = client.get(f"/v1/jobs/{job['id']}/results/composite", params={"background": "transparent"})
+    assert response.status_code == 422
+    assert "is for images such as composites" in response.json()["detail"]

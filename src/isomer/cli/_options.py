@@ -62,7 +62,7 @@ def add_output_argument(
 def _more(name: str, said: Option) -> dict[str, Any]:
     """Return what argparse is to know of an option besides its name and default."""
     if said.kind is bool:
-        return {"action": "store_true", "help": said.help}
+        return {"action": argparse.BooleanOptionalAction if said.default else "store_true", "help": said.help}
     default = f" (default: {default})" if (default := default_of(name, said)) else ""
     more = {"metavar": "N"} if said.kind is int else {}
     return more | {"type": lambda text: convert(text, said.kind), "help": said.help + default}
@@ -91,7 +91,7 @@ def convert(text: str, kind: type) -> object:
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """Declare how a server segments, and its limits: a job has all its frames, and outputs as they are asked for."""
-    add_options(parser, VideoOptions, without=("outputs", "stride", "max_pixels"))
+    add_options(parser, VideoOptions, without=("outputs", "stride", "max_pixels", "background", "fit"))
     add_options(parser.add_argument_group("limits"), Limits)
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from isomer.cli._options import add_options, add_output_argument, report
 from isomer.options import VideoOptions
 
+_OPTIONS = ("threshold", "background", "fit", "audio")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -34,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Fraction(24),
         help="frame rate of masks that state none, as 25 or 30000/1001 (default: %(default)s)",
     )
-    add_options(parser, VideoOptions, only=("threshold",))
+    add_options(parser, VideoOptions, only=_OPTIONS)
 
 
 def _rate(text: str) -> Fraction:
@@ -54,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         outputs=arguments.outputs,
         video=arguments.video,
         fps=arguments.fps,
-        threshold=arguments.threshold,
+        **{name: getattr(arguments, name) for name in _OPTIONS},
     )
     report(arguments, f"{converted.frames} frames: wrote {', '.join(map(str, converted.outputs))}")
     return 0

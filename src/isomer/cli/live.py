@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="stop after S seconds (default: at the end)",
     )
-    add_options(parser, VideoOptions, without=(*_PROMPT, "stride"))  # frames are dropped as they must be
+    add_options(parser, VideoOptions, without=(*_PROMPT, "stride", "audio"))  # frames are dropped as they must be
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     source = open_live(arguments.source, arguments.seconds, options.max_pixels)
     kinds = [find_output(kind) for kind in dict.fromkeys(options.outputs)] if arguments.out else []
     paths = output_paths(source, arguments.out, kinds) if arguments.out else ()
-    look = Look(options.threshold)
+    look = Look.of(options, source)
     latencies = []
     with ExitStack() as stack:
         writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, look))

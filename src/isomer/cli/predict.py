@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from isomer.cli._options import add_json_argument, add_options, chosen, report
-from isomer.options import Options, VideoOptions
+from isomer.options import Options, VideoOptions, options_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="predict only these: names, a file with one a line, or davis16-val (default: all)",
     )
-    add_options(parser, VideoOptions, without=("outputs", "threshold", "stride", "objects"))  # maps of all frames
+    add_options(parser, VideoOptions, only=(*options_of(Options), "max_pixels"))  # it writes maps of all frames
     add_json_argument(parser)
 
 

@@ -12,6 +12,8 @@ from isomer.cluster.shards import WARM_UP
 from isomer.errors import ArgumentError, suggestion
 from isomer.flow import ANCHOR
 from isomer.media import OUTPUTS, pictures
+from isomer.media.background import open_background
+from isomer.media.outputs import check_background
 from isomer.media.pictures import Picture
 from isomer.options import VideoOptions, option
 
@@ -19,6 +21,9 @@ _KEPT: dict[Picture, tuple[str, ...]] = {
     pictures.probabilities: ("probabilities",),
     pictures.numbers_and_probabilities: ("masks", "probabilities"),
     pictures.cutout: ("cutouts",),
+    pictures.deep_cutout: ("cutouts",),
+    pictures.composite: ("cutouts",),
+    pictures.deep_composite: ("cutouts",),
 }
 # What the others say already, which machine does the work, in what portions, and what it refuses.
 _NOT_IN_OUTPUTS = ("quality", "backend", "device", "batch", "ahead", "max_pixels", "shard")
@@ -57,6 +62,7 @@ class Settings(VideoOptions):
             if kind not in OUTPUTS:
                 meant = suggestion(kind, OUTPUTS)
                 raise ArgumentError("outputs", kind, f"no such output{meant}; choose from {', '.join(OUTPUTS)}")
+        check_background(open_background(self.background, self.fit), [OUTPUTS[kind] for kind in self.outputs])
         if self.shard:
             self._check_shard()
 
@@ -86,5 +92,6 @@ class Settings(VideoOptions):
 
     def made_with(self) -> dict[str, object]:
         """Return what the outputs depend on, as JSON has it."""
-        values = self.of(Settings) | {"model": str(self.settled.model), "outputs": list(dict.fromkeys(self.outputs))}
+        texts = {"model": str(self.settled.model), "background": str(self.background)}
+        values = self.of(Settings) | texts | {"outputs": list(dict.fromkeys(self.outputs))}
         return {name: value for name, value in values.items() if name not in _NOT_IN_OUTPUTS}

@@ -118,7 +118,7 @@ class Worker:
     def segment(self, video: Video) -> Done | TooLong:
         """Segment a video, unless it is too long."""
         settings = self._settings
-        source = open_frames(video.path, self._settings.max_pixels)
+        source = self._open(video)
         taken = 0 if source.count is None else -(-source.count // settings.stride)
         if 0 < settings.shard < taken:
             return TooLong(taken)
@@ -174,7 +174,7 @@ class Worker:
     def join(self, video: Video, folder: Path) -> Done:
         """Write the outputs of a video whose parts are all in `folder`, and remove that."""
         settings = self._settings
-        source = open_frames(video.path, self._settings.max_pixels)
+        source = self._open(video)
         count, highest = 0, 0.0
         with self._writers(video, source) as writers:
             for frame, labels in self._numbered(taken_frames(source, settings.stride), folder):
@@ -196,13 +196,19 @@ class Worker:
         masks = (Segmented.of(frame, _probability(("masks",), folder, frame, 0.5)) for frame in frames)
         yield from ((result, result.labels) for result in track_objects(masks))
 
+    def _open(self, video: Video) -> FrameSource:
+        """Open a video as its outputs need it."""
+        settings = self._settings
+        deep = any(OUTPUTS[kind].is_deep for kind in settings.outputs)
+        return open_frames(video.path, settings.max_pixels, audio=settings.audio, deep=deep)
+
     @contextmanager
     def _writers(self, video: Video, source: FrameSource) -> Iterator[dict[str, Writer]]:
         places = self._settings.places(video)
         for path in places.values():
             remove_unfinished(path)  # only one worker at a time writes it
         outputs = [(OUTPUTS[kind], path) for kind, path in places.items()]
-        with open_outputs(outputs, source, Look(self._settings.threshold)) as writers:
+        with open_outputs(outputs, source, Look.of(self._settings, source)) as writers:
             yield dict(zip(places, writers, strict=True))
 
 

@@ -10,7 +10,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
 
-from isomer.media.container import has_flag
+from isomer.media.demux import has_flag
 from isomer.media.extent import mean_rate
 
 _JUMP = 10.0
@@ -96,6 +96,11 @@ class PictureClock:
         self._step = 0.0  # to the next stamp, for want of one
         self._time = float("-inf")
         self._shown, self._decoded = _Order(), _Order()
+
+    @property
+    def start(self) -> float:
+        """Second of the file's clock at which the first picture is shown, once that is read."""
+        return (self._first or 0.0) * self._tick
 
     def read(self, picture: VideoFrame) -> tuple[float, float]:
         """Read the next picture's stamps.

@@ -16,7 +16,7 @@ from isomer.media.outputs import find_output, open_outputs, output_paths
 from isomer.media.pictures import Look
 from isomer.media.reader import open_frames
 from isomer.media.segmented import Segmented
-from isomer.options import VideoOptions, options_of
+from isomer.options import VideoOptions
 
 _KINDS = {
     "": "masks",
@@ -52,6 +52,9 @@ def convert_masks(
     video: str | Path | None = None,
     fps: Fraction = DEFAULT_FPS,
     threshold: float = VideoOptions.threshold,
+    background: str | Path = VideoOptions.background,
+    fit: str = VideoOptions.fit,
+    audio: bool = VideoOptions.audio,
 ) -> Converted:
     """Write masks in other formats.
 
@@ -59,15 +62,18 @@ def convert_masks(
         masks: see `isomer.media.masks.open_masks`.
         output: where to write, see `isomer.media.output_paths`; by default beside the video or else the masks.
         outputs: kinds, keys of `OUTPUTS`; by default the one that the suffix of `output` says.
-        video: the frames' pictures, a video or a folder, for overlays and cut-outs. Its time stamps and names
+        video: the frames' pictures, a video or a folder, for overlays and cut-outs. Its time stamps, names and sound
             are the outputs'.
         fps: frame rate where neither masks nor video state one.
         threshold: of levels that are not black or white, in (0, 1).
+        background: of composites; see `isomer.options.VideoOptions`.
+        fit: of the background; see there.
+        audio: keep the sound of `video` in videos.
 
     Raises:
         InputError: the input, an output or an option is no good; nothing is left written.
     """
-    options_of(VideoOptions)["threshold"].check("threshold", threshold)
+    options = VideoOptions(threshold=threshold, background=background, fit=fit, audio=audio)
     if fps <= 0:
         raise ArgumentError("fps", fps, f"not positive; {DEFAULT_FPS} is the default")
     names = list(dict.fromkeys(outputs)) or [_kind_by_suffix(output)]
@@ -76,14 +82,16 @@ def convert_masks(
         if kind.shows_video and video is None:
             raise InputError(f"{name}: shows the pictures too; give the video as well")
     source = open_masks(masks, fps)
-    pictures = None if video is None else open_frames(video)
+    is_deep = any(kind.is_deep for kind in kinds)
+    pictures = None if video is None else open_frames(video, audio=audio, deep=is_deep)
     paths = output_paths(pictures or source, output, kinds)
     for path in paths:
         if path.resolve() == Path(masks).resolve():
             raise InputError(f"{path}: is the input itself; choose another output")
     results = iter(source) if pictures is None else _with_pictures(source, pictures)
     count, highest = 0, 0.0
-    with open_outputs(zip(kinds, paths, strict=True), pictures or source, Look(threshold)) as writers:
+    look = Look.of(options, pictures or source)
+    with open_outputs(zip(kinds, paths, strict=True), pictures or source, look) as writers:
         for result in results:
             for writer in writers:
                 writer.write(result)

@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from isomer.media.container import fraction, has_flag
+from isomer.media.demux import fraction, has_flag
 
 _MATROSKA = "matroska,webm"
 _WITH_LENGTH = frozenset({"avi", "ivf", "mov,mp4,m4a,3gp,3g2,mj2", "mxf", "rm", "wtv"})

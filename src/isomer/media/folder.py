@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from isomer.errors import InputError
+from isomer.media.colour import Deep, Tags
 from isomer.media.frame import Frame
-from isomer.media.image import IMAGE_SUFFIXES, MAX_PIXELS, image_size, read_image
+from isomer.media.image import IMAGE_SUFFIXES, MAX_PIXELS, image_size, is_deep_image, read_deep_image, read_image
 
 DEFAULT_FPS = Fraction(24)
 """Frame rate of a folder, which states none: that of the DAVIS videos."""
@@ -22,15 +24,19 @@ class FolderSource:
         path: of the folder.
         fps: frames a second.
         max_pixels: the most that an image may have.
+        deep: yield frames that are `deep` where the images are PNGs of 16 bits.
 
     Raises:
         InputError: there are no images, they differ in size or are too large, or two have the same stem.
     """
 
-    def __init__(self, path: str | Path, fps: Fraction = DEFAULT_FPS, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(
+        self, path: str | Path, fps: Fraction = DEFAULT_FPS, max_pixels: int = MAX_PIXELS, *, deep: bool = False
+    ) -> None:
         self.path = Path(path)
         self.fps = fps
         self._max_pixels = max_pixels
+        self._deep = deep
         self.files = sorted(
             (file for file in self.path.iterdir() if _is_image(file)),
             key=lambda file: natural_order(file.name),
@@ -49,7 +55,8 @@ class FolderSource:
         for index, file in enumerate(self.files):
             image = read_image(file, self._max_pixels)
             self._check_size(file, (image.shape[1], image.shape[0]))  # the folder may have changed since
-            yield Frame(index, image, float(index / self.fps), file.stem, float(1 / self.fps))
+            at_depth = partial(_at_depth, file) if self._deep and is_deep_image(file) else None
+            yield Frame(index, image, float(index / self.fps), file.stem, float(1 / self.fps), at_depth)
 
     def _check_stems(self) -> None:
         seen: set[str] = set()
@@ -64,6 +71,10 @@ class FolderSource:
             raise InputError(
                 f"{self.path}: {file.name} is {other} but {self.files[0].name} is {first}; give frames of one size"
             )
+
+
+def _at_depth(file: Path) -> Deep:
+    return Deep(read_deep_image(file), Tags())
 
 
 def _is_image(file: Path) -> bool:

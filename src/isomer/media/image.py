@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from isomer.errors import InputError
 from isomer.files import atomic_path
 from isomer.media import png
+from isomer.media.colour import Tags
 from isomer.options import VideoOptions
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
@@ -59,6 +60,28 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
     return np.ascontiguousarray(image[..., ::-1], np.uint8)
 
 
+def is_deep_image(path: str | Path) -> bool:
+    """Whether a file is a PNG of 16 bits.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    head = read_bytes(path, _HEAD)
+    kind = png.peek_kind(head)
+    return kind is not None and kind.depth == 16 and not _may_be_turned(head)
+
+
+def read_deep_image(path: str | Path) -> NDArray[np.uint16]:
+    """Read a PNG of 16 bits as RGB, uint16 [H, W, 3].
+
+    Raises:
+        InputError: the file is missing or not an image.
+    """
+    stored = decode_stored(read_bytes(path), path)
+    channels = np.atleast_3d(stored)[..., 2::-1]
+    return np.ascontiguousarray(np.broadcast_to(channels[..., :3], (*stored.shape[:2], 3)), np.uint16)
+
+
 def read_gray(path: str | Path) -> NDArray[np.uint8]:
     """Read an image, such as a mask or a probability map, as uint8 gray [H, W]; colours become luma.
 
@@ -91,13 +114,22 @@ def decode_stored(data: bytes, path: str | Path) -> NDArray[Any]:
     return _decode(data, cv2.IMREAD_UNCHANGED, path) if levels is None else levels
 
 
-def encode_image(image: NDArray[np.uint8], suffix: str = ".png") -> bytes:
-    """Encode a uint8 image, gray [H, W], RGB [H, W, 3] or RGBA [H, W, 4], in the format `suffix` names."""
+def encode_image(image: NDArray[np.unsignedinteger[Any]], suffix: str = ".png") -> bytes:
+    """Encode an image, gray [H, W], RGB [H, W, 3] or RGBA [H, W, 4], in the format `suffix` names.
+
+    It is uint8, or for PNG also uint16.
+    """
     if image.ndim == 3:
         order = (2, 1, 0, 3)[: image.shape[2]]
         image = np.ascontiguousarray(image[..., order])
     _, data = cv2.imencode(suffix, image)
     return data.tobytes()
+
+
+def encode_deep_image(image: NDArray[np.unsignedinteger[Any]], tags: Tags) -> bytes:
+    """Encode an image, RGB [H, W, 3] or RGBA [H, W, 4], as a PNG of 16 bits that says what its codes mean."""
+    deep = image if image.dtype == np.uint16 else image * np.uint16(257)
+    return png.with_colours(encode_image(deep), tags.primaries, tags.transfer)
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from isomer.errors import InputError, suggestion
+from isomer.errors import ArgumentError, InputError, suggestion
 from isomer.files import Stage
 from isomer.media import containers, pictures
+from isomer.media.background import Background, Transparent
 from isomer.media.containers import Container
 from isomer.media.frame import Source
 from isomer.media.image import IMAGE_SUFFIXES, encode_palette
@@ -27,6 +28,8 @@ class Output(NamedTuple):
         suffix: what its name has more than the input's.
         help: what it is, in a few words.
         shows_video: whether it shows the frames themselves, not only what was found.
+        shows_background: whether it shows the background of a `Look`.
+        is_deep: whether it shows the frames at the depth of the source.
     """
 
     picture: Picture
@@ -34,6 +37,8 @@ class Output(NamedTuple):
     suffix: str
     help: str
     shows_video: bool = False
+    shows_background: bool = False
+    is_deep: bool = False
 
     @property
     def is_folder(self) -> bool:
@@ -84,11 +89,53 @@ OUTPUTS = {
         shows_video=True,
     ),
     "prores": Output(
-        pictures.cutout,
+        pictures.deep_cutout,
         containers.prores,
         "_cutout.mov",
         "ProRes 4444 video with straight 16-bit alpha, the object on transparent",
         shows_video=True,
+        is_deep=True,
+    ),
+    "cutouts16": Output(
+        pictures.deep_cutout,
+        containers.deep_pngs,
+        "_cutouts16",
+        "folder of RGBA PNGs of 16 bits with straight alpha, the object on transparent",
+        shows_video=True,
+        is_deep=True,
+    ),
+    "exr": Output(
+        pictures.deep_cutout,
+        containers.EXRFolder,
+        "_exr",
+        "folder of OpenEXR images in linear light, the object on transparent",
+        shows_video=True,
+        is_deep=True,
+    ),
+    "composite": Output(
+        pictures.composite,
+        containers.h264,
+        "_composite.mp4",
+        "H.264 video, the object over a background",
+        shows_video=True,
+        shows_background=True,
+    ),
+    "composites": Output(
+        pictures.composite,
+        containers.PNGFolder,
+        "_composites",
+        "folder of PNGs, the object over a background",
+        shows_video=True,
+        shows_background=True,
+    ),
+    "hevc": Output(
+        pictures.deep_composite,
+        containers.hevc,
+        "_composite_hevc.mp4",
+        "HEVC video of 10 bits, the object over a background",
+        shows_video=True,
+        shows_background=True,
+        is_deep=True,
     ),
     "gif": Output(
         pictures.overlay,
@@ -210,14 +257,32 @@ def open_outputs(
 
     Raises:
         InputError: an output cannot be written (also from leaving it), is the input itself, or has a suffix that is
-            not of its format.
+            not of its format; or the background is for none of them.
     """
+    outputs = list(outputs)
+    check_background(look.background, [output for output, _ in outputs])
     with Stage() as stage, ExitStack() as stack:
         writers = []
         for output, path in outputs:
             container = stack.enter_context(output.container(Path(path), source, stage))
             writers.append(Writer(output.picture, container, look))
         yield writers
+
+
+def check_background(background: Background, outputs: Sequence[Output]) -> None:
+    """Refuse a background that outputs cannot have.
+
+    Raises:
+        InputError: it is transparent and one is a video, or it is another than that by default and none shows it.
+    """
+    shown = [output for output in outputs if output.shows_background]
+    if background == Transparent() and not all(output.is_folder for output in shown):
+        raise ArgumentError(
+            "background", "transparent", "is for images such as composites; of the videos, take cutout or prores"
+        )
+    if background != DEFAULT_LOOK.background and not shown:
+        kinds = ", ".join(kind for kind, output in OUTPUTS.items() if output.shows_background)
+        raise InputError(f"background: is in none of the outputs asked for; those that show it are {kinds}")
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -25,11 +27,14 @@ from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.media.clock import PacketClock, PictureClock
-from isomer.media.colour import RGBConverter
-from isomer.media.container import ENCRYPTED, decoder_options, fraction, main_video, open_container
+from isomer.media.colour import Deep, RGBConverter, Tags, is_deep, tags_of
+from isomer.media.demux import ENCRYPTED, decoder_options, fraction, main_video, open_container
 from isomer.media.extent import Extent, mean_rate, stated_count
 from isomer.media.frame import Frame
 from isomer.media.image import MAX_PIXELS
+from isomer.media.sound import Sound, find_sound
+
+_Level = TypeVar("_Level", np.uint8, np.uint16)
 
 _LONGEST_PIXEL = 4
 """A pixel that is stated to be longer is a mistake, or a trap that makes outputs huge: it is taken for square."""
@@ -45,7 +50,7 @@ class VideoSource:
     """The frames of a video file's main video stream; see `FrameSource`.
 
     Rotation and mirroring that the file asks players for are applied, as its first picture has them; HDR is toned
-    down to SDR; audio, subtitles and cover art are ignored; interlaced material is not deinterlaced. A picture that
+    down to SDR; subtitles and cover art are ignored; interlaced material is not deinterlaced. A picture that
     changes its size midway is scaled to the first. Damage is not fatal: what decodes is yielded, then a
     `DamagedVideoWarning` is issued.
 
@@ -53,20 +58,32 @@ class VideoSource:
         path: of the file.
         max_pixels: the most that a picture may have; decoders do not even make room for many more.
         alpha: make the images RGBA, uint8 [H, W, 4]; else opacity is ignored.
+        audio: have `sound`.
+        deep: yield frames that are `deep`, unless 8 bits hold all of them.
 
     Attributes:
         has_alpha: whether the pictures are decoded with their opacity; where not, all are opaque.
         pixel_aspect: width of the pixels over their height, after rotation.
+        tags: of the frames' depth; those of `Frame.image` where they have no more.
 
     Raises:
         InputError: the file is no video, has no video stream, is encrypted, or none of its frames decodes; or, also
             from iterating, a picture has more than `max_pixels`.
     """
 
-    def __init__(self, path: str | Path, max_pixels: int = MAX_PIXELS, *, alpha: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        max_pixels: int = MAX_PIXELS,
+        *,
+        alpha: bool = False,
+        audio: bool = False,
+        deep: bool = False,
+    ) -> None:
         self.path = Path(path)
         self._max_pixels = max_pixels
         self._alpha = alpha
+        self._audio = audio
         with _open(self.path, self._max_pixels) as (container, stream):
             pictures = self._decode(container, stream, Extent(container, stream))
             picture = next((picture for picture in pictures if picture is not None), None)
@@ -74,6 +91,8 @@ class VideoSource:
                 raise InputError(f"{self.path}: no frame can be decoded; the file is damaged")
             self._coded_size = (picture.width, picture.height)
             self.has_alpha = any(component.is_alpha for component in picture.format.components)
+            self._is_deep = deep and is_deep(picture)
+            self.tags = tags_of(picture) if self._is_deep else Tags()
             self._orientation = _Orientation(picture)
             turned = self._orientation.transposed
             self.size = (picture.height, picture.width) if turned else (picture.width, picture.height)
@@ -82,7 +101,15 @@ class VideoSource:
                 aspect = Fraction(1)
             self.pixel_aspect = 1 / aspect if turned else aspect
             self.fps = mean_rate(container, stream)
+            clock = PictureClock(fraction(stream.time_base, 1), self.fps)
+            clock.read(picture)
+            self._start = clock.start
             self.count = stated_count(container, stream)
+
+    @cached_property
+    def sound(self) -> Sound | None:
+        """Sound for the outputs, if there is any and they are to have it."""
+        return find_sound(self.path, self._start, self._max_pixels) if self._audio else None
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames that decode, then warn (DamagedVideoWarning) if some did not."""
@@ -99,7 +126,9 @@ class VideoSource:
                 time, duration = clock.read(picture)
                 if last is not None:
                     yield replace(last, duration=time - last.time)
-                last = Frame(count, self._orientation.upright(to_rgb(picture)), time, f"{count:05d}", duration)
+                image = self._orientation.upright(to_rgb(picture))
+                at_depth = partial(self._at_depth, picture) if self._is_deep else None
+                last = Frame(count, image, time, f"{count:05d}", duration, at_depth)
                 count += 1
             if last is not None:
                 yield last
@@ -110,6 +139,10 @@ class VideoSource:
                 DamagedVideoWarning,
                 stacklevel=2,
             )
+
+    def _at_depth(self, picture: VideoFrame) -> Deep:
+        converter = RGBConverter(*self._coded_size)
+        return Deep(self._orientation.upright(converter.deep(picture)), self.tags)
 
     def _decode(self, container: InputContainer, stream: VideoStream, extent: Extent) -> Iterator[VideoFrame | None]:
         """Yield every picture that decodes, and None for a gap: amid them or, if the file is cut, at the end."""
@@ -229,7 +262,7 @@ class _Orientation:
         self.transposed = abs(b) > abs(a)
         self._flip_x, self._flip_y = (c < 0, b < 0) if self.transposed else (a < 0, d < 0)
 
-    def upright(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def upright(self, image: NDArray[_Level]) -> NDArray[_Level]:
         if self.transposed:
             image = image.transpose(1, 0, 2)
         if self._flip_x:

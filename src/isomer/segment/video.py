@@ -62,6 +62,9 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     threshold: float = VideoOptions.threshold,
     stride: int = VideoOptions.stride,
     objects: bool = VideoOptions.objects,
+    background: str | Path = VideoOptions.background,
+    fit: str = VideoOptions.fit,
+    audio: bool = VideoOptions.audio,
     max_pixels: int = VideoOptions.max_pixels,
     progress: bool = False,
 ) -> Summary:
@@ -97,16 +100,19 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         threshold=threshold,
         stride=stride,
         objects=objects,
+        background=background,
+        fit=fit,
+        audio=audio,
         max_pixels=max_pixels,
     )
-    source = open_frames(video, max_pixels)
-    _log.debug("%s: %d x %d pixels, %s frames, %.5g a second", source.path, *source.size, source.count, source.fps)
     kinds = [find_output(kind) for kind in dict.fromkeys(outputs)]
+    source = open_frames(video, max_pixels, audio=audio, deep=any(kind.is_deep for kind in kinds))
+    _log.debug("%s: %d x %d pixels, %s frames, %.5g a second", source.path, *source.size, source.count, source.fps)
     paths = output_paths(source, output, kinds)
     frames = taken_frames(source, stride)
 
     with ExitStack() as stack:
-        writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, Look(threshold)))
+        writers = stack.enter_context(open_outputs(zip(kinds, paths, strict=True), source, Look.of(options, source)))
         segmenter = Segmenter(**options.of(Options))
         start = time.perf_counter()
         total = None if source.count is None else -(-source.count // stride)

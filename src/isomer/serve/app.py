@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import isomer
 from isomer.errors import InputError
 from isomer.media import OUTPUTS
+from isomer.media.background import PLAIN
 from isomer.options import VideoOptions, options_of
 from isomer.serve.errors import OUR_FAULT, QueueFullError, StorageFullError
 from isomer.serve.guard import guard
@@ -85,6 +86,9 @@ Threshold = Annotated[
     ),
 ]
 Objects = Annotated[bool, Query(description=_OF_RESULTS["objects"].help)]
+Background = Annotated[  # never the name of a file, which would be the server's
+    str, Query(pattern=f"^({PLAIN})$", description="what is behind the object in composites")
+]
 
 
 class Refusal(BaseModel):
@@ -221,10 +225,11 @@ def create_app(
         kind: Kind,
         threshold: Threshold = queue.options.threshold,
         objects: Objects = queue.options.objects,
+        background: Background = str(queue.options.background),
     ) -> FileResponse:
         """Fetch a result, a video or a zip of PNGs; the first call for it waits until it is written."""
         job = finished(job_id)
-        path = await queue.results.result(job, kind.value, threshold, objects)
+        path = await queue.results.result(job, kind.value, threshold=threshold, objects=objects, background=background)
         stem = job.name.rpartition(".")[0] or job.name
         return FileResponse(path, filename=f"{stem}_{kind.value}{result_suffix(kind.value)}")
 

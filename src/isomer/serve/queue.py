@@ -64,7 +64,7 @@ class JobQueue:
         self._storage = Storage(limits.storage_mib * _MIB, lambda: self._table.stored_bytes)
         self._runner = Runner(self._segmenting, self._table, self._store, limits, options, segment)
         self.metrics = self._table.metrics
-        self.results = Results(writing, self._store, self._storage, limits, self.metrics)
+        self.results = Results(writing, self._store, self._storage, limits, options, self.metrics)
         self._uploads = 0
         self._loops: list[asyncio.Task[None]] = []
 

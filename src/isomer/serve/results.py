@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from isomer.errors import InputError
 from isomer.media import OUTPUTS
+from isomer.options import VideoOptions
 from isomer.serve import tasks
 from isomer.serve.errors import QueueFullError
 from isomer.serve.jobs import Job, JobStore
@@ -32,14 +34,18 @@ class Results:
         store: keeps the jobs' files.
         storage: says whether more can be kept.
         limits: what is taken.
+        options: of what clients do not choose.
         metrics: counts what is written.
     """
 
-    def __init__(self, lane: Lane, store: JobStore, storage: Storage, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self, lane: Lane, store: JobStore, storage: Storage, limits: Limits, options: VideoOptions, metrics: Metrics
+    ) -> None:
         self._lane = lane
         self._store = store
         self._storage = storage
         self._limits = limits
+        self._options = options
         self._metrics = metrics
         self._files: dict[Path, asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
@@ -58,7 +64,7 @@ class Results:
         """Return the preview of a job that is done; see `isomer.serve.preview`."""
         return self._store.path(job) / "preview.mp4"
 
-    async def result(self, job: Job, kind: str, threshold: float, objects: bool) -> Path:
+    async def result(self, job: Job, kind: str, *, threshold: float, objects: bool, background: str) -> Path:
         """Return a result of a job that is done.
 
         Args:
@@ -66,20 +72,23 @@ class Results:
             kind: a key of `isomer.media.OUTPUTS`.
             threshold: in hundredths.
             objects: tell objects apart.
+            background: of composites; one that is no file.
 
         Raises:
             QueueFullError: too many results are being written.
             StorageFullError: nothing more can be kept.
             InputError: it cannot be written.
         """
-        if kind == "probabilities":
-            threshold = 0.5  # has no influence on them
-        name = f"{kind}-{threshold:.2f}{'-objects' * objects}{result_suffix(kind)}"
-        path = self._store.path(job) / "results" / name
+        chosen = replace(self._options, outputs=(kind,), objects=objects)
+        if kind != "probabilities":  # on which it has no influence
+            chosen = replace(chosen, threshold=threshold)
+        if OUTPUTS[kind].shows_background:
+            chosen = replace(chosen, background=background)
+        path = self._store.path(job) / "results" / _file_name(kind, chosen)
         if not path.exists():
             if len(self._files) > self._limits.queue:
                 raise QueueFullError
-            await self.once(path, lambda: self._write(job, kind, threshold, objects, path))
+            await self.once(path, lambda: self._write(job, kind, chosen, path))
         return path
 
     async def example(self) -> Path:
@@ -119,17 +128,16 @@ class Results:
             log_event(logging.ERROR, "result", path=path, error=error)
             raise InputError(f"{path.name}: could not be written; the server's log says why") from error
 
-    async def _write(self, job: Job, kind: str, threshold: float, objects: bool, path: Path) -> None:
+    async def _write(self, job: Job, kind: str, options: VideoOptions, path: Path) -> None:
         async with self._turn:  # so that what one takes is known when the next begins
-            most = min(_most_bytes(job), self._storage.free)
+            most = min(_most_bytes(job, kind), self._storage.free)
             with self._storage.reserve(most):
                 await self._lane.run(
                     job,
                     tasks.write_result,
                     self._store.path(job),
                     kind,
-                    threshold,
-                    objects,
+                    options,
                     path,
                     self._limits,
                     most,
@@ -139,9 +147,20 @@ class Results:
         self._metrics.results.labels(kind).inc()
 
 
-def _most_bytes(job: Job) -> int:
-    """Return more than a result of a job takes: four bytes a pixel, and what else its video has, such as sound."""
-    return job.bytes + _HEADERS + tasks.RAW_BYTES * (job.frames_total or 0) * (job.width or 0) * (job.height or 0)
+def _most_bytes(job: Job, kind: str) -> int:
+    """Return more than a result of a job takes: its pixels, uncompressed, and what else the video has, as sound."""
+    pixels = (job.frames_total or 0) * (job.width or 0) * (job.height or 0)
+    return job.bytes + _HEADERS + tasks.raw_bytes(OUTPUTS[kind]) * pixels
+
+
+def _file_name(kind: str, options: VideoOptions) -> str:
+    """Return the name of a result's file, which tells it from those with other options."""
+    parts = [kind, f"{options.threshold:.2f}"]
+    if options.objects:
+        parts.append("objects")
+    if OUTPUTS[kind].shows_background:
+        parts.append(str(options.background).strip("#").replace(":", ""))
+    return "-".join(parts) + result_suffix(kind)
 
 
 def result_suffix(kind: str) -> str:

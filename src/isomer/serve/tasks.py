@@ -5,7 +5,7 @@ The server process itself never parses media. A job's folder holds
     video or frames/   what was uploaded
     probabilities/     one 8-bit PNG a frame, round(255 p)
     preview.mp4        each frame above its map, for the page
-    results/           what was asked for, `<kind>-<threshold>.<suffix>` or `<kind>-<threshold>-objects.<suffix>`
+    results/           what was asked for, each named by its options: `masks-0.50.zip`, `composite-0.50-blur.mp4`
 
 Every task takes a `report(done, total)` for its progress, in frames; total is None where it is not known.
 """
@@ -31,16 +31,13 @@ from isomer.options import Options, VideoOptions
 from isomer.serve.options import Limits
 
 if TYPE_CHECKING:
-    from isomer.media import Frame, FrameSource
+    from isomer.media import Frame, FrameSource, Output
     from isomer.segment import Segmenter
 
 Report = Callable[[int, "int | None"], None]
 
 CONTAINERS = "asf,avi,flv,matroska,mov,mpeg,mpegts,ogg"
 """Demuxers of FFmpeg that uploads may use: each whole in its file. `isomer.media` itself takes a few more."""
-
-RAW_BYTES = 4
-"""Of a pixel of a result, uncompressed: colours and alpha."""
 
 EXAMPLE_SIZE, EXAMPLE_FRAMES = (854, 480), 72
 
@@ -113,7 +110,7 @@ def segment(folder: Path, options: VideoOptions, limits: Limits, report: Report)
 
 
 def write_result(
-    folder: Path, kind: str, threshold: float, objects: bool, path: Path, limits: Limits, most: int, report: Report
+    folder: Path, kind: str, options: VideoOptions, path: Path, limits: Limits, most: int, report: Report
 ) -> None:
     """Write one kind of `isomer.media.OUTPUTS` from the stored maps; a folder of PNGs becomes a zip.
 
@@ -129,14 +126,15 @@ def write_result(
 
     output = media.OUTPUTS[kind]
     with _relative_to(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
-        source = _open(folder, limits)
+        source = _open(folder, limits, audio=options.audio, deep=output.is_deep)
+        look = media.Look.of(options, source)
         target = Path(scratch) / ("pngs" if output.is_folder else path.name)
-        room = _Room(Path(scratch), most, RAW_BYTES * source.size[0] * source.size[1])
-        with media.open_output(output, target, source, media.Look(threshold)) as writer, warnings.catch_warnings():
+        room = _Room(Path(scratch), most, raw_bytes(output) * source.size[0] * source.size[1])
+        with media.open_output(output, target, source, look) as writer, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the job said it already
             levels = ((frame, read_gray(folder / "probabilities" / f"{frame.name}.png")) for frame in source)
             stored = (media.Segmented.of(frame, np.divide(gray, 255, dtype=np.float32)) for frame, gray in levels)
-            for result in track_objects(stored, threshold) if objects else stored:
+            for result in track_objects(stored, options.threshold) if options.objects else stored:
                 writer.write(result)
                 room.take()
                 report(result.index + 1, source.count)
@@ -146,6 +144,11 @@ def write_result(
         else:
             path.parent.mkdir(exist_ok=True)
             target.replace(path)
+
+
+def raw_bytes(output: Output) -> int:
+    """Return the bytes of a pixel of a result, uncompressed: colours and alpha."""
+    return 8 if output.is_deep else 4
 
 
 def draw_example(path: Path, report: Report) -> None:
@@ -165,15 +168,15 @@ def _segmenter(options: VideoOptions) -> Segmenter:
     return Segmenter(**options.of(Options))
 
 
-def _open(folder: Path, limits: Limits) -> FrameSource:
+def _open(folder: Path, limits: Limits, **wanted: bool) -> FrameSource:
     from isomer.media import open_frames
 
     frames = folder / "frames"
-    return open_frames(frames if frames.is_dir() else folder / "video", max_pixels=limits.pixels)
+    return open_frames(frames if frames.is_dir() else folder / "video", limits.pixels, **wanted)
 
 
 def _check_header(video: Path, limits: Limits) -> None:
-    from isomer.media.container import open_container
+    from isomer.media.demux import open_container
 
     try:
         container = open_container(video, limits.pixels, CONTAINERS)

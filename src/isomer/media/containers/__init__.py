@@ -3,15 +3,16 @@
 from isomer.media.containers.animations import GIF, WebP
 from isomer.media.containers.annotations import COCO, CVAT, LabelStudio, Polygons, YouTubeVIS
 from isomer.media.containers.container import Container
-from isomer.media.containers.images import PNGFolder, PNGZip
+from isomer.media.containers.images import EXRFolder, PNGFolder, PNGZip, deep_pngs
 from isomer.media.containers.prompts import Prompts
-from isomer.media.containers.video import h264, prores, vp9
+from isomer.media.containers.video import h264, hevc, prores, vp9
 
 __all__ = [
     "COCO",
     "CVAT",
     "GIF",
     "Container",
+    "EXRFolder",
     "LabelStudio",
     "PNGFolder",
     "PNGZip",
@@ -19,7 +20,9 @@ __all__ = [
     "Prompts",
     "WebP",
     "YouTubeVIS",
+    "deep_pngs",
     "h264",
+    "hevc",
     "prores",
     "vp9",
 ]

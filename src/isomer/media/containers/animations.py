@@ -8,16 +8,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 from av.filter import Graph
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from isomer.files import Stage
 from isomer.media.containers.video import Encoding, VideoFile
-from isomer.media.frame import Frame, Source
+from isomer.media.frame import Frame, Pixels, Source
 
 _LONGER_SIDE = 480  # pixels
 _INTERVAL = 0.1  # seconds
@@ -38,7 +36,7 @@ class _Animation(VideoFile):
 
     _due = 0.0  # when the next picture is wanted, in seconds
 
-    def write(self, frame: Frame, draw: Callable[[], NDArray[np.uint8]]) -> None:
+    def write(self, frame: Frame, draw: Callable[[], Pixels]) -> None:
         """Add a frame, unless it follows the last one too soon; see `Container.write`."""
         if frame.time >= self._due - 1e-6:
             self._due = max(self._due + _INTERVAL, frame.time)

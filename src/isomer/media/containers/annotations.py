@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from isomer.files import Stage
 from isomer.media.containers.container import as_text
 from isomer.media.containers.document import Document, json_array
-from isomer.media.frame import Frame, Source
+from isomer.media.frame import Frame, Pixels, Source
 from isomer.media.labels import object_numbers
 from isomer.media.polygons import joined, mask_to_polygons
 from isomer.media.rle import encode_brush, encode_rle
@@ -34,7 +34,7 @@ class _Annotations(Document):
         self._objects: set[int] = set()
         self._count = 0
 
-    def _put(self, frame: Frame, picture: NDArray[np.uint8]) -> None:
+    def _put(self, frame: Frame, picture: Pixels) -> None:
         numbers = object_numbers(picture)
         self._objects.update(numbers)
         self._count += 1

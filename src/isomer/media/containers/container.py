@@ -10,12 +10,10 @@ from pathlib import Path
 from types import TracebackType
 
 import av
-import numpy as np
-from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.files import Stage, said_of
-from isomer.media.frame import Frame, Source
+from isomer.media.frame import Frame, Pixels, Source
 
 
 class Container(ABC):
@@ -51,20 +49,20 @@ class Container(ABC):
     def _open(self, source: Source, stage: Stage, resources: ExitStack) -> None:
         """Open the file or folder; what finishes it, or gives it up, goes on `resources`."""
 
-    def write(self, frame: Frame, draw: Callable[[], NDArray[np.uint8]]) -> None:
+    def write(self, frame: Frame, draw: Callable[[], Pixels]) -> None:
         """Add a frame.
 
         Args:
             frame: gives its name, its time and for how long it stays.
-            draw: gives its picture, uint8 gray [H, W], RGB [H, W, 3] or RGBA [H, W, 4]; it is not called where the
-                container leaves the frame out.
+            draw: gives its picture, gray [H, W], RGB [H, W, 3] or RGBA [H, W, 4], uint8 or, at the source's depth,
+                uint16; it is not called where the container leaves the frame out.
         """
         picture = draw()
         with self._said():
             self._put(frame, picture)
 
     @abstractmethod
-    def _put(self, frame: Frame, picture: NDArray[np.uint8]) -> None:
+    def _put(self, frame: Frame, picture: Pixels) -> None:
         """Write the picture of a frame."""
 
     def __enter__(self) -> Container:

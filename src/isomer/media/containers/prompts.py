@@ -8,13 +8,10 @@ from contextlib import ExitStack
 from heapq import merge
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from isomer.files import Stage
 from isomer.media.containers.container import as_text
 from isomer.media.containers.document import Document, json_array
-from isomer.media.frame import Frame, Source
+from isomer.media.frame import Frame, Pixels, Source
 from isomer.media.labels import object_numbers
 from isomer.media.prompts import clearness, prompt_of
 
@@ -35,7 +32,7 @@ class Prompts(Document):
         self._clearest: dict[int, dict[str, Any]] = {}
         self._count = 0
 
-    def _put(self, frame: Frame, picture: NDArray[np.uint8]) -> None:
+    def _put(self, frame: Frame, picture: Pixels) -> None:
         labels, levels = picture[..., 0], picture[..., 1]
         is_due = self._count % _EVERY == 0
         self._count += 1
