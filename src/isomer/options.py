@@ -131,7 +131,7 @@ _REACH: dict[str, Any] = {"low": 0, "high": 100, "unit": " pixels"}
 class Quality:
     """What decides between speed and masks: the values of those options that the `quality` is about, by their names."""
 
-    model: str | Path | Isomer = "isomer_mobilenet_v2"
+    model: str | Path | Isomer = "isomer_efficientnet_lite0"
     size: int = 384
     flow: str | FlowEstimator = "dis"
     key_interval: int = 6
@@ -141,9 +141,9 @@ class Quality:
 
 
 QUALITIES = {
-    "fast": Quality(size=320),
+    "fast": Quality(size=256),
     "default": Quality(),
-    "best": Quality(views=4, passes=2),
+    "best": Quality(size=512, key_interval=2, views=2, passes=2),
 }
 """By name, from fast to good; chosen on the held-out sequences, see benchmarks/README.md."""
 

@@ -96,7 +96,7 @@ def make(folder: Path) -> None:
             write_image(folder / "dataset" / "Annotations" / name / f"{index:05d}.png", mask)
             write_image(folder / "maps" / name / f"{index:05d}.png", mask)
     (folder / "checkpoints").mkdir()
-    shipped = EMBEDDED / "isomer_mobilenet_v2.safetensors"
+    shipped = EMBEDDED / "isomer_efficientnet_lite0.safetensors"
     shutil.copy(shipped, folder / "checkpoints")
     torch.save(load_file(shipped), folder / "checkpoints" / "weights.pth")
     write_flo(folder / "plain.flo", np.zeros((HEIGHT, WIDTH, 2), np.float32))

@@ -66,7 +66,7 @@ VERBS = {
     ),
     "synth": Verb(("synth", "OUT", "--size", "96x64", "--frames", "8"), suffix=".mp4"),
     "live": Verb(("live", "INPUT", "-o", "OUT", "--output", "masks", *NETWORK)),
-    "export": Verb(("export", "INPUT", "-o", "OUT"), "checkpoints/isomer_mobilenet_v2.safetensors", suffix=".onnx"),
+    "export": Verb(("export", "INPUT", "-o", "OUT"), "checkpoints/isomer_efficientnet_lite0.safetensors", suffix=".onnx"),
     "train": Verb(("train", "INPUT", "output=OUT"), "recipe.yaml", "data", resume=("--resume",), keeps=True),
     "models": Verb(("models",)),
     "doctor": Verb(("doctor",)),

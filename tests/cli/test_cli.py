@@ -86,7 +86,7 @@ def test_help_names_every_verb_and_imports_nothing_heavy(tmp_path: Path) -> None
     assert not imported & {"torch", "cv2", "numpy", "av", "tqdm"}
 
 
-@pytest.mark.parametrize(("name", "code"), [("isomer_mobilenet_v2", 0), ("isomer_mobilenet_v3", 2)])
+@pytest.mark.parametrize(("name", "code"), [("isomer_efficientnet_lite0", 0), ("isomer_mobilenet_v3", 2)])
 def test_the_command_leaves_with_all_that_it_said_and_its_code(name: str, code: int) -> None:
     """It ends its process by itself, into pipes, which are written only when they are full or flushed."""
     command = [sys.executable, "-m", "isomer.cli.main", "models", name]

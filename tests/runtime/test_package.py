@@ -65,7 +65,7 @@ def test_openvino_reports_to_nobody() -> None:
     """Its package that would is not imported by us, and can be by others."""
     pytest.importorskip("openvino_telemetry")
     code = (
-        "import sys; from isomer.runtime import create_backend; create_backend('isomer_mobilenet_v2', 'openvino');"
+        "import sys; from isomer.runtime import create_backend; create_backend('isomer_efficientnet_lite0', 'openvino');"
         "assert 'openvino_telemetry' not in sys.modules; import openvino_telemetry"
     )
     environment = {name: value for name, value in os.environ.items() if name != "CI"}  # where it is silent by itself
