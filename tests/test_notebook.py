@@ -28,7 +28,7 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.skipif(not has_weights("isomer_mobilenet_v2"), reason="no weights come with this package")
+@pytest.mark.skipif(not has_weights("isomer_efficientnet_lite0"), reason="no weights come with this package")
 def test_quickstart_runs_top_to_bottom(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nbclient = pytest.importorskip("nbclient", reason="needs nbclient")
     nbformat = pytest.importorskip("nbformat", reason="needs nbformat")

@@ -33,7 +33,7 @@ VERBS = {
     "benchmark": ([], OF_VIDEOS),
     "live": (
         ["clip.mp4"],
-        {"max_step", "key_interval", "smoothing", "batch", "ahead", "stride", "audio", "keep", "drop"},
+        {"max_step", "key_interval", "smoothing", "passes", "batch", "ahead", "stride", "audio", "keep", "drop"},
     ),
     "serve": ([], OF_REQUESTS),
     "demo": ([], OF_REQUESTS),
@@ -57,6 +57,7 @@ BAD = {
         "0": "not between 1 and 12 frames",
         "13": "not between 1 and 12 frames",
     },
+    "passes": {"0": "not 1 or 2", "3": "not 1 or 2", "two": "not a whole number"},
     "views": {"3": "not 1, 2 or 4", "two": "not a whole number"},
     "smoothing": {
         "-0.5": "not between 0 and 10",

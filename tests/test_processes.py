@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +36,41 @@ class Samples:
 if __name__ == "__main__":
     next(iter(build_loader(Samples(), MicroBatches(OptimizerConfig(steps=1, batch=1), 0, 0, 1), 1, pin=False)))
 """
+
+
+STAGED = """
+import time
+from pathlib import Path
+from isomer.files import Stage
+from isomer.processes import process_pool
+
+def work(folder):
+    with Stage() as stage:
+        stage.file(folder / "file.png")
+        stage.folder(folder / "masks")
+        print("at work", flush=True)
+        time.sleep(600)
+
+if __name__ == "__main__":
+    with process_pool(1, "--workers") as pool:
+        pool.submit(work, Path("out").absolute()).result()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="no process groups here")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("whom", ["the group", "the parent"])
+def test_workers_tidy_up_when_they_are_ended(tmp_path: Path, whom: str, name: str) -> None:
+    (tmp_path / "script.py").write_text(STAGED)
+    command = [sys.executable, "script.py"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "at work\n"
+        (os.killpg if whom == "the group" else os.kill)(parent.pid, getattr(signal, name))
+        assert parent.communicate(timeout=20) == ("", None)
+    assert [path.name for path in tmp_path.iterdir()] == ["script.py"]
 
 
 @pytest.mark.parametrize("script", [POOL, LOADER], ids=["pool", "training"])

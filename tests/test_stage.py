@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -138,3 +139,35 @@ def test_what_a_killed_process_left_goes_and_nothing_else(tmp_path: Path, name: 
         remove_unfinished(tmp_path / path)
     assert not any(path.exists() for path in ours)
     assert all(path.exists() for path in others)
+
+
+ABANDONED = """
+import os, sys
+from pathlib import Path
+from isomer.files import Stage
+
+stage = Stage()
+stage.file(Path("clip.mp4"))
+stage.folder(Path("masks"))
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks would keep the file from being written")
+def test_what_a_killed_process_left_goes_at_the_next_run_of_the_same(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ABANDONED]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        hidden = sorted(tmp_path.iterdir())
+        assert len(hidden) == 2
+        for is_alive in (True, False):
+            with Stage() as stage:
+                stage.file(tmp_path / "clip.mp4")
+                stage.folder(tmp_path / "masks")
+                stage.file(tmp_path / "clip2.mp4")
+            assert [path.exists() for path in hidden] == [is_alive] * 2
+            other.kill()
+            other.wait()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "clip2.mp4", "masks"]

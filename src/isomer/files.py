@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -15,7 +16,19 @@ from types import TracebackType
 
 from isomer.errors import InputError
 
+_ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # a `Path` has lost the second slash
 _LONGEST = 200  # bytes of a name that leave room for what its hidden names have more; file systems take 255
+
+
+def local_path(path: str | Path) -> Path:
+    """Return the path of something on this machine.
+
+    Raises:
+        InputError: it is an address.
+    """
+    if _ADDRESS.match(str(path)) and not Path(path).exists():
+        raise InputError(f"{path}: is an address, not a file; download what is there and give the file")
+    return Path(path)
 
 
 @contextmanager
@@ -80,17 +93,21 @@ def take_lock(file: int) -> bool:
         Whether it was free; always so where the file system has no locks.
     """
     try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(file)
     except OSError as error:
         return error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
     return True
+
+
+def _lock(file: int) -> None:
+    if os.name == "nt":
+        import msvcrt
+
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager
@@ -122,7 +139,8 @@ def said_of(path: Path) -> Iterator[None]:
 class Stage:
     """Where files and folders are written under hidden names until all of them are whole.
 
-    A context manager. Leaving it puts all in their places; an error, inside or on the way, leaves all as it was.
+    A context manager. Leaving it puts all in their places; an error, inside or on the way, leaves all as it was. What
+    a process that was killed left, the next stage of the same path removes.
 
     Raises:
         InputError: something cannot be put in its place (from leaving it).
@@ -147,10 +165,11 @@ class Stage:
             self._enter(path.parent)
             with suppress(FileNotFoundError):
                 path.lstat()  # fails where the name is too long, unlike the hidden one
+            _remove_abandoned(path)
             handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=path.parent)
-        os.close(handle)
         hidden = Path(name)
         self._resources.callback(hidden.unlink, missing_ok=True)
+        self._mark(handle)
         self._files.append((hidden, path))
         return hidden
 
@@ -167,8 +186,8 @@ class Stage:
                 raise InputError(f"{path}: is a file, not a folder; choose another output")
             parent = path if path.is_dir() else path.parent  # `path` may be a file system of its own
             self._enter(parent)
-            hidden = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=parent))
-        self._resources.callback(shutil.rmtree, hidden, ignore_errors=True)
+            _remove_abandoned(path)
+            hidden = self._hidden_folder(path, parent)
         self._folders.append((hidden, path))
         return hidden
 
@@ -203,6 +222,21 @@ class Stage:
     def _enter(self, folder: Path) -> None:
         self._resources.enter_context(made_folder(folder))
 
+    def _hidden_folder(self, path: Path, parent: Path) -> Path:
+        hidden = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=parent))
+        self._resources.callback(shutil.rmtree, hidden, ignore_errors=True)
+        if os.name != "nt":  # which opens no folders
+            self._mark(os.open(hidden, os.O_RDONLY))
+        return hidden
+
+    def _mark(self, file: int) -> None:
+        """Hold the lock of an open file or folder, which tells it from what a dead process left."""
+        if os.name == "nt":  # where nobody could write to it
+            os.close(file)
+        else:
+            take_lock(file)
+            self._resources.callback(os.close, file)
+
     def _fill(self, path: Path, hidden: Path, undo: ExitStack) -> None:
         """Put a folder in its place as a whole or, if there is one, its files."""
         try:
@@ -225,9 +259,7 @@ class Stage:
     def _keep(self, path: Path, output: Path, undo: ExitStack) -> None:
         """Keep what is at `path` until all is in its place; where the file system has links it also stays there."""
         if output not in self._asides:
-            folder = Path(tempfile.mkdtemp(prefix=_prefix(output), dir=path.parent))
-            self._resources.callback(shutil.rmtree, folder, ignore_errors=True)
-            self._asides[output] = folder
+            self._asides[output] = self._hidden_folder(output, path.parent)
         aside = self._asides[output] / path.name
         try:
             os.link(path, aside)
@@ -238,10 +270,37 @@ class Stage:
 
 def remove_unfinished(path: Path) -> None:
     """Remove what a process that was killed left on the stage of `path`; none that still writes it may run."""
-    for folder in (path.parent, path):
-        for suffix in {path.suffix, ""}:
-            for left in folder.glob(glob.escape(_prefix(path)) + "?" * 8 + suffix):
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+    for left in _hidden(path):
+        _remove(left)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what a process that was killed left on the stage of `path`, as far as locks tell."""
+    if os.name == "nt":
+        return
+    for left in _hidden(path):
+        with suppress(OSError):
+            file = os.open(left, os.O_RDONLY)
+            try:
+                _lock(file)
+                _remove(left)
+            finally:
+                os.close(file)
+
+
+def _hidden(path: Path) -> list[Path]:
+    """List what is on the stage of a path, of whatever process."""
+    pattern = glob.escape(_prefix(path)) + "?" * 8
+    return [
+        left for folder in (path.parent, path) for suffix in {path.suffix, ""} for left in folder.glob(pattern + suffix)
+    ]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _prefix(path: Path) -> str:

@@ -140,18 +140,19 @@ _REACH: dict[str, Any] = {"low": 0, "high": 100, "unit": " pixels"}
 class Quality:
     """What decides between speed and masks: the values of those options that the `quality` is about, by their names."""
 
-    model: str | Path | Isomer = "isomer_mobilenet_v2"
+    model: str | Path | Isomer = "isomer_efficientnet_lite0"
     size: int = 384
     flow: str | FlowEstimator = "dis"
     key_interval: int = 6
     views: int = 1
     smoothing: float = 1.0
+    passes: int = 1
 
 
 QUALITIES = {
-    "fast": Quality(size=320),
+    "fast": Quality(size=256),
     "default": Quality(),
-    "best": Quality(views=4),
+    "best": Quality(size=512, key_interval=2, views=2, passes=2),
 }
 """By name, from fast to good; chosen on the held-out sequences, see benchmarks/README.md."""
 
@@ -165,7 +166,7 @@ class Options(OptionGroup):
     quality: str = option(
         "default",
         "how much time masks may take: fast, default or best",
-        "it decides on model, size, flow, key interval, views and smoothing, each unless it is given",
+        "it decides on model, size, flow, key interval, views, smoothing and passes, each unless it is given",
         choices=tuple(QUALITIES),
     )
     model: str | Path | Isomer | None = option(  # noqa: RUF009 (it declares a field)
@@ -230,6 +231,14 @@ class Options(OptionGroup):
         kind=float,
         low=0,
         high=10,
+    )
+    passes: int | None = option(
+        None,
+        "2 read a video twice, learn in the first pass what its object looks like, and take out in the second what "
+        "looks like no object of the rest of the video",
+        "the first mask comes after all frames have been seen",
+        kind=int,
+        choices=(1, 2),
     )
     edges: str = option(
         "refined",

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -85,7 +86,7 @@ def test_help_names_every_verb_and_imports_nothing_heavy(tmp_path: Path) -> None
     assert not imported & {"torch", "cv2", "numpy", "av", "tqdm"}
 
 
-@pytest.mark.parametrize(("name", "code"), [("isomer_mobilenet_v2", 0), ("isomer_mobilenet_v3", 2)])
+@pytest.mark.parametrize(("name", "code"), [("isomer_efficientnet_lite0", 0), ("isomer_mobilenet_v3", 2)])
 def test_the_command_leaves_with_all_that_it_said_and_its_code(name: str, code: int) -> None:
     """It ends its process by itself, into pipes, which are written only when they are full or flushed."""
     command = [sys.executable, "-m", "isomer.cli.main", "models", name]
@@ -95,8 +96,29 @@ def test_the_command_leaves_with_all_that_it_said_and_its_code(name: str, code: 
     assert ("unknown model" in result.stderr) == (code == 2)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="shells there close no streams")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_disturb_nothing(closed: str, folder: Path) -> None:
+    """Nor does what a library prints get into a file that has the number of a closed stream."""
+    (folder / "scans").mkdir(exist_ok=True)
+    cv2.imwrite(str(folder / "scans" / "0.png"), np.full((32, 32), 255, np.uint8))
+    command = f"'{sys.executable}' -m isomer.cli.main convert scans -o closed.zip {closed}"
+    assert subprocess.run(command, shell=True, cwd=folder, check=False).returncode == 0
+    with zipfile.ZipFile(folder / "closed.zip") as archive:
+        assert archive.testzip() is None
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_standard_output_gets_one_line() -> None:
+    command = [sys.executable, "-m", "isomer.cli.main", "models"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr == "isomer: the system: No space left on device; make room, or raise the limit\n"
+
+
 def test_names_that_the_terminal_cannot_show_are_said_in_escapes(folder: Path) -> None:
-    (folder / "scans").mkdir()
+    (folder / "scans").mkdir(exist_ok=True)
     cv2.imwrite(str(folder / "scans" / "0.png"), np.full((32, 32), 255, np.uint8))
     command = [sys.executable, "-m", "isomer.cli.main", "convert", "scans", "-o", "日本.zip"]
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
@@ -276,6 +298,20 @@ def test_verbose_tells_more_and_where_an_error_came_from(option: list[str], more
         (["segment", "a.mp4", "b.mp4"], "b.mp4: one argument too many; see isomer segment --help"),
         (["segment"], "the following arguments are required: INPUT; see isomer segment --help"),
         (["segment", "a.mp4", "--size"], "--size: expected one argument; see isomer segment --help"),
+        *(
+            (
+                [*verb.split(), "https://videos.example/a.mp4"],
+                f"{name}https://videos.example/a.mp4: is an address, not a file; download what is there and give the "
+                f"file{see}",
+            )
+            for verb, name, see in (
+                ("segment", "INPUT: ", "; see isomer segment --help"),
+                ("convert", "INPUT: ", "; see isomer convert --help"),
+                ("predict -o out", "DATASET: ", "; see isomer predict --help"),
+                ("train", "CONFIG: ", "; see isomer train --help"),
+                ("batch -o out", "", ""),
+            )
+        ),
         (
             ["segment", "--output", "masks", "overlay", "clip.mp4"],
             "--output: clip.mp4: no kind of output; put the input before --output; see isomer segment --help",

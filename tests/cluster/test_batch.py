@@ -59,6 +59,34 @@ def test_a_folder_is_searched_but_for_its_outputs(tree: Path) -> None:
     }
 
 
+def test_links_are_followed_to_each_folder_once(tree: Path) -> None:
+    (tree / "elsewhere" / "deep").mkdir(parents=True)
+    (tree / "elsewhere" / "deep" / "d.mkv").touch()
+    for name, target in {
+        "in/all": "../elsewhere",
+        "in/also": "../elsewhere/deep",  # is below the first
+        "in/again": "sub",  # is searched itself
+        "in/results": "out",
+        "elsewhere/deep/up": "../../in",
+        "in/loop": "loop",
+        "in/nowhere": "gone",
+        "in/e.mp4": "a.mp4",
+    }.items():
+        (tree / name).symlink_to(target)
+    assert names(find_videos([tree / "in"], tree / "in" / "out"), tree) == {
+        "in/a.mp4": "in/out/a",
+        "in/e.mp4": "in/out/e",
+        "in/frames": "in/out/frames",
+        "in/sub/b.MOV": "in/out/sub/b",
+        "in/sub/c.webm": "in/out/sub/c",
+        "in/all/deep/d.mkv": "in/out/all/deep/d",
+    }
+
+
+def test_outputs_may_go_beside_the_videos(tree: Path) -> None:
+    assert names(find_videos([tree / "in"], tree / "in"), tree)["in/sub/b.MOV"] == "in/sub/b"
+
+
 @pytest.mark.filterwarnings("error")
 def test_a_name_like_that_of_an_output_is_a_video_where_there_is_nothing_that_it_is_of(tree: Path) -> None:
     (tree / "in" / "sub" / "d_overlay.mp4").touch()
@@ -177,7 +205,19 @@ def test_manifest_says_what_is_left_to_do(
     )
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"settings": {}, "videos": {"a": {"state": "odd"}}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{}", "[]", '{"settings": 1, "videos": {}}', '{"settings": {}, "videos": []}'),
+        '{"settings": {}, "videos": {"a": {"state": "odd"}}}',
+        *(
+            json.dumps({"settings": {}, "videos": {"a": {"state": "done", name: value}}})
+            for name, value in {"outputs": None, "frames": "1", "seconds": [], "error": 1, "modified": None}.items()
+        ),
+        json.dumps({"settings": {}, "videos": {"a": {"state": "done", "outputs": [1]}}}),
+        json.dumps({"settings": {}, "videos": {"a": {"state": "done", "outputs": ["\0"]}}}),
+    ],
+)
 def test_a_file_that_is_no_manifest_is_kept_and_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(InputError, match="no manifest"):

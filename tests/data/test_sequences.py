@@ -6,9 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from isomer.cli.main import main
 from isomer.data.kitti import read_kitti_flow
+from isomer.data.masks import read_levels
 from isomer.data.sequences import LAYOUTS, Levels, find_sequences, select_sequences
 from isomer.errors import InputError
 from isomer.flow import DISFlow
@@ -96,6 +98,19 @@ def test_palettes_count_by_index_and_several_files_by_union(tmp_path: Path) -> N
     write_image(tmp_path / "q.png", other)
     expected[5, 5] = 255
     np.testing.assert_array_equal(Levels().read([tmp_path / "p.png", tmp_path / "q.png"]), expected)
+
+
+@pytest.mark.parametrize("channels", ["RGBA", "LA"])
+def test_masks_with_transparent_parts_are_named_and_not_read_by_brightness(channels: str, tmp_path: Path) -> None:
+    _, mask = pictures(NUMBERS[0])
+    for name, alpha in (("opaque.png", np.full_like(mask, 255)), ("cutout.png", mask)):
+        bands = [Image.fromarray(band) for band in (*[mask] * (len(channels) - 1), alpha)]
+        Image.merge(channels, bands).save(tmp_path / name)
+    np.testing.assert_array_equal(Levels().read([tmp_path / "opaque.png"]), mask)
+    with pytest.raises(InputError, match=r"cutout\.png: a mask with transparent parts"):
+        Levels().read([tmp_path / "cutout.png"])
+    with pytest.raises(InputError, match=r"cutout\.png: a mask with transparent parts"):
+        read_levels(tmp_path / "cutout.png")
 
 
 def test_masks_of_a_frame_have_one_size(tmp_path: Path) -> None:
@@ -231,7 +246,7 @@ def test_prepare_notices_sizes_and_odd_masks(tmp_path: Path, capsys: pytest.Capt
     write_image(mask, levels[:10])
     assert main(["prepare", str(tmp_path / "in"), str(tmp_path / "again")]) == 1
     assert "goose_00001.png: not of the size" in capsys.readouterr().out
-    assert not list((tmp_path / "again").iterdir())
+    assert not (tmp_path / "again").exists()
 
 
 @pytest.mark.parametrize("line", ["goose", "/JPEGImages/480p/goose/00000.jpg /Annotations/480p/goose/00000.png"])

@@ -218,6 +218,7 @@ def test_flo_files_round_trip_and_serve_as_an_estimator(tmp_path: Path) -> None:
     for i, flow in enumerate(flows):
         write_flo(tmp_path / f"{i:05d}.flo", flow)
     assert np.array_equal(read_flo(tmp_path / "00001.flo"), flows[1])
+    assert np.array_equal(cv2.readOpticalFlow(str(tmp_path / "00001.flo")), flows[1])
     results = list(frames_with_flow(video(panning(1, 3)), FlowFiles(tmp_path), max_step=1))
     assert np.array_equal(results[0][1], flows[0])
     assert np.array_equal(results[2][1], flows[1])  # no file for the last frame: the one before it

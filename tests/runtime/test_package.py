@@ -27,12 +27,13 @@ def test_graph_and_checkpoint_are_one_network(model: str) -> None:
     pytest.importorskip("torch")
     frames = SceneFrames(draw_scene(np.random.default_rng(3), (428, 240)), 8)
     expected = [
-        r.probability for r in Segmenter(model, backend="torch", device="cpu", size=320, key_interval=1)(frames)
+        r.probability
+        for r in Segmenter(model, backend="torch", device="cpu", size=320, key_interval=1, edges="map")(frames)
     ]
     for backend in ("openvino", "onnx"):
         pytest.importorskip({"openvino": "openvino", "onnx": "onnxruntime"}[backend])
         similarity = RegionSimilarity()
-        for result in Segmenter(model, backend=backend, size=320, key_interval=1)(frames):
+        for result in Segmenter(model, backend=backend, size=320, key_interval=1, edges="map")(frames):
             maps = result.probability, expected[result.index]
             assert np.abs(np.subtract(*maps)).max() < 1e-3
             similarity.step(*(np.where(p >= 0.5, 255, 0).astype(np.uint8) for p in maps))
@@ -65,7 +66,8 @@ def test_openvino_reports_to_nobody() -> None:
     """Its package that would is not imported by us, and can be by others."""
     pytest.importorskip("openvino_telemetry")
     code = (
-        "import sys; from isomer.runtime import create_backend; create_backend('isomer_mobilenet_v2', 'openvino');"
+        "import sys; from isomer.runtime import create_backend; "
+        "create_backend('isomer_efficientnet_lite0', 'openvino');"
         "assert 'openvino_telemetry' not in sys.modules; import openvino_telemetry"
     )
     environment = {name: value for name, value in os.environ.items() if name != "CI"}  # where it is silent by itself

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isomer.errors import ArgumentError
 from isomer.segment.prefetch import prefetch
 
 UNCLOSED = """
 import time
+from isomer.errors import ArgumentError
 from isomer.segment.prefetch import prefetch
 
 def numbers():
@@ -119,3 +121,12 @@ def test_a_stream_that_nobody_closes_ends_with_the_interpreter(last: str) -> Non
     assert done.returncode == (1 if last else 0)
     assert done.stdout.split() == ["0", "4", "closed"]
     assert done.stderr.splitlines()[-1:] == (["ZeroDivisionError: division by zero"] if last else [])
+
+
+def test_threads_that_cannot_be_started_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(ArgumentError, match="ahead=2: the system starts no more threads"):
+        list(prefetch(range(3)))

@@ -16,7 +16,7 @@ from isomer.errors import InputError
 from isomer.media import Frame, Segmented, Writer, open_frames
 from isomer.media.image import read_gray, read_image, read_palette, write_image
 from isomer.segment import Segmenter, segment_video
-from isomer.segment.door import taken_frames
+from isomer.segment.door import TakenFrames
 
 
 @pytest.fixture
@@ -106,10 +106,10 @@ def test_a_frame_that_is_taken_stays_until_the_next(images: list[np.ndarray]) ->
             for index in range(7):
                 yield Frame(index, images[index], index / 10, str(index), 0.1 if index < 6 else 2)
 
-    taken = list(taken_frames(Source(), 3))
+    taken = list(TakenFrames(Source(), 3))
     assert [frame.index for frame in taken] == [0, 3, 6]
     assert [frame.duration for frame in taken] == pytest.approx([0.3, 0.3, 2])
-    assert [frame.duration for frame in taken_frames(Source(), 4)] == pytest.approx([0.4, 2.2])
+    assert [frame.duration for frame in TakenFrames(Source(), 4)] == pytest.approx([0.4, 2.2])
 
 
 def test_a_folder_of_images_is_a_video(scene: Scene, weights: Path, tmp_path: Path) -> None:

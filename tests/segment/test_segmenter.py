@@ -137,7 +137,7 @@ def test_a_failure_of_any_stage_comes_as_it_is(network: Isomer, images: list[Ima
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 32}, "size=32: not between 64 and 4096 pixels; 384 is the default"),
+        ({"size": 32}, "size=32: not between 64 and 4096 pixels$"),
         ({"views": 3}, "views=3: not 1, 2 or 4"),
         ({"flow": "farneback"}, "flow=farneback: not dis or raft"),
         ({"backend": "tensorrt"}, "backend=tensorrt: not auto, openvino, onnx or torch"),
@@ -164,3 +164,28 @@ def test_impossible_options_are_refused(options: dict[str, object], message: str
 )
 def test_network_size_keeps_area_and_aspect(frame: tuple[int, int], size: int, expected: tuple[int, int]) -> None:
     assert network_size(*frame, size, 32) == expected
+
+
+def test_two_passes_are_one_where_nothing_is_taken_out(
+    network: Isomer, images: list[Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, object] = {"key_interval": 3, "views": 2, "edges": "map"}
+    expected = list(segmenter(network, **options)(images))
+    monkeypatch.setattr("isomer.segment.segmenter.without", lambda probability, taken_out: probability)
+    found = list(segmenter(network, **options, passes=2)(images))
+    assert [result.index for result in found] == [result.index for result in expected]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.probability, other.probability, atol=0.6 / 255)
+
+
+def test_what_is_taken_out_is_missing_in_the_frames_between_too(
+    network: Isomer, images: list[Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isomer.segment.segmenter.without", lambda probability, taken_out: 0 * probability)
+    for result in segmenter(network, key_interval=3, passes=2)(images):
+        assert not result.probability.any()
+
+
+def test_two_passes_need_frames_that_can_be_read_twice(network: Isomer, images: list[Image]) -> None:
+    with pytest.raises(InputError, match="an iterator, which two passes cannot read twice"):
+        segmenter(network, passes=2)(iter(images))

@@ -173,7 +173,7 @@ def test_a_container_that_lies_about_its_length_is_stopped(tmp_path: Path, clip:
                 yield Frame(index, image, index / 25, f"{index:05d}")
 
     with pytest.raises(InputError, match="more than 5 frames"):
-        for _ in tasks._bounded(Lying(), 5):  # type: ignore[arg-type]
+        for _ in tasks._Bounded(Lying(), 5):  # type: ignore[arg-type]
             pass
 
 

@@ -444,7 +444,8 @@ def test_a_stage_starts_from_the_one_before(recipe: Path, tmp_path: Path) -> Non
     built = build_model(load_config(recipe, [f"model.init={tmp_path / 'start.safetensors'}"]).model)
     for name, value in built.state_dict().items():
         assert torch.equal(value, start.state_dict()[name])
-    assert build_model(load_config(recipe, ["model.init=isomer_mobilenet_v2", "model.head_width=64"]).model).training
+    shipped = ["model.encoder=efficientnet_lite0", "model.init=isomer_efficientnet_lite0", "model.head_width=64"]
+    assert build_model(load_config(recipe, shipped).model).training
     with pytest.raises(InputError, match="head_width"):
         build_model(load_config(recipe, [f"model.init={tmp_path / 'start.safetensors'}", "model.head_width=8"]).model)
 

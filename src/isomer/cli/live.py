@@ -12,7 +12,7 @@ from isomer.cli._options import add_options, chosen, report
 from isomer.options import Options, VideoOptions
 
 # Nothing works ahead, the flow looks one frame ahead at most, no map waits for a later one: what waits is late.
-_PROMPT = {"max_step": 1, "key_interval": 1, "smoothing": 0.0, "batch": 1, "ahead": 0}
+_PROMPT = {"max_step": 1, "key_interval": 1, "smoothing": 0.0, "passes": 1, "batch": 1, "ahead": 0}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,12 +15,14 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 import isomer.cli
 from isomer.cli._ending import Ending
 from isomer.cli._options import flag
 from isomer.errors import ArgumentError, InputError, require, suggestion
+from isomer.files import local_path
 
 _VERBS = [
     module.name
@@ -65,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="isomer: %(message)s")
     log = logging.getLogger("isomer")
     log.setLevel(logging.INFO)
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what it says of a broken image is said here, too
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files may hold what its encoding does not
             stream.reconfigure(errors="backslashreplace")
@@ -93,8 +96,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"isomer: {how}", file=sys.stderr)
         return 128 + ending.signal
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
+    except OSError as error:  # of what surrounds the command, such as a disk that its standard output goes to
+        _drop_output()
+        return _failed(f"{error.filename or 'the system'}: {error.strerror or error}; make room, or raise the limit")
+    except MemoryError:
+        return _failed("not enough memory; choose a smaller video, or raise the limit")
 
 
 def console() -> NoReturn:
@@ -102,18 +110,34 @@ def console() -> NoReturn:
 
     To take every object apart first, only for the system to free what is left, takes a fifth of a second.
     """
+    for number in range(3):  # what is closed must not become the number of a file, which libraries would print to
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     code = main()
     atexit._run_exitfuncs()
     os._exit(code)
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says in one line what it does not understand."""
+    """Says in one line what it does not understand, and takes no addresses for files."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.register("type", Path, _path)
 
     def error(self, message: str) -> NoReturn:
         """Leave with the message and the exit code 2."""
         message = re.sub(r"^argument (\S+): ", r"\1: ", message)
         self.exit(2, f"isomer: {message}; see {self.prog} --help\n")
+
+
+def _path(text: str) -> Path:
+    try:
+        return local_path(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 class _VerbParser(_Parser):
@@ -167,6 +191,12 @@ def _failed(message: str) -> int:
     logging.getLogger("isomer").debug("", exc_info=True)
     print(f"isomer: {message}", file=sys.stderr)
     return 2
+
+
+def _drop_output() -> None:
+    """Keep what was printed and cannot be written from failing once more at the interpreter's end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _hint() -> None:

@@ -6,11 +6,12 @@ import glob
 import json
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from isomer.errors import InputError
+from isomer.files import local_path
 from isomer.media import OUTPUTS
 from isomer.media.image import IMAGE_SUFFIXES
 
@@ -88,7 +89,7 @@ def _entries(inputs: Sequence[str | Path]) -> list[Path]:
     """Expand lists and glob patterns to absolute paths that exist."""
     entries: list[Path] = []
     for entry in map(str, inputs):
-        path = Path(entry)
+        path = local_path(entry)
         if path.suffix.lower() == ".txt" and path.is_file():
             entries += _lines(path)  # one that is missing fails by itself, the others are segmented
         elif path.exists():
@@ -116,8 +117,7 @@ def _search(folder: Path, output: Path) -> list[Path]:
     videos: list[Path] = []
     left_out: list[Path] = []
     listed: set[Path] = set()
-    for parent, folders, files in os.walk(folder):
-        here = Path(parent)
+    for here, folders, files in _walk(folder, output):
         listed |= _outputs_listed(here / MANIFEST)
         suffixes = {Path(name).suffix.lower() for name in files if not name.startswith(".")}
         if suffixes & IMAGE_SUFFIXES and not suffixes & VIDEO_SUFFIXES:  # beside videos they are covers
@@ -134,6 +134,24 @@ def _search(folder: Path, output: Path) -> list[Path]:
     if left_out:
         warnings.warn(f"{folder}: left out {len(left_out)} earlier outputs, such as {left_out[0].name}", stacklevel=2)
     return [video for video in videos if video not in listed]
+
+
+def _walk(folder: Path, output: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield each folder with the names of the folders in it, of which the caller may take some out, and of the files.
+
+    A folder comes once, whatever links lead to it; those to which only links lead come last.
+    """
+    seen = {os.path.realpath(output)} - {os.path.realpath(folder)}
+    waiting = [folder]
+    while waiting:
+        for parent, folders, files in os.walk(waiting.pop(0)):
+            here, real = Path(parent), os.path.realpath(parent)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            yield here, folders, files
+            waiting += [here / name for name in folders if (here / name).is_symlink()]
 
 
 def _outputs_listed(manifest: Path) -> set[Path]:

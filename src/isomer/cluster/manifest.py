@@ -8,11 +8,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from isomer.cluster.inputs import Video
 from isomer.errors import InputError
 from isomer.files import atomic_path
 
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("modified", "frames", "deaths"), (int,)),
+    "seconds": (int, float),
+    "outputs": (list,),
+    **dict.fromkeys(("error", "warning"), (str, type(None))),
+}
 _EVERY = 1.0  # seconds between two writes: with many thousand videos each takes a while
 
 
@@ -116,10 +123,8 @@ def _read(path: Path, settings: Mapping[str, object]) -> dict[str, Record]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        made_with = content["settings"]
-        records = {
-            video: Record(**record | {"state": State(record["state"])}) for video, record in content["videos"].items()
-        }
+        made_with = dict(content["settings"])
+        records = {video: _record(record) for video, record in content["videos"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: is no manifest of a batch; choose another output") from error
     for name, value in settings.items():
@@ -128,3 +133,14 @@ def _read(path: Path, settings: Mapping[str, object]) -> dict[str, Record]:
                 f"{path}: its batch was made with {name} {made_with.get(name)}, not {value}; choose another output"
             )
     return records
+
+
+def _record(content: dict[str, Any]) -> Record:
+    """Return a record as JSON has it; TypeError or ValueError where a value cannot be meant."""
+    record = Record(**content | {"state": State(content["state"])})
+    for name, kinds in _KINDS.items():
+        if not isinstance(getattr(record, name), kinds):
+            raise TypeError(name)
+    if not all(isinstance(output, str) and "\0" not in output for output in record.outputs):
+        raise TypeError("outputs")
+    return record

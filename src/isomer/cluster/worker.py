@@ -29,9 +29,10 @@ from isomer.media.containers import PNGFolder
 from isomer.media.image import decode_stored, read_bytes, read_gray
 from isomer.options import Options
 from isomer.segment import Segmenter
-from isomer.segment.door import taken_frames
+from isomer.segment.door import TakenFrames
 from isomer.segment.objects import with_steps
-from isomer.segment.passes import from_levels, warn_of_nothing, write_objects
+from isomer.segment.passes import warn_of_nothing, write_objects
+from isomer.segment.spool import from_levels
 from isomer.segment.video import segment_source
 from isomer.segment.whole import Follower
 
@@ -123,10 +124,10 @@ class Worker:
         settings = self._settings
         source = self._open(video)
         taken = 0 if source.count is None else -(-source.count // settings.stride)
-        if 0 < settings.shard < taken:
+        if 0 < settings.shard < taken and settings.settled.passes == 1:  # two see the whole video
             return TooLong(taken)
         self._flow.begin()
-        frames = taken_frames(source, settings.stride)
+        frames = TakenFrames(source, settings.stride)
         with self._writers(video, source) as writers:
             count = segment_source(self._segmenter, source, frames, writers.values(), settings)
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
@@ -195,7 +196,7 @@ class Worker:
     def _join_maps(self, source: FrameSource, folder: Path, writers: Mapping[str, Writer]) -> int:
         settings = self._settings
         count, highest = 0, 0.0
-        for frame in taken_frames(source, settings.stride):
+        for frame in TakenFrames(source, settings.stride):
             for kind, writer in writers.items():
                 result = _stored(kept(kind), folder, frame, settings.threshold)
                 writer.write(result)
@@ -209,7 +210,7 @@ class Worker:
         settings = self._settings
 
         def stored() -> Iterator[tuple[Frame, NDArray[np.uint8]]]:
-            for frame in taken_frames(source, settings.stride):
+            for frame in TakenFrames(source, settings.stride):
                 yield frame, read_gray(folder / "probabilities" / f"{frame.name}.png")
 
         with Follower(settings.threshold) as follower:
@@ -217,7 +218,7 @@ class Worker:
             for result, step in with_steps(maps):
                 follower.add(result, result.probability, step)
             levels = (levels for _, levels in stored())
-            frames = taken_frames(source, settings.stride)
+            frames = TakenFrames(source, settings.stride)
             return write_objects(frames, levels, follower.objects(), writers, settings)
 
     def _open(self, video: Video) -> FrameSource:

@@ -10,6 +10,7 @@ import numpy as np
 from isomer.errors import InputError
 from isomer.files import atomic_path
 from isomer.flow import Flow
+from isomer.media.image import decode_stored, read_bytes
 
 
 def write_kitti_flow(path: str | Path, flow: Flow) -> None:
@@ -34,8 +35,8 @@ def read_kitti_flow(path: str | Path) -> Flow:
     Raises:
         InputError: the file is missing or no 16-bit PNG of three channels.
     """
-    levels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if Path(path).is_file() else None
-    if levels is None or levels.dtype != np.uint16 or levels.ndim != 3:
+    levels = decode_stored(read_bytes(path), path)
+    if levels.dtype != np.uint16 or levels.ndim != 3:
         raise InputError(f"{path}: not optical flow as a 16-bit PNG; compute it again with isomer prepare")
     flow = (np.asarray(levels[..., :0:-1], np.float32) - 2**15) / 64
     flow[levels[..., 0] == 0] = 0

@@ -7,9 +7,7 @@ goes on with what is missing, and a sequence that is there already, such as a re
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
@@ -19,10 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from isomer.data.kitti import write_kitti_flow
+from isomer.data.masks import read_levels
 from isomer.data.sequences import VideoSequence, flow_folder, is_palette
 from isomer.data.stills import image_files
 from isomer.errors import InputError
-from isomer.files import atomic_path
+from isomer.files import Stage, atomic_path
 from isomer.flow import create_flow
 from isomer.media import Frame
 from isomer.media.image import IMAGE_SUFFIXES, read_gray, read_image, write_image
@@ -141,9 +140,8 @@ def _prepare_sequence(sequence: VideoSequence, output: Path, flow: str | None, s
 
 def _write_sequence(sequence: VideoSequence, target: Path) -> Prepared:
     """Write the frames and masks, all or none."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{sequence.name}-", dir=target.parent))
-    try:
+    with Stage() as stage:
+        temporary = stage.folder(target)
         size = read_image(sequence.frames[0]).shape[:2]
         for path in sequence.frames:
             _copy_image(path, temporary / "frames", size)
@@ -157,10 +155,6 @@ def _write_sequence(sequence: VideoSequence, target: Path) -> Prepared:
             write_image(temporary / "masks" / f"{path.stem}.png", mask)
             shares.append(float((mask == 255).mean()))
             odd += any(_is_odd(file, sequence) for file in sequence.masks[path.stem])
-        temporary.chmod(0o777 & ~_umask())
-        temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return Prepared(sequence.name, len(sequence.frames), len(shares), 0, float(np.mean(shares)), odd)
 
 
@@ -219,7 +213,7 @@ def _prepare_still(pair: tuple[Path, Path], output: Path) -> Prepared:
     target, mask_target = output / "images" / image_path.name, output / "masks" / f"{image_path.stem}.png"
     if target.exists() and mask_target.exists():
         return Prepared(image_path.stem)
-    mask = read_gray(mask_path)
+    mask = read_levels(mask_path)
     if read_image(image_path).shape[:2] != mask.shape:
         raise InputError(f"{mask_path}: not of the size of its image; replace it")
     binary = np.where(mask > 127, 255, 0).astype(np.uint8)
@@ -232,9 +226,3 @@ def _prepare_still(pair: tuple[Path, Path], output: Path) -> Prepared:
     except OSError as error:
         raise InputError(f"{target}: cannot be written ({error.strerror}); make room") from error
     return Prepared(image_path.stem, 1, 1, 0, float((binary == 255).mean()))
-
-
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask

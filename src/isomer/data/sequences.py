@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isomer.data.kitti import read_kitti_flow
+from isomer.data.masks import read_levels
 from isomer.errors import InputError
 from isomer.flow import Flow
-from isomer.media.image import IMAGE_SUFFIXES, read_gray, read_palette
+from isomer.media.image import IMAGE_SUFFIXES, read_palette
 
 UNKNOWN = 128
 """Level of a mask where the annotation does not say."""
@@ -52,7 +53,7 @@ class Levels:
         Several files are one object each; a palette PNG's levels are its indices.
 
         Raises:
-            InputError: a file is no image, or not of the size of the others.
+            InputError: a file is no image, has transparent parts, or is not of the size of the others.
         """
         masks = [self._read_one(path) for path in paths]
         for path, mask in zip(paths, masks, strict=True):
@@ -61,7 +62,7 @@ class Levels:
         return np.asarray(np.maximum.reduce(masks), np.uint8)
 
     def _read_one(self, path: Path) -> NDArray[np.uint8]:
-        levels = read_palette(path) if is_palette(path) else read_gray(path)
+        levels = read_palette(path) if is_palette(path) else read_levels(path)
         table = np.full(256, 255, np.uint8)
         table[list(self.unknown)] = UNKNOWN
         table[list(self.background)] = 0

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from isomer.data.masks import read_levels
 from isomer.errors import InputError
-from isomer.media.image import IMAGE_SUFFIXES, read_gray, read_image
+from isomer.media.image import IMAGE_SUFFIXES, read_image
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -100,7 +101,7 @@ class Cutouts:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Cutout:
-        image, mask = read_image(self.files[index]), read_gray(self.masks[index])
+        image, mask = read_image(self.files[index]), read_levels(self.masks[index])
         if image.shape[:2] != mask.shape:
             raise InputError(f"{self.masks[index]}: not of the size of its image; replace it")
         mask = np.where(mask > 127, 255, 0).astype(np.uint8)

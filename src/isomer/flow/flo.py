@@ -5,11 +5,10 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from isomer.errors import InputError
-from isomer.files import atomic_path
+from isomer.files import atomic_path, said_of
 from isomer.flow.estimator import Flow
 from isomer.media import Frame
 from isomer.media.image import read_bytes
@@ -37,9 +36,9 @@ def write_flo(path: str | Path, flow: Flow) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    with atomic_path(path) as temporary:
-        if not cv2.writeOpticalFlow(str(temporary), flow):
-            raise InputError(f"{path}: cannot be written; make room or choose another output")
+    height, width = flow.shape[:2]
+    with atomic_path(path) as temporary, said_of(Path(path)):
+        temporary.write_bytes(_HEADER.pack(_TAG, width, height) + flow.astype("<f4").tobytes())
 
 
 class FlowFiles:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from isomer.errors import InputError
+from isomer.files import local_path
 from isomer.media.folder import FolderSource
 from isomer.media.frame import FrameSource
 from isomer.media.image import MAX_PIXELS
 from isomer.media.video import VideoSource
-
-_ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # a path has lost the second slash
 
 
 def open_frames(
@@ -30,13 +28,11 @@ def open_frames(
             with images of different sizes; or a frame has more than `max_pixels` (one that comes later in a
             video raises when it is reached).
     """
-    path = Path(path)
+    path = local_path(path)
     try:
         if path.is_dir():
             return FolderSource(path, max_pixels=max_pixels, deep=deep)
         if not path.exists():
-            if _ADDRESS.match(path.as_posix()):
-                raise InputError(f"{path}: is an address, not a file; download the video and give the file")
             raise InputError(f"{path}: no such file or folder; check the path")
         if not path.is_file():
             raise InputError(f"{path}: neither a file nor a folder; give a video file")

@@ -12,7 +12,7 @@ from isomer.files import atomic_path
 from isomer.media import OUTPUTS, FrameSource, open_frames, open_output
 from isomer.media.image import IMAGE_SUFFIXES, read_gray
 from isomer.options import VideoOptions
-from isomer.segment.door import taken_frames
+from isomer.segment.door import TakenFrames
 from isomer.segment.segmenter import Segmenter
 from isomer.segment.video import segment_frames
 from isomer.selection import select_sequences
@@ -111,7 +111,7 @@ def predict_dataset(
         finished = all(_is_finished(target / f"{frame}.png", source) for frame in names)
         if not finished:
             with open_output(OUTPUTS["probabilities"], target, source) as writer:
-                segment_frames(segmenter, taken_frames(source), [writer])
+                segment_frames(segmenter, TakenFrames(source), [writer])
         yield SequencePrediction(name, target, len(names), finished)
 
 

@@ -80,18 +80,30 @@ def _shape(image: NDArray[np.generic]) -> str:
     return f"[{', '.join(map(str, image.shape))}]"
 
 
-def taken_frames(source: FrameSource, stride: int = 1) -> Iterator[Frame]:
-    """Return every `stride`-th frame of a source, each for the time until the next; the first two are read at once.
+class TakenFrames:
+    """Every `stride`-th frame of a source, each for the time until the next; each iteration streams them anew.
+
+    The first two are read at once.
 
     Raises:
         InputError: there is only one; motion needs two.
     """
-    frames = _every(stride, iter(source))
-    first = list(islice(frames, 2))
-    if len(first) < 2:
-        taken = "" if stride == 1 else f" at a stride of {stride}"
-        raise InputError(f"{source.path}: has only one frame{taken}; motion needs at least two")
-    return chain(first, frames)
+
+    def __init__(self, source: FrameSource, stride: int = 1):
+        self._source, self._stride = source, stride
+        frames = self._anew()
+        first = list(islice(frames, 2))
+        if len(first) < 2:
+            taken = "" if stride == 1 else f" at a stride of {stride}"
+            raise InputError(f"{source.path}: has only one frame{taken}; motion needs at least two")
+        self._begun: Iterator[Frame] | None = chain(first, frames)
+
+    def __iter__(self) -> Iterator[Frame]:
+        begun, self._begun = self._begun, None
+        return begun or self._anew()
+
+    def _anew(self) -> Iterator[Frame]:
+        return _every(self._stride, iter(self._source))
 
 
 def _every(stride: int, frames: Iterator[Frame]) -> Iterator[Frame]:

@@ -15,7 +15,7 @@ from isomer.options import VideoOptions
 from isomer.segment.edges.stream import with_edges
 from isomer.segment.objects import with_steps
 from isomer.segment.segmenter import Found, Segmenter, shown
-from isomer.segment.spool import Spool
+from isomer.segment.spool import Spool, as_levels, from_levels
 from isomer.segment.whole import Follower, VideoObjects
 
 
@@ -89,13 +89,3 @@ def write_objects(
 def warn_of_nothing() -> None:
     """Warn that all masks of a video are empty."""
     warnings.warn("nothing was found in any frame; a lower threshold may find more", stacklevel=3)
-
-
-def as_levels(probability: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return a map as it is kept: 255 times the probability."""
-    return np.rint(probability * 255).astype(np.uint8)
-
-
-def from_levels(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the map that was kept, float32 in [0, 1]."""
-    return np.divide(levels, 255, dtype=np.float32)

@@ -8,6 +8,8 @@ from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
 from typing import TypeVar
 
+from isomer.errors import ArgumentError
+
 T = TypeVar("T")
 
 _PATIENCE = 5
@@ -23,6 +25,9 @@ def prefetch(items: Iterable[T], ahead: int = 2) -> Generator[T, None, None]:
     Args:
         items: anything to iterate over, from that thread alone.
         ahead: items in waiting; 0 works without a thread.
+
+    Raises:
+        ArgumentError: the system starts no more threads.
     """
     if ahead == 0:
         yield from items
@@ -51,7 +56,10 @@ def prefetch(items: Iterable[T], ahead: int = 2) -> Generator[T, None, None]:
         worker.join(patience)
 
     worker = Thread(target=work, name="isomer-prefetch", daemon=True)
-    worker.start()
+    try:
+        worker.start()
+    except RuntimeError as error:
+        raise ArgumentError("ahead", ahead, "the system starts no more threads; 0 needs none") from error
     atexit.register(stop, _PATIENCE)  # where nobody closes it: native code must not run while the interpreter ends
     try:
         while (result := results.get()) is not None:

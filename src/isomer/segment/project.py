@@ -27,7 +27,7 @@ from isomer.media.image import decode_gray, encode_image, write_image
 from isomer.options import Options, VideoOptions
 from isomer.progress import Progress
 from isomer.segment.corrections import Correction, corrected
-from isomer.segment.door import taken_frames
+from isomer.segment.door import TakenFrames
 from isomer.segment.passes import follow_objects
 from isomer.segment.segmenter import Segmenter
 from isomer.segment.sheet import contact_sheet
@@ -188,7 +188,7 @@ class OpenProject:
         maps = [self._picture("maps", position) for position in range(len(self.project.moments))]
         if not self.project.corrections:
             return maps
-        frames = taken_frames(self.source, self.project.stride)
+        frames = TakenFrames(self.source, self.project.stride)
         maps, self.objects = corrected(frames, maps, self.objects, self.project.corrections)
         return maps
 
@@ -225,17 +225,17 @@ def list_objects(
     if is_project(video):
         with OpenProject(video, options) as opened:
             if sheet is not None:
-                write_image(sheet, contact_sheet(opened.objects, taken_frames(opened.source, opened.project.stride)))
+                write_image(sheet, contact_sheet(opened.objects, TakenFrames(opened.source, opened.project.stride)))
             return opened.objects.found
     source = open_frames(video, options.max_pixels)
     with Follower(options.threshold) as follower, Spool(np.uint8) as maps:
-        frames = taken_frames(source, options.stride)
+        frames = TakenFrames(source, options.stride)
         total = None if source.count is None else -(-source.count // options.stride)
         with Progress(total, "frame", shown=progress) as bar:
             follow_objects(Segmenter(**options.of(Options)), frames, maps, follower, bar.step)
         objects = follower.objects()
         if sheet is not None:
-            write_image(sheet, contact_sheet(objects, taken_frames(source, options.stride)))
+            write_image(sheet, contact_sheet(objects, TakenFrames(source, options.stride)))
         if out is not None:
             _make(Path(out), source, options, objects, maps)
         return objects.found

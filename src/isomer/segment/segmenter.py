@@ -21,13 +21,16 @@ from isomer.media import Frame, Segmented
 from isomer.media.resize import network_size, resize_image
 from isomer.options import Options, VideoOptions, documented, options_of
 from isomer.runtime import create_backend
+from isomer.segment.appearance import create_features
 from isomer.segment.door import as_frames
 from isomer.segment.edges.stream import with_edges
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
+from isomer.segment.looks import Looks, without
 from isomer.segment.objects import StepFlow, number_objects
 from isomer.segment.prefetch import prefetch
 from isomer.segment.smoothing import smooth
+from isomer.segment.spool import Spool, as_levels, from_levels
 from isomer.segment.warp import resize_map
 
 if TYPE_CHECKING:
@@ -49,11 +52,24 @@ class Views(NamedTuple):
     flows: NDArray[np.uint8]
 
 
+class _Seen(NamedTuple):
+    frame: Frame
+    is_key: bool
+    opens_shot: bool
+    views: Views | None  # of a key frame that the network is to see
+
+
 class _Key(NamedTuple):
     frame: Frame
-    views: Views
+    views: Views | None  # None where the map is known
     span: Span | None  # from the key frame before of the shot, if there is one
     steps: list[Flow | None]  # see `Found.step`: of the frames between, and its own
+
+
+class _FirstPass(NamedTuple):
+    roles: list[tuple[bool, bool]]  # of every frame: `is_key`, `opens_shot`
+    maps: Spool[np.uint8]
+    looks: Looks
 
 
 class Found(NamedTuple):
@@ -96,6 +112,7 @@ class Segmenter:
         key_interval: int | None = Options.key_interval,
         views: int | None = Options.views,
         smoothing: float | None = Options.smoothing,
+        passes: int | None = Options.passes,
         edges: str = Options.edges,
         batch: int = Options.batch,
         ahead: int = Options.ahead,
@@ -111,6 +128,7 @@ class Segmenter:
             key_interval=key_interval,
             views=views,
             smoothing=smoothing,
+            passes=passes,
             edges=edges,
             batch=batch,
             ahead=ahead,
@@ -125,6 +143,7 @@ class Segmenter:
         self._key_interval = settled.key_interval
         self._views = settled.views
         self._smoothing = settled.smoothing
+        self._features = create_features() if settled.passes == 2 else None
         self._edges = edges
         self._batch = batch
         self._ahead = ahead
@@ -136,27 +155,27 @@ class Segmenter:
 
         Args:
             frames: at least two, in order, all of one size: `Frame`s, or RGB images, uint8 [H, W, 3], which are copied.
-                They are taken from a thread unless `ahead` is 0.
+                They are taken from a thread unless `ahead` is 0. With two passes they are iterated over twice.
             objects: tell objects apart, so that results have `labels`: the probability from which on a pixel is of one.
 
         Raises:
-            InputError: the frames are something else, `objects` is no probability, or this process is a fork. What only
-                a later frame shows is raised when that is taken.
+            InputError: the frames are something else, or an iterator where there are two passes; `objects` is no
+                probability; or this process is a fork. What only a later frame shows is raised when that is taken.
         """
         _check_process()
         if objects is not None:
             options_of(VideoOptions)["threshold"].check("objects", objects)
-        return self._results(as_frames(frames), objects)
+        return self._results(*self._readings(frames), objects)
 
     def find(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Generator[Found, None, None]:
         """Do the first half of `__call__`: yield maps at the network's size, with the flow between; see `shown`."""
         _check_process()
-        return self._found(as_frames(frames), steps=True)
+        return self._found(*self._readings(frames), steps=True)
 
     def inputs(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Views]:
         """Yield what the network sees of a video, key frame by key frame, without running it; see `__call__`."""
         _check_process()
-        return (key.views for key in self._keys(as_frames(frames), links=False))
+        return (seen.views for seen in self._seen(as_frames(frames)) if seen.views)
 
     def warm_up(self, width: int, height: int) -> None:
         """Run the network once for frames of this size, because back ends compile when they first see one."""
@@ -165,15 +184,30 @@ class Segmenter:
         with self._network_turn:
             self._backend(blank, blank)
 
-    def _results(self, frames: Iterable[Frame], objects: float | None) -> Generator[Segmented, None, None]:
-        with closing(self._found(frames, steps=objects is not None or self._edges == "matte")) as found:
+    def _readings(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> tuple[Iterator[Frame], Iterator[Frame] | None]:
+        """Return the frames, and once more where there are two passes."""
+        if self._features is None:
+            return as_frames(frames), None
+        if isinstance(frames, Iterator):
+            raise InputError(
+                "frames: an iterator, which two passes cannot read twice; pass a list or isomer.media.open_frames of a "
+                "path, or make the Segmenter with passes=1"
+            )
+        return as_frames(frames), as_frames(frames)
+
+    def _results(
+        self, frames: Iterable[Frame], again: Iterable[Frame] | None, objects: float | None
+    ) -> Generator[Segmented, None, None]:
+        with closing(self._found(frames, again, steps=objects is not None or self._edges == "matte")) as found:
             results = with_edges(shown(found), self._edges)
             if objects is None:
                 yield from (result for result, _ in results)
             else:
                 yield from number_objects(results, objects)
 
-    def _found(self, frames: Iterable[Frame], steps: bool) -> Generator[Found, None, None]:
+    def _found(
+        self, frames: Iterable[Frame], again: Iterable[Frame] | None, steps: bool
+    ) -> Generator[Found, None, None]:
         with ExitStack() as stages:
             frames = iter(frames)
             first = next(frames)
@@ -184,31 +218,69 @@ class Segmenter:
                 return stages.enter_context(closing(prefetch(items, ahead)))
 
             read = overlapped(_chained(first, frames), min(self._ahead, 1) if is_large else ahead)
-            keys = overlapped(self._keys(read, steps=steps))
-            yield from overlapped(self._small_maps(keys, ahead))
+            if again is None:
+                keys = overlapped(self._keys(self._seen(read), steps=steps))
+                maps = self._maps(keys, ahead)
+            else:
+                seen = self._first_pass(read, ahead)
+                kept = map(from_levels, stages.enter_context(seen.maps))
+                keys = overlapped(self._keys(_seen_before(overlapped(again), seen), steps=steps))
+                maps = zip(keys, map(without, kept, seen.looks.verdicts()), strict=True)
+            yield from overlapped(self._small_maps(maps))
 
-    def _keys(self, frames: Iterable[Frame], *, links: bool = True, steps: bool = False) -> Iterator[_Key]:
-        """Yield the key frames, each linked with the one before and the frames between, where that is of use."""
-        link = KeyFrameLinks() if links and (self._smoothing > 0 or self._key_interval > 1) else None
-        step = StepFlow() if steps else None
-        between: list[Frame] = []
-        back: list[Flow | None] = []
+    def _first_pass(self, frames: Iterable[Frame], ahead: int) -> _FirstPass:
+        """Find the maps of all key frames, and learn from them what the object looks like."""
+        assert self._features is not None
+        first = _FirstPass([], Spool(np.uint8), Looks())
+
+        def key_frames(frames: Iterable[Frame]) -> Iterator[_Seen]:
+            for seen in self._seen(frames):
+                first.roles.append((seen.is_key, seen.opens_shot))
+                if seen.is_key:
+                    yield seen
+
+        with ExitStack() as stages:
+
+            def overlapped(items: Iterable[_T]) -> Iterator[_T]:
+                return stages.enter_context(closing(prefetch(items, ahead)))
+
+            keys = overlapped(self._keys(key_frames(frames)))
+            for key, probability in overlapped(self._maps(keys, ahead)):
+                assert key.views is not None
+                back = key.span.back.flow if key.span else None
+                levels = as_levels(probability)
+                first.maps.append(levels)
+                first.looks.add(from_levels(levels), self._features(key.views.images[0]), back)
+        return first
+
+    def _seen(self, frames: Iterable[Frame]) -> Iterator[_Seen]:
+        """Yield the frames, key frames as the network sees them."""
         for moving in moving_frames(
             frames, self._estimate, self._max_step, both=self._views > 1, key_interval=self._key_interval
         ):
-            back.append(step(moving.frame, moving.opens_shot) if step else None)
-            if moving.flows:
-                span = link(between, moving.frame, moving.opens_shot) if link else None
-                yield _Key(moving.frame, self._seen(moving), span, back)
+            is_key = bool(moving.flows)
+            yield _Seen(moving.frame, is_key, moving.opens_shot, self._views_of(moving) if is_key else None)
+
+    def _keys(self, frames: Iterable[_Seen], *, steps: bool = False) -> Iterator[_Key]:
+        """Yield the key frames, each linked with the one before and the frames between, where that is of use."""
+        link = KeyFrameLinks() if self._smoothing > 0 or self._key_interval > 1 or self._features else None
+        step = StepFlow() if steps else None
+        between: list[Frame] = []
+        back: list[Flow | None] = []
+        for frame, is_key, opens_shot, views in frames:
+            back.append(step(frame, opens_shot) if step else None)
+            if is_key:
+                span = link(between, frame, opens_shot) if link else None
+                yield _Key(frame, views, span, back)
                 between, back = [], []
             else:
-                between.append(moving.frame)
+                between.append(frame)
 
     def _estimate(self, source: Frame, target: Frame) -> Flow:
         with self._flow_turn:
             return self._flow(source, target)
 
-    def _seen(self, moving: MovingFrame) -> Views:
+    def _views_of(self, moving: MovingFrame) -> Views:
         height, width = moving.frame.image.shape[:2]
         size = network_size(width, height, self._size, self._backend.stride)
         image = resize_image(moving.frame.image, size)
@@ -220,10 +292,15 @@ class Segmenter:
         colours = [resize_image(flow_to_image(flow), size) for flow in flows[: self._views]]
         return Views(np.stack(images[: self._views]), np.stack(colours))
 
-    def _small_maps(self, keys: Iterator[_Key], ahead: int) -> Iterator[Found]:
-        before = np.empty(0, np.float32)
+    def _maps(self, keys: Iterator[_Key], ahead: int) -> Iterator[tuple[_Key, Probability]]:
+        """Yield key frames with their maps, smoothed if they are to be."""
         maps = self._computed(keys, self._backend.workers if ahead else 1)
-        for key, probability in smooth(maps, self._smoothing) if self._smoothing else maps:
+        return smooth(maps, self._smoothing) if self._smoothing else maps
+
+    def _small_maps(self, maps: Iterable[tuple[_Key, Probability]]) -> Iterator[Found]:
+        """Yield all frames with their maps, those between key frames from theirs."""
+        before = np.empty(0, np.float32)
+        for key, probability in maps:
             *steps, step = key.steps
             if key.span:
                 between = interpolate(before, probability, key.span.between)
@@ -237,7 +314,8 @@ class Segmenter:
         waiting: deque[tuple[list[_Key], Callable[[], NDArray[np.float32]]]] = deque()
         try:
             while batch := list(islice(keys, self._batch)):
-                images, flows = (np.concatenate(views) for views in zip(*(key.views for key in batch), strict=True))
+                seen = [key.views for key in batch if key.views]
+                images, flows = (np.concatenate(views) for views in zip(*seen, strict=True))
                 with self._network_turn:
                     waiting.append((batch, self._backend.start(images, flows)))
                 if len(waiting) > ahead:
@@ -267,6 +345,12 @@ def shown(found: Iterable[Found]) -> Iterator[tuple[Segmented, Flow | None]]:
 def _chained(first: Frame, frames: Iterator[Frame]) -> Iterator[Frame]:
     yield first
     yield from frames  # and is closed with this one, as of a chain it would not be
+
+
+def _seen_before(frames: Iterable[Frame], first: _FirstPass) -> Iterator[_Seen]:
+    """Yield frames in the roles that they had in the first pass."""
+    for frame, (is_key, opens_shot) in zip(frames, first.roles, strict=True):
+        yield _Seen(frame, is_key, opens_shot, None)
 
 
 def mirrored(flow: Flow) -> Flow:

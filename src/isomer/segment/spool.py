@@ -55,3 +55,13 @@ class Spool(Generic[_Kind]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+
+def as_levels(probability: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return a map, float32 in [0, 1], as it is kept: 255 times the probability."""
+    return np.rint(probability * 255).astype(np.uint8)
+
+
+def from_levels(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the map that was kept, float32 in [0, 1]."""
+    return np.divide(levels, 255, dtype=np.float32)

@@ -17,7 +17,7 @@ from isomer.flow import FlowEstimator
 from isomer.media import Frame, FrameSource, Look, Writer, find_output, open_frames, open_outputs, output_paths
 from isomer.options import Options, VideoOptions, documented
 from isomer.progress import Progress
-from isomer.segment.door import taken_frames
+from isomer.segment.door import TakenFrames
 from isomer.segment.passes import follow_objects, warn_of_nothing, write_objects
 from isomer.segment.project import OpenProject, is_project
 from isomer.segment.segmenter import Segmenter
@@ -62,6 +62,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     key_interval: int | None = VideoOptions.key_interval,
     views: int | None = VideoOptions.views,
     smoothing: float | None = VideoOptions.smoothing,
+    passes: int | None = VideoOptions.passes,
     edges: str = VideoOptions.edges,
     batch: int = VideoOptions.batch,
     ahead: int = VideoOptions.ahead,
@@ -108,6 +109,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         key_interval=key_interval,
         views=views,
         smoothing=smoothing,
+        passes=passes,
         edges=edges,
         batch=batch,
         ahead=ahead,
@@ -133,7 +135,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     source = open_frames(video, max_pixels, audio=audio, deep=any(kind.is_deep for kind in kinds))
     _log.debug("%s: %d x %d pixels, %s frames, %.5g a second", source.path, *source.size, source.count, source.fps)
     paths = output_paths(source, output, kinds)
-    frames = taken_frames(source, stride)
+    frames = TakenFrames(source, stride)
 
     with ExitStack() as stack:
         writers = stack.enter_context(
@@ -175,7 +177,7 @@ def segment_source(
         return segment_frames(segmenter, frames, writers, threshold=options.threshold, written=lambda _: done())
     with Follower(options.threshold) as follower, Spool(np.uint8) as maps:
         follow_objects(segmenter, frames, maps, follower, done)
-        again = taken_frames(source, options.stride)
+        again = TakenFrames(source, options.stride)
         return write_objects(again, maps, follower.objects(), writers, options)
 
 
@@ -191,7 +193,7 @@ def _write_project(path: str | Path, output: str | Path | None, options: VideoOp
         maps = opened.maps()
         if not (options.keep or options.drop):
             options = replace(options, keep=opened.project.keep, drop=opened.project.drop)
-        frames = taken_frames(opened.source, opened.project.stride)
+        frames = TakenFrames(opened.source, opened.project.stride)
         count = write_objects(frames, maps, opened.objects, writers, options)
     return Summary(paths, count, time.perf_counter() - start)
 

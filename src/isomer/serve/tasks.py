@@ -97,7 +97,7 @@ def segment(folder: Path, options: VideoOptions, limits: Limits, report: Report)
         _check_count(source, limits)
         total = source.count and min(source.count, limits.frames)
         report(0, total)
-        frames = _bounded(source, limits.frames)
+        frames = _Bounded(source, limits.frames)
         outputs = [
             (OUTPUTS["probabilities"], folder / "probabilities"),
             (preview_output(source), folder / "preview.mp4"),
@@ -197,16 +197,23 @@ def _check_count(source: FrameSource, limits: Limits) -> None:
         )
 
 
-def _bounded(source: FrameSource, most: int) -> Iterator[Frame]:
-    """Yield the frames, at least 2 and not more than `most`: containers may state any number."""
-    from isomer.segment.door import taken_frames
+class _Bounded:
+    """The frames, at least 2 and not more than `most`: containers may state any number."""
 
-    for frame in taken_frames(source):
-        if frame.index >= most:
-            raise InputError(
-                f"{source.path}: more than {most} frames (the server's limit `frames`); give a shorter one"
-            )
-        yield frame
+    def __init__(self, source: FrameSource, most: int) -> None:
+        from isomer.segment.door import TakenFrames
+
+        self._frames = TakenFrames(source)
+        self._path = source.path
+        self._most = most
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self._frames:
+            if frame.index >= self._most:
+                raise InputError(
+                    f"{self._path}: more than {self._most} frames (the server's limit `frames`); give a shorter one"
+                )
+            yield frame
 
 
 @contextmanager
