@@ -76,32 +76,13 @@ def test_every_variant_is_a_valid_recipe() -> None:
     assert all(a != b for i, a in enumerate(configs) for b in configs[:i])
 
 
-def test_calibration_error_is_that_of_a_loop() -> None:
-    calibration = _script("calibration")
-    rng = np.random.default_rng(0)
-    probability = rng.random((2, 30, 40), np.float32)
-    probability[0, 0, :2] = 0, 1
-    annotation = rng.random((2, 30, 40)) < probability**2  # too sure of itself
-    reliability = calibration.Reliability(15)
-    for frame, truth in zip(probability, annotation, strict=True):
-        reliability.step(frame, truth)
-
-    bins: list[list[tuple[float, bool]]] = [[] for _ in range(15)]
-    for p, y in zip(probability.ravel().tolist(), annotation.ravel().tolist(), strict=True):
-        bins[min(int(p * 15), 14)].append((p, y))
-    gaps = [len(b) * abs(sum(p for p, _ in b) / len(b) - sum(y for _, y in b) / len(b)) for b in bins]
-    error = calibration.calibration_error(reliability.shares())
-    assert error == pytest.approx(sum(gaps) / probability.size, rel=1e-5)
-    assert error == pytest.approx(1 / 6, abs=0.02)  # of p - p^2, uniform in p
-
-
 def test_certain_and_right_is_calibrated() -> None:
     calibration = _script("calibration")
     annotation = np.arange(12).reshape(3, 4) % 3 == 0
     figures = calibration.SequenceFigures()
     for probability in (annotation.astype(np.float32), np.where(annotation, 0.65, 0.35).astype(np.float32)):
         figures.step(probability, annotation)
-    assert figures.reliability.shares().sum(axis=1) == pytest.approx([1, (1 / 3 + 0.45) / 2, 1 / 3])
+    assert figures.everywhere.error() == pytest.approx(0.35 / 2, abs=0.01)  # half of the pixels are 0.35 off
     by_threshold = dict(zip(calibration._THRESHOLDS, figures.scores().tolist(), strict=True))
     assert by_threshold[0.5] == [100, 100]
     assert by_threshold[0.2][0] == pytest.approx(100 * (1 + 1 / 3) / 2)  # everything, then the object

@@ -20,7 +20,7 @@ NETWORK = ["--model", "random.safetensors", "--size", "64", "--backend", "torch"
 COMMANDS = {
     "segment": ["in/a", "-o", "out", "--output", "overlay", "masks", "zip", "coco", *NETWORK],
     "predict": ["in", "-o", "out", *NETWORK],
-    "convert": ["masks", "out/masks.mp4"],
+    "convert": ["masks", "-o", "out/masks.mp4"],
     "prepare": ["in", "out", "--layout", "{sequence}:{sequence}", "--jobs", "1"],
     "synth": ["out/scene.mp4", "--frames", "2"],
 }

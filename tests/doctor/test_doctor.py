@@ -201,14 +201,14 @@ def test_missing_codecs_are_named(monkeypatch: Patch) -> None:
 
 
 def test_the_encoders_are_those_of_the_outputs(tmp_path: Path) -> None:
-    codecs = {"h264": "H.264", "vp9": "VP9", "prores": "ProRes", "webp": "WebP", "gif": "GIF"}
+    codecs = {"h264": "H.264", "hevc": "HEVC", "vp9": "VP9", "prores": "ProRes", "webp": "WebP", "gif": "GIF"}
     written = segment_video(self_test._CLIP, tmp_path, outputs=list(OUTPUTS), device="cpu", size=64).outputs
     found = set()
     for path in written:
-        if path.suffix not in ("", ".zip", ".json"):
+        if path.suffix not in ("", ".zip", ".json", ".xml"):
             with av.open(str(path)) as container:
                 found.add(codecs[container.streams.video[0].codec_context.name])
-    assert found == set(installation._ENCODERS)
+    assert found | {"AAC", "Opus"} == set(installation._ENCODERS)  # the clip is silent
 
 
 def test_a_cache_that_cannot_be_written_is_wrong(tmp_path: Path, capsys: Capture, monkeypatch: Patch) -> None:

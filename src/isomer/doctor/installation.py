@@ -15,7 +15,16 @@ _NAMED = ("av", "numpy", "openvino", "onnxruntime", "torch")
 _OPENCVS = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
 """The packages that bring `cv2`, the one that Isomer asks for first. Each overwrites and removes the others' files."""
 
-_ENCODERS = {"H.264": "libx264", "VP9": "libvpx-vp9", "ProRes": "prores_ks", "WebP": "libwebp", "GIF": "gif"}
+_ENCODERS = {
+    "H.264": "libx264",
+    "HEVC": "libx265",
+    "VP9": "libvpx-vp9",
+    "ProRes": "prores_ks",
+    "WebP": "libwebp",
+    "GIF": "gif",
+    "AAC": "aac",
+    "Opus": "libopus",
+}
 """What writes the outputs, by their formats."""
 
 _DECODERS = {
