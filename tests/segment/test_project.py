@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from isomer.cli.main import main
 from isomer.errors import InputError
-from isomer.media.image import read_gray, read_image, write_image
+from isomer.media.image import decode_gray, read_gray, read_image, read_palette, write_image
 from isomer.options import VideoOptions
 from isomer.segment import segment_video
 from isomer.segment.corrections import Correction
@@ -87,6 +88,31 @@ def test_what_is_kept_in_a_project_counts_unless_another_is_given(
     assert masks(project, keep=["2"])[20][truth[20] == 2].mean() > 0.9
 
 
+def test_masks_and_numbers_have_the_projects_threshold_unless_another_is_given(project: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(kept_path(project)) as archive:
+        levels = decode_gray(archive.read("maps/00020.png"), "map")
+    said = json.loads(project.read_text())
+
+    def shares(own: float, **options: float) -> list[float]:
+        project.write_text(json.dumps(said | {"threshold": own}))
+        segment_video(project, tmp_path / "out", outputs=["masks", "palette"], objects=True, edges="map", **options)
+        pictures = tmp_path / "out/clip_masks/00020.png", tmp_path / "out/clip_palette/00020.png"
+        return [float((read(path) > 0).mean()) for read, path in zip((read_gray, read_palette), pictures, strict=True)]
+
+    loose, strict = ((levels >= threshold * 255).mean() for threshold in (0.1, 0.9))
+    assert loose > 1.07 * strict
+    assert shares(0.1) == pytest.approx([loose] * 2, rel=0.03)
+    assert shares(0.9) == pytest.approx([strict] * 2, rel=0.03)
+    assert shares(0.1, threshold=0.9) == pytest.approx([strict] * 2, rel=0.03)
+
+
+def test_no_project_is_made_of_a_project(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = project.with_name("other.isomer.json")
+    assert main(["objects", str(project), "-o", str(other)]) == 2
+    assert "is a project already" in capsys.readouterr().err
+    assert not other.exists()
+
+
 def middle(truth: NDArray[np.uint8], number: int) -> tuple[float, float]:
     y, x = (float(np.mean(places)) for places in np.nonzero(truth == number))
     return x / WIDTH, y / HEIGHT
@@ -143,6 +169,14 @@ def changed(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None
     return apply
 
 
+def without_entry(archive: Path, name: str) -> None:
+    with zipfile.ZipFile(archive) as file:
+        others = {one: file.read(one) for one in file.namelist() if one != name}
+    with zipfile.ZipFile(archive, "w") as file:
+        for one, content in others.items():
+            file.writestr(one, content)
+
+
 BROKEN = {
     "not JSON": lambda project: project.write_text("{"),
     "no project of version 1": changed(lambda said: said.update(isomer_project=2)),
@@ -153,6 +187,11 @@ BROKEN = {
     "runs do not make up": changed(
         lambda said: said.update(corrections=[{"frame": 3, "mask": {"size": [2, 2], "counts": "1"}}])
     ),
+    "stride=0: less than 1": changed(lambda said: said.update(stride=0)),
+    "threshold=2.0: not between": changed(lambda said: said.update(threshold=2)),
+    "has fewer than two moments": changed(lambda said: said.update(moments=[])),
+    "an object's number is not": changed(lambda said: said["objects"][0].update(number=256)),
+    "lacks objects/00003.png": lambda project: without_entry(kept_path(project), "objects/00003.png"),
     "no such file": lambda project: project.write_text(project.read_text().replace('"clip"', '"clop"')),
     "another video than": lambda project: write_image(
         project.with_name("clip") / "x.png", np.zeros((192, 320), np.uint8)

@@ -33,7 +33,7 @@ from isomer.segment.door import TakenFrames
 from isomer.segment.objects import with_steps
 from isomer.segment.passes import warn_of_nothing, write_objects
 from isomer.segment.spool import from_levels
-from isomer.segment.video import segment_source
+from isomer.segment.video import segment_taken
 from isomer.segment.whole import Follower
 
 
@@ -129,7 +129,7 @@ class Worker:
         self._flow.begin()
         frames = TakenFrames(source, settings.stride)
         with self._writers(video, source) as writers:
-            count = segment_source(self._segmenter, source, frames, writers.values(), settings)
+            count = segment_taken(self._segmenter, frames, writers.values(), settings)
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
 
     def segment_part(self, video: Video, folder: Path, shard: Shard) -> PartDone:

@@ -57,7 +57,7 @@ def write_objects(
         maps: 255 times the probability, uint8 [h, w] of any size, one a frame.
         objects: of the video.
         writers: of its outputs; they stay open.
-        options: which objects are left, and what edges they have.
+        options: which objects are left, what is of them, and what edges they have.
 
     Returns:
         The number of frames.
@@ -76,7 +76,7 @@ def write_objects(
     if options.edges == "matte":
         enlarged = with_steps(result for result, _ in enlarged)
     results = (result for result, _ in with_edges(enlarged, options.edges))
-    for result in objects.labelled(results, chosen):
+    for result in objects.labelled(results, options.threshold, chosen):
         for writer in writers:
             writer.write(result if options.objects else replace(result, labels=None))
         count += 1
