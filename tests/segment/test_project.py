@@ -70,6 +70,38 @@ def test_a_project_lists_its_objects(project: Path, capsys: pytest.CaptureFixtur
     assert len(capsys.readouterr().out.splitlines()) == 4
 
 
+def test_an_object_that_a_person_has_added_is_listed(project: Path) -> None:
+    assert main(["correct", str(project), "--add", "0.9,0.1@1s", "--object", "7", "-q"]) == 0
+    assert [one.number for one in list_objects(project, VideoOptions())] == [1, 2, 3, 7]
+
+
+@pytest.mark.parametrize("option", [{"size": 512}, {"quality": "best"}, {"flow": "raft"}, {"stride": 2}])
+def test_what_was_found_is_not_asked_for_otherwise(project: Path, option: dict[str, Any]) -> None:
+    for ask in (lambda: masks(project, **option), lambda: list_objects(project, VideoOptions(**option))):
+        with pytest.raises(InputError, match=f"^{next(iter(option))}=.*: a project has what was found"):
+            ask()
+    with pytest.raises(InputError, match=r"^threshold=0\.3: a project has"):
+        list_objects(project, VideoOptions(threshold=0.3))
+    with pytest.raises(InputError, match="a project already"):
+        list_objects(project, VideoOptions(), project.with_name("other.isomer.json"))
+
+
+def test_as_it_was_found_and_on_what_machine_may_be_said(project: Path) -> None:
+    said = json.loads(project.read_text())
+    project.write_text(json.dumps(said | {"threshold": 0.4}))
+    assert list_objects(project, VideoOptions(threshold=0.4, device="cpu", backend="torch"))
+
+
+def test_that_no_object_is_left_is_said(project: Path, recwarn: pytest.WarningsRecorder) -> None:
+    assert not any(mask.any() for mask in masks(project, drop=["all"]))
+    assert [str(warning.message) for warning in recwarn] == ["keep and drop leave no object"]
+
+
+def test_a_project_is_not_converted(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", str(project), "-o", str(project.with_name("out.json"))]) == 2
+    assert "isomer segment writes" in capsys.readouterr().err
+
+
 def test_the_sheet_shows_each_object(project: Path) -> None:
     sheet = read_image(project.with_name("sheet.png")).astype(int)
     rows = np.array_split(sheet, 3)
@@ -104,13 +136,6 @@ def test_masks_and_numbers_have_the_projects_threshold_unless_another_is_given(p
     assert shares(0.1) == pytest.approx([loose] * 2, rel=0.03)
     assert shares(0.9) == pytest.approx([strict] * 2, rel=0.03)
     assert shares(0.1, threshold=0.9) == pytest.approx([strict] * 2, rel=0.03)
-
-
-def test_no_project_is_made_of_a_project(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    other = project.with_name("other.isomer.json")
-    assert main(["objects", str(project), "-o", str(other)]) == 2
-    assert "is a project already" in capsys.readouterr().err
-    assert not other.exists()
 
 
 def middle(truth: NDArray[np.uint8], number: int) -> tuple[float, float]:

@@ -81,7 +81,9 @@ def write_objects(
             writer.write(result if options.objects else replace(result, labels=None))
         count += 1
         highest = max(highest, float(result.probability.max()))
-    if highest < options.threshold:
+    if objects.found and chosen is not None and not chosen:
+        warnings.warn("keep and drop leave no object", stacklevel=2)
+    elif highest < options.threshold:
         warn_of_nothing()
     return count
 

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.errors import InputError, brief
+from isomer.errors import ArgumentError, InputError, brief
 from isomer.files import Stage
 from isomer.media import FrameSource, open_frames
 from isomer.media.image import decode_gray, encode_image, write_image
-from isomer.options import Options, VideoOptions
+from isomer.options import Options, VideoOptions, options_of
 from isomer.progress import Progress
 from isomer.segment.corrections import Correction, corrected
 from isomer.segment.door import TakenFrames
@@ -36,6 +36,9 @@ from isomer.segment.whole import Follower, FoundObject, FrameMaps, Moment, Video
 SUFFIX = ".isomer.json"
 _VERSION = 1
 _SAMPLE = 2**16  # bytes at the start and the end of a video by which it is known
+# What runs the network says nothing of what it finds, and edges are found anew.
+_NOT_FINDING = ("backend", "device", "batch", "ahead", "edges")
+_FINDING = (*(name for name in options_of(Options) if name not in _NOT_FINDING), "stride")
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ class OpenProject:
 
     Args:
         path: of the project.
-        options: how the video is read.
+        options: how the video is read; what they say of finding is the project's.
         deep: whether outputs need all bits of its colours.
 
     Attributes:
@@ -160,12 +163,14 @@ class OpenProject:
         objects: of the video, with its corrections.
 
     Raises:
-        InputError: a file of it is missing, or the video is another than that it was made of.
+        InputError: a file of it is missing, the video is another than that it was made of, or an option asks to find
+            something else.
     """
 
     def __init__(self, path: str | Path, options: VideoOptions, *, deep: bool = False) -> None:
         path = Path(path)
         self.project = read_project(path)
+        _refuse_finding(options, self.project, _FINDING)
         video = path.parent / self.project.video
         self.source = open_frames(video, options.max_pixels, audio=options.audio, deep=deep)
         if self.source.size != self.project.size or _sample(video) != self.project.sample:
@@ -246,8 +251,10 @@ def list_objects(
         raise InputError(f"{out}: a project's name ends in {SUFFIX}; choose another")
     if is_project(video):
         if out is not None:
-            raise InputError(f"{out}: {video} is a project already; give its video, or copy both files of it")
+            raise InputError(f"{video}: a project already; copy its two files to keep another")
         with OpenProject(video, options) as opened:
+            _refuse_finding(options, opened.project, ("threshold",))
+            opened.maps()  # so that what a person has added is among the objects
             if sheet is not None:
                 write_image(sheet, contact_sheet(opened.objects, TakenFrames(opened.source, opened.project.stride)))
             return opened.objects.found
@@ -268,6 +275,14 @@ def list_objects(
 def kept_path(project: Path) -> Path:
     """Return where a project keeps what was found."""
     return project.with_name(project.name.removesuffix(".json") + ".zip")
+
+
+def _refuse_finding(options: VideoOptions, project: Project, names: Sequence[str]) -> None:
+    """Refuse options that ask to find what a project has, unless as it was found."""
+    asked, default = options.of(VideoOptions), VideoOptions().of(VideoOptions)
+    for name in names:
+        if asked[name] not in (default[name], getattr(project, name, None)):
+            raise ArgumentError(name, asked[name], "a project has what was found; leave it out, or make that anew")
 
 
 def _make(path: Path, source: FrameSource, options: VideoOptions, objects: VideoObjects, maps: Spool[np.uint8]) -> None:
