@@ -9,8 +9,8 @@
 A room may also import what those to its left may. `data` makes flow to train on; `train` validates with `metrics`;
 `serve` and `doctor` draw a scene of `data.synthetic` to try things on; the verbs of `cli` call every room. `isomer`
 itself has the version, which users on the right say. What any room may import are the base modules: `openvino_core` is
-one because `flow` and `runtime` share the process's one OpenVINO. Imports for type checkers alone are free: they name
-what is passed through.
+one because `flow` and `runtime` share the process's one OpenVINO, `networks` because `flow` and `segment` run some of
+their own. Imports for type checkers alone are free: they name what is passed through.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ from isomer.cli.main import main
 from isomer.cluster import Settings, State, segment_batch
 from isomer.cluster.inputs import VIDEO_SUFFIXES, Video, find_videos
 from isomer.cluster.manifest import Manifest
-from isomer.errors import InputError, MissingPackageError
+from isomer.cluster.worker import Failed, Worker
+from isomer.errors import ArgumentError, InputError, MissingPackageError
 from isomer.files import sole_writer
 from isomer.flow import DISFlow
 from isomer.media import OUTPUTS
@@ -351,6 +352,22 @@ def test_a_bad_video_and_a_killed_worker_stop_nothing_and_runs_go_on(
     }  # fmt: skip
     assert main([*command, "--key-interval", "3"]) == 2
     assert "was made with key_interval 6, not 3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error", [ArgumentError("keep", 9, "no such object"), OSError("disk full"), InputError("{}: bad")]
+)
+def test_a_failure_names_its_video_once(error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = Video(tmp_path / "clip.mp4", tmp_path / "clip")
+
+    def fails(*_: object) -> None:
+        raise type(error)(*(str(one).format(video.path) for one in error.args))
+
+    monkeypatch.setattr(Worker, "segment", fails)
+    result = Worker(Settings()).run("segment", video).result
+    assert isinstance(result, Failed)
+    assert result.error.startswith(f"{video.path}: ")
+    assert result.error.count(str(video.path)) == 1
 
 
 def test_one_batch_at_a_time_writes_to_a_folder(

@@ -187,7 +187,7 @@ def test_without_openvino_it_runs_in_onnx_runtime_and_without_both_says_what_to_
     def there(name: str) -> object:
         return None if name in missing else find_spec(name)
 
-    monkeypatch.setattr("isomer.flow.raft.find_spec", there)
+    monkeypatch.setattr("isomer.networks.find_spec", there)
     monkeypatch.setattr("isomer.errors.find_spec", there)
     blank = np.zeros((64, 64, 3), np.uint8)
     assert RAFTFlow(1, 64).between(blank, blank).shape == (64, 64, 2)

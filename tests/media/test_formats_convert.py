@@ -299,6 +299,9 @@ HUGE = {"size": [4, 6], "counts": [2**62]}
         coco(annotations=[{"image_id": 9, "segmentation": None}]),
         coco(annotations=[{"image_id": 9, "segmentation": [], "track_id": i} for i in range(256)]),
         {"videos": [], "annotations": []},
+        [],
+        [{"id": 1}],
+        "videos",
         {
             "videos": [{"width": 6, "height": 4, "file_names": ["a.png"]}],
             "annotations": [{"id": 1, "segmentations": []}],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from isomer.cli.main import main
 from isomer.errors import InputError
-from isomer.media.image import read_gray, read_image, write_image
+from isomer.media.image import decode_gray, read_gray, read_image, read_palette, write_image
 from isomer.options import VideoOptions
 from isomer.segment import segment_video
 from isomer.segment.corrections import Correction
@@ -69,6 +70,38 @@ def test_a_project_lists_its_objects(project: Path, capsys: pytest.CaptureFixtur
     assert len(capsys.readouterr().out.splitlines()) == 4
 
 
+def test_an_object_that_a_person_has_added_is_listed(project: Path) -> None:
+    assert main(["correct", str(project), "--add", "0.9,0.1@1s", "--object", "7", "-q"]) == 0
+    assert [one.number for one in list_objects(project, VideoOptions())] == [1, 2, 3, 7]
+
+
+@pytest.mark.parametrize("option", [{"size": 512}, {"quality": "best"}, {"flow": "raft"}, {"stride": 2}])
+def test_what_was_found_is_not_asked_for_otherwise(project: Path, option: dict[str, Any]) -> None:
+    for ask in (lambda: masks(project, **option), lambda: list_objects(project, VideoOptions(**option))):
+        with pytest.raises(InputError, match=f"^{next(iter(option))}=.*: a project has what was found"):
+            ask()
+    with pytest.raises(InputError, match=r"^threshold=0\.3: a project has"):
+        list_objects(project, VideoOptions(threshold=0.3))
+    with pytest.raises(InputError, match="a project already"):
+        list_objects(project, VideoOptions(), project.with_name("other.isomer.json"))
+
+
+def test_as_it_was_found_and_on_what_machine_may_be_said(project: Path) -> None:
+    said = json.loads(project.read_text())
+    project.write_text(json.dumps(said | {"threshold": 0.4}))
+    assert list_objects(project, VideoOptions(threshold=0.4, device="cpu", backend="torch"))
+
+
+def test_that_no_object_is_left_is_said(project: Path, recwarn: pytest.WarningsRecorder) -> None:
+    assert not any(mask.any() for mask in masks(project, drop=["all"]))
+    assert [str(warning.message) for warning in recwarn] == ["keep and drop leave no object"]
+
+
+def test_a_project_is_not_converted(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", str(project), "-o", str(project.with_name("out.json"))]) == 2
+    assert "isomer segment writes" in capsys.readouterr().err
+
+
 def test_the_sheet_shows_each_object(project: Path) -> None:
     sheet = read_image(project.with_name("sheet.png")).astype(int)
     rows = np.array_split(sheet, 3)
@@ -85,6 +118,24 @@ def test_what_is_kept_in_a_project_counts_unless_another_is_given(
     project.write_text(json.dumps(said | {"keep": ["1"]}))
     assert not masks(project)[20][truth[20] == 2].any()
     assert masks(project, keep=["2"])[20][truth[20] == 2].mean() > 0.9
+
+
+def test_masks_and_numbers_have_the_projects_threshold_unless_another_is_given(project: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(kept_path(project)) as archive:
+        levels = decode_gray(archive.read("maps/00020.png"), "map")
+    said = json.loads(project.read_text())
+
+    def shares(own: float, **options: float) -> list[float]:
+        project.write_text(json.dumps(said | {"threshold": own}))
+        segment_video(project, tmp_path / "out", outputs=["masks", "palette"], objects=True, edges="map", **options)
+        pictures = tmp_path / "out/clip_masks/00020.png", tmp_path / "out/clip_palette/00020.png"
+        return [float((read(path) > 0).mean()) for read, path in zip((read_gray, read_palette), pictures, strict=True)]
+
+    loose, strict = ((levels >= threshold * 255).mean() for threshold in (0.1, 0.9))
+    assert loose > 1.07 * strict
+    assert shares(0.1) == pytest.approx([loose] * 2, rel=0.03)
+    assert shares(0.9) == pytest.approx([strict] * 2, rel=0.03)
+    assert shares(0.1, threshold=0.9) == pytest.approx([strict] * 2, rel=0.03)
 
 
 def middle(truth: NDArray[np.uint8], number: int) -> tuple[float, float]:
@@ -143,6 +194,14 @@ def changed(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None
     return apply
 
 
+def without_entry(archive: Path, name: str) -> None:
+    with zipfile.ZipFile(archive) as file:
+        others = {one: file.read(one) for one in file.namelist() if one != name}
+    with zipfile.ZipFile(archive, "w") as file:
+        for one, content in others.items():
+            file.writestr(one, content)
+
+
 BROKEN = {
     "not JSON": lambda project: project.write_text("{"),
     "no project of version 1": changed(lambda said: said.update(isomer_project=2)),
@@ -153,6 +212,11 @@ BROKEN = {
     "runs do not make up": changed(
         lambda said: said.update(corrections=[{"frame": 3, "mask": {"size": [2, 2], "counts": "1"}}])
     ),
+    "stride=0: less than 1": changed(lambda said: said.update(stride=0)),
+    "threshold=2.0: not between": changed(lambda said: said.update(threshold=2)),
+    "has fewer than two moments": changed(lambda said: said.update(moments=[])),
+    "an object's number is not": changed(lambda said: said["objects"][0].update(number=256)),
+    "lacks objects/00003.png": lambda project: without_entry(kept_path(project), "objects/00003.png"),
     "no such file": lambda project: project.write_text(project.read_text().replace('"clip"', '"clop"')),
     "another video than": lambda project: write_image(
         project.with_name("clip") / "x.png", np.zeros((192, 320), np.uint8)

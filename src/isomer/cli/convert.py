@@ -48,8 +48,12 @@ def _rate(text: str) -> Fraction:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert and say what was written."""
+    from isomer.errors import InputError
     from isomer.media.convert import convert_masks
+    from isomer.segment.project import is_project
 
+    if is_project(arguments.input):
+        raise InputError(f"{arguments.input}: a project, of which isomer segment writes outputs")
     converted = convert_masks(
         arguments.input,
         arguments.out,

@@ -39,5 +39,6 @@ def run(arguments: argparse.Namespace) -> int:
     corrections = corrections_of(project.moments, **marks, number=arguments.object)
     project = correct(arguments.project, corrections, undo=arguments.undo)
     count = len(project.corrections)
-    report(arguments, f"{arguments.project}: {count} corrections", project=arguments.project, corrections=count)
+    said = f"{count} correction{'s' * (count != 1)}"
+    report(arguments, f"{arguments.project}: {said}", project=arguments.project, corrections=count)
     return 0

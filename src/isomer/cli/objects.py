@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from isomer.cli._options import add_json_argument, add_options, chosen, report
-from isomer.options import VideoOptions
+from isomer.options import Options, VideoOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep what was found in a project, clip.isomer.json, from which segment writes without finding it again",
     )
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw a contact sheet of the objects")
-    add_options(parser, VideoOptions, without=("outputs", "objects", "keep", "drop"))
+    add_options(parser, Options, without=("edges",))
+    add_options(parser, VideoOptions, only=("threshold", "stride", "max_pixels"))
     add_json_argument(parser)
 
 

@@ -15,7 +15,7 @@ from isomer.options import VideoOptions
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("input", type=Path, metavar="INPUT", help="a video file, or a folder of images")
+    parser.add_argument("input", type=Path, metavar="INPUT", help="a video file, a folder of images, or a project")
     parser.add_argument(
         "-o", dest="out", type=Path, metavar="OUT", help="file or folder to write (default: next to INPUT)"
     )

@@ -33,7 +33,7 @@ from isomer.segment.door import TakenFrames
 from isomer.segment.objects import with_steps
 from isomer.segment.passes import warn_of_nothing, write_objects
 from isomer.segment.spool import from_levels
-from isomer.segment.video import segment_source
+from isomer.segment.video import segment_taken
 from isomer.segment.whole import Follower
 
 
@@ -104,18 +104,18 @@ class Worker:
             return InputError(f"the model cannot be loaded ({type(error).__name__}: {error})")
         return None
 
-    def run(self, task: str, *arguments: object) -> Outcome:
-        """Do a task: the name of a method and its arguments."""
+    def run(self, task: str, video: Video, *arguments: object) -> Outcome:
+        """Do a task: the name of a method, and its arguments, of which the video is the first."""
         start = time.perf_counter()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                result: Result = getattr(self, task)(*arguments)
+                result: Result = getattr(self, task)(video, *arguments)
             except InputError as error:
-                result = Failed(str(error))
+                result = Failed(_about(video, str(error)))
             except Exception as error:  # a video that breaks a library must not end the batch
                 traceback.print_exc()
-                result = Failed(f"{type(error).__name__}: {error}")
+                result = Failed(_about(video, f"{type(error).__name__}: {error}"))
         warning = next((str(w.message) for w in caught if issubclass(w.category, UserWarning)), None)
         return Outcome(result, time.perf_counter() - start, warning)
 
@@ -129,7 +129,7 @@ class Worker:
         self._flow.begin()
         frames = TakenFrames(source, settings.stride)
         with self._writers(video, source) as writers:
-            count = segment_source(self._segmenter, source, frames, writers.values(), settings)
+            count = segment_taken(self._segmenter, frames, writers.values(), settings)
         return Done(tuple(str(writer.path) for writer in writers.values()), count)
 
     def segment_part(self, video: Video, folder: Path, shard: Shard) -> PartDone:
@@ -253,3 +253,9 @@ def _stored(kinds: Collection[str], folder: Path, frame: Frame, threshold: float
     probability, inside = levels["probabilities"], levels["masks"] > 0
     probability = np.where(inside, np.maximum(probability, np.float32(threshold)), np.minimum(probability, below))
     return Segmented.of(frame, np.asarray(probability, np.float32))
+
+
+def _about(video: Video, error: str) -> str:
+    """Have a line name the video that it is about, which not every error does."""
+    name = str(video.path)
+    return error if error.startswith(name) else f"{name}: {error}"

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Literal
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.errors import ArgumentError, require
+from isomer.errors import ArgumentError
 from isomer.flow.estimator import Flow
 from isomer.media import Frame
 from isomer.media.resize import network_size, resize_image
+from isomer.networks import Runtime, load_network
 
-Runtime = Literal["openvino", "onnx"]
-
-_NETWORK = Path(__file__).parents[1] / "weights" / "raft_small.onnx"  # made by isomer.runtime.raft
 _STRIDE, _FEWEST = 8, 8  # cells are 8 x 8 pixels; with fewer than 8 a side, its coarsest level would have none
 
 _Image = NDArray[np.uint8]
-_Run = Callable[[_Image, _Image, int], Flow]
 
 
 class RAFTFlow:
@@ -48,11 +39,8 @@ class RAFTFlow:
             raise ArgumentError("iterations", iterations, "not positive; 12 is the default")
         if not 64 <= size <= 1024:  # its memory grows with the fourth power
             raise ArgumentError("size", size, "not between 64 and 1024 pixels; 300 is the default")
-        if runtime is None:
-            runtime = "onnx" if find_spec("onnxruntime") and not find_spec("openvino") else "openvino"
-        package, load = _RUNTIMES[runtime]
-        require("the flow raft", runtime, package)
-        self._run = load(threads or (1 if cv2.getNumThreads() == 1 else None))
+        threads = threads or (1 if cv2.getNumThreads() == 1 else None)
+        self._run = load_network("raft_small", "the flow raft", runtime, threads)  # made by isomer.runtime.raft
         self._iterations = iterations
         self._size = size
 
@@ -64,47 +52,6 @@ class RAFTFlow:
         """Do the same for two RGB images, uint8 [H, W, 3]."""
         height, width = source.shape[:2]
         size = network_size(width, height, self._size, _STRIDE, _FEWEST)
-        return self._run(resize_image(source, size), resize_image(target, size), self._iterations)
-
-
-def _in_openvino(threads: int | None) -> _Run:
-    from isomer.openvino_core import core, ov
-
-    network = core().read_model(_NETWORK)
-    settings: dict[str, object] = {"INFERENCE_PRECISION_HINT": "f32"}  # in bfloat16 it is off by 0.1 pixels
-    if threads:
-        settings["INFERENCE_NUM_THREADS"] = threads
-
-    @lru_cache(maxsize=4)
-    def request_for(shape: tuple[int, ...]) -> ov.InferRequest:
-        fixed = network.clone()  # a fixed size runs a quarter faster than a free one
-        fixed.reshape({image: ov.PartialShape([1, *shape]) for image in ("source", "target")})
-        return core().compile_model(fixed, "CPU", settings).create_infer_request()
-
-    def run(source: _Image, target: _Image, iterations: int) -> Flow:
-        inputs = {"source": source[None], "target": target[None], "iterations": np.array(iterations)}
-        flow: Flow = request_for(source.shape).infer(inputs, share_inputs=True)["flow"][0]
+        images = {"source": resize_image(source, size)[None], "target": resize_image(target, size)[None]}
+        flow: Flow = self._run({**images, "iterations": np.array(self._iterations)})[0]
         return flow
-
-    return run
-
-
-def _in_onnxruntime(threads: int | None) -> _Run:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    session = onnxruntime.InferenceSession(_NETWORK, options, providers=["CPUExecutionProvider"])
-
-    def run(source: _Image, target: _Image, iterations: int) -> Flow:
-        inputs = {"source": source[None], "target": target[None], "iterations": np.array(iterations)}
-        flow: Flow = session.run(["flow"], inputs)[0][0]
-        return flow
-
-    return run
-
-
-_RUNTIMES: dict[Runtime, tuple[str, Callable[[int | None], _Run]]] = {
-    "openvino": ("openvino", _in_openvino),
-    "onnx": ("onnxruntime", _in_onnxruntime),
-}

@@ -207,6 +207,8 @@ class _JSONMasks:
 def _open_json(path: Path, fps: Fraction) -> MaskSource:
     try:
         document = json.loads(read_bytes(path), parse_float=_finite, parse_constant=_finite)
+        if not isinstance(document, dict):
+            raise TypeError("no object at its top")
         size, names, objects = _youtube_vis(document) if "videos" in document else _coco(document)
         if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:  # in a file that is small all the same
             raise ValueError(f"frames of {size[0]}x{size[1]} pixels")

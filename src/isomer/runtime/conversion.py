@@ -5,14 +5,16 @@ from __future__ import annotations
 import ast
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from isomer.files import atomic_path
 from isomer.model.network import Isomer
 from isomer.runtime.uint8_network import Uint8Network
 
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 
 INPUTS = ["frames", "flows"]
 
-OPSET = 20
-"""Version of the ONNX operators in what `to_onnx` writes."""
+_OPSET = 20
+"""Version of the ONNX operators."""
 
 _LARGEST = 4096  # pixels a side
 
@@ -101,16 +103,28 @@ def to_exported_program(graph: Graph, *, any_batch: bool) -> ExportedProgram:
 def to_onnx(graph: Graph) -> ONNXProgram:
     """Convert to ONNX, through `to_exported_program`."""
     with quiet():
-        program = torch.onnx.export(
-            to_exported_program(graph, any_batch=True),
-            input_names=INPUTS,
-            output_names=[graph.output],
-            opset_version=OPSET,
-            verbose=False,
-        )
-    assert program is not None
+        program = as_onnx(to_exported_program(graph, any_batch=True), INPUTS, graph.output)
     program.model.metadata_props["stride"] = str(graph.stride)
     return program
+
+
+def as_onnx(program: ExportedProgram, inputs: Sequence[str], output: str) -> ONNXProgram:
+    """Convert a program to ONNX, its inputs and its output named."""
+    converted = torch.onnx.export(
+        program, input_names=inputs, output_names=[output], opset_version=_OPSET, verbose=False
+    )
+    assert converted is not None
+    return converted
+
+
+def write_onnx(model: onnx.ModelProto, path: str | Path) -> None:
+    """Write a model, the same one in the same bytes.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def stored_in_half(model: onnx.ModelProto) -> None:

@@ -15,9 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim
 
-from isomer.files import atomic_path
 from isomer.model.encoders.efficientnet import EfficientNetLite0
-from isomer.runtime.conversion import OPSET, quiet, stored_in_half
+from isomer.runtime.conversion import as_onnx, quiet, stored_in_half, write_onnx
 
 CELL = 8
 """Pixels a side for which there is one vector of features."""
@@ -51,14 +50,9 @@ def export_looks(network: LooksNetwork, path: str | Path) -> None:
     example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     with quiet(), torch.no_grad():
         program = torch.export.export(network, (example,), dynamic_shapes=({1: rows, 2: columns},))
-        converted = torch.onnx.export(
-            program, input_names=["image"], output_names=["features"], opset_version=OPSET, verbose=False
-        )
-    assert converted is not None
-    model = converted.model_proto
+        model = as_onnx(program, ["image"], "features").model_proto
     stored_in_half(model)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
+    write_onnx(model, path)
 
 
 def main() -> None:

@@ -15,9 +15,8 @@ from torch import Tensor
 from torch.export import Dim
 
 from isomer.errors import InputError
-from isomer.files import atomic_path
 from isomer.model.raft import STRIDE, RAFTSmall, enlarged, load_raft
-from isomer.runtime.conversion import OPSET, quiet, without_origins
+from isomer.runtime.conversion import as_onnx, quiet, without_origins, write_onnx
 
 
 class _Uint8RAFT(RAFTSmall):
@@ -55,19 +54,11 @@ def export_raft(network: RAFTSmall, path: str | Path) -> None:
         program = torch.export.export(
             module, (examples[0], examples[1], torch.tensor(12)), dynamic_shapes=(sides, sides, {})
         )
-        converted = torch.onnx.export(
-            program,
-            input_names=["source", "target", "iterations"],
-            output_names=["flow"],
-            opset_version=OPSET,
-            verbose=False,
-        )
-    assert converted is not None
+        converted = as_onnx(program, ["source", "target", "iterations"], "flow")
     RemoveUnusedNodesPass()(converted.model)
     model = converted.model_proto
     without_origins(model.graph)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
+    write_onnx(model, path)
 
 
 def main() -> None:

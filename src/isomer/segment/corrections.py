@@ -22,7 +22,7 @@ from isomer.media.resize import resize_image
 from isomer.media.rle import decode_rle
 from isomer.segment.links import KeyFrameLinks
 from isomer.segment.warp import moved, resize_map
-from isomer.segment.whole import FoundObject, VideoObjects, grid_of
+from isomer.segment.whole import FoundObject, FrameMaps, VideoObjects, grid_of
 
 _FADES = 12.0  # frames after which a correction counts for 1/e of what it does in its own
 _ENDS = 0.1  # of that, below which it is over
@@ -82,10 +82,11 @@ class Correction:
 
 def corrected(
     frames: Iterable[Frame],
-    maps: Sequence[NDArray[np.uint8]],
+    maps: FrameMaps,
     objects: VideoObjects,
     corrections: Sequence[Correction],
-) -> tuple[list[NDArray[np.uint8]], VideoObjects]:
+    threshold: float,
+) -> tuple[FrameMaps, VideoObjects]:
     """Apply corrections, in their order.
 
     Args:
@@ -93,6 +94,7 @@ def corrected(
         maps: as they were found, 255 times the probability, uint8 [h, w], one a frame.
         objects: as they were found.
         corrections: what a person said.
+        threshold: probability in (0, 1) from which on a pixel is of an object.
 
     Returns:
         The maps and the objects, with what the corrections have changed.
@@ -101,24 +103,44 @@ def corrected(
     meant = [(places[one.frame], one) for one in corrections if one.frame in places]
     around = range(-_REACH, _REACH + 1)
     scenes = _scenes(frames, {position + step for position, _ in meant for step in around})
-    changed, labels = list(maps), list(objects.labels)
+    changed, labels = _Changed(maps), _Changed(objects.labels)
     found = {one.number: one for one in objects.found}
     for position, correction in meant:
         scene = scenes[position]
-        known = VideoObjects(list(found.values()), objects.moments, labels, objects.threshold)
+        known = VideoObjects(list(found.values()), objects.moments, labels)
         number = _number(correction, known, position)
         if number not in found:
             found[number] = _new(number, correction, known, position)
         own = resize_map(changed[position] / np.float32(255), *scene.image.shape[:2])
         target = _target(correction, own, scene.image, labels[position], number)
-        weight = cv2.dilate((target != (own >= objects.threshold)).view(np.uint8), _AROUND).astype(np.float32)
+        weight = cv2.dilate((target != (own >= threshold)).view(np.uint8), _AROUND).astype(np.float32)
         for place, its_target, its_weight in _carried(scenes, position, target.astype(np.float32), weight):
             before = changed[place].astype(np.float32)
             share, value = (resize_map(one, *before.shape) for one in (its_weight, its_target))
             changed[place] = np.rint(before + share * (255 * value - before)).astype(np.uint8)
             share, value = (resize_map(one, *labels[place].shape) for one in (its_weight, its_target))
             labels[place] = np.where((share > 0.5) & (value > 0.5), number, labels[place]).astype(np.uint8)
-    return changed, VideoObjects(list(found.values()), objects.moments, labels, objects.threshold)
+    return changed, VideoObjects(list(found.values()), objects.moments, labels)
+
+
+class _Changed:
+    """Maps of the frames of a video, some of them others than they were."""
+
+    def __init__(self, maps: FrameMaps) -> None:
+        self._maps = maps
+        self._others: dict[int, NDArray[np.uint8]] = {}
+
+    def __len__(self) -> int:
+        return len(self._maps)
+
+    def __getitem__(self, position: int, /) -> NDArray[np.uint8]:
+        return self._others[position] if position in self._others else self._maps[position]
+
+    def __setitem__(self, position: int, values: NDArray[np.uint8]) -> None:
+        self._others[position] = values
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        return (self[position] for position in range(len(self)))
 
 
 @dataclass(frozen=True)

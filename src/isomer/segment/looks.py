@@ -148,8 +148,11 @@ class _Regression:
     """Ridge regression on all samples but a few: their moments are taken from those of all."""
 
     def __init__(self, samples: Collection[_Sample]) -> None:
-        cells = np.concatenate([np.concatenate(sample) for sample in samples])
-        self._mean, self._scale = cells.mean(0, dtype=float), cells.std(0, dtype=float) + 1e-6
+        every = [cells for sample in samples for cells in sample]  # never joined: that is as much memory again
+        count = sum(map(len, every))
+        self._mean = np.sum([cells.sum(0, dtype=float) for cells in every], 0) / count
+        squares = np.sum([np.square(cells - self._mean).sum(0) for cells in every], 0)
+        self._scale = np.sqrt(squares / count) + 1e-6
         self._mean[-1], self._scale[-1] = 0, 1
         self._all = self._moments(samples)
 

@@ -57,7 +57,7 @@ def write_objects(
         maps: 255 times the probability, uint8 [h, w] of any size, one a frame.
         objects: of the video.
         writers: of its outputs; they stay open.
-        options: which objects are left, and what edges they have.
+        options: which objects are left, what is of them, and what edges they have.
 
     Returns:
         The number of frames.
@@ -76,12 +76,14 @@ def write_objects(
     if options.edges == "matte":
         enlarged = with_steps(result for result, _ in enlarged)
     results = (result for result, _ in with_edges(enlarged, options.edges))
-    for result in objects.labelled(results, chosen):
+    for result in objects.labelled(results, options.threshold, chosen):
         for writer in writers:
             writer.write(result if options.objects else replace(result, labels=None))
         count += 1
         highest = max(highest, float(result.probability.max()))
-    if highest < options.threshold:
+    if objects.found and chosen is not None and not chosen:
+        warnings.warn("keep and drop leave no object", stacklevel=2)
+    elif highest < options.threshold:
         warn_of_nothing()
     return count
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -19,12 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.choice import parse_pick
-from isomer.errors import InputError, brief
+from isomer.errors import ArgumentError, InputError, brief
 from isomer.files import Stage
-from isomer.media import FrameSource, Labels, open_frames
+from isomer.media import FrameSource, open_frames
 from isomer.media.image import decode_gray, encode_image, write_image
-from isomer.options import Options, VideoOptions
+from isomer.options import Options, VideoOptions, options_of
 from isomer.progress import Progress
 from isomer.segment.corrections import Correction, corrected
 from isomer.segment.door import TakenFrames
@@ -32,11 +31,14 @@ from isomer.segment.passes import follow_objects
 from isomer.segment.segmenter import Segmenter
 from isomer.segment.sheet import contact_sheet
 from isomer.segment.spool import Spool
-from isomer.segment.whole import Follower, FoundObject, Moment, VideoObjects
+from isomer.segment.whole import Follower, FoundObject, FrameMaps, Moment, VideoObjects
 
 SUFFIX = ".isomer.json"
 _VERSION = 1
 _SAMPLE = 2**16  # bytes at the start and the end of a video by which it is known
+# What runs the network says nothing of what it finds, and edges are found anew.
+_NOT_FINDING = ("backend", "device", "batch", "ahead", "edges")
+_FINDING = (*(name for name in options_of(Options) if name not in _NOT_FINDING), "stride")
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,11 @@ class Project:
         video: path of the video or folder, from the project's folder.
         size: width and height of its frames.
         sample: SHA-256 of the start and the end of the file, or of the names in a folder, by which it is known.
-        threshold: probability from which on a pixel is of an object.
+        threshold: probability from which on a pixel is of an object, unless another is given.
         stride: every so many-th frame was taken.
         moments: of the frames that were taken.
         objects: that were found.
-        keep: the objects that are left, all if there are none; see `VideoOptions.keep`.
+        keep: the objects that are left, unless others are given; see `VideoOptions.keep`.
         drop: the objects that are left out.
         corrections: in the order they were made.
     """
@@ -66,6 +68,14 @@ class Project:
     keep: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     corrections: tuple[Correction, ...] = field(default=())
+
+    def completed(self, options: VideoOptions) -> VideoOptions:
+        """Return options with what the project says where nothing else is given."""
+        if not (options.keep or options.drop):
+            options = replace(options, keep=self.keep, drop=self.drop)
+        if options.threshold == VideoOptions.threshold:
+            options = replace(options, threshold=self.threshold)
+        return replace(options, stride=self.stride)
 
     def text(self) -> str:
         """Return the file's content."""
@@ -144,7 +154,7 @@ class OpenProject:
 
     Args:
         path: of the project.
-        options: how the video is read.
+        options: how the video is read; what they say of finding is the project's.
         deep: whether outputs need all bits of its colours.
 
     Attributes:
@@ -153,12 +163,14 @@ class OpenProject:
         objects: of the video, with its corrections.
 
     Raises:
-        InputError: a file of it is missing, or the video is another than that it was made of.
+        InputError: a file of it is missing, the video is another than that it was made of, or an option asks to find
+            something else.
     """
 
     def __init__(self, path: str | Path, options: VideoOptions, *, deep: bool = False) -> None:
         path = Path(path)
         self.project = read_project(path)
+        _refuse_finding(options, self.project, _FINDING)
         video = path.parent / self.project.video
         self.source = open_frames(video, options.max_pixels, audio=options.audio, deep=deep)
         if self.source.size != self.project.size or _sample(video) != self.project.sample:
@@ -172,32 +184,46 @@ class OpenProject:
             self._archive = self._resources.enter_context(zipfile.ZipFile(kept))
         except (OSError, zipfile.BadZipFile) as error:
             raise InputError(f"{kept}: cannot be read ({brief(error)}); make the project anew") from error
-        project = self.project
-        labels = [self._picture("objects", position) for position in range(len(project.moments))]
-        self.objects = VideoObjects(project.objects, project.moments, labels, project.threshold)
+        self.objects = VideoObjects(self.project.objects, self.project.moments, self._pictures("objects"))
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._resources.close()
 
-    def maps(self) -> list[NDArray[np.uint8]]:
-        """Return the maps as they were found, corrected: 255 times the probability, uint8 [h, w], one a frame.
+    def maps(self) -> FrameMaps:
+        """Return the maps as they were found, corrected: 255 times the probability.
 
         `objects` then have what the corrections have added.
         """
-        maps = [self._picture("maps", position) for position in range(len(self.project.moments))]
-        if not self.project.corrections:
-            return maps
-        frames = TakenFrames(self.source, self.project.stride)
-        maps, self.objects = corrected(frames, maps, self.objects, self.project.corrections)
+        project = self.project
+        maps: FrameMaps = self._pictures("maps")
+        if project.corrections:
+            frames = TakenFrames(self.source, project.stride)
+            maps, self.objects = corrected(frames, maps, self.objects, project.corrections, project.threshold)
         return maps
 
-    def _picture(self, kind: str, position: int) -> Labels:
-        name = f"{kind}/{position:05d}.png"
+    def _pictures(self, kind: str) -> _Pictures:
+        return _Pictures(self._archive, kind, len(self.project.moments))
+
+
+class _Pictures:
+    """One kind of what a project keeps of its frames, read when it is asked for."""
+
+    def __init__(self, archive: zipfile.ZipFile, kind: str, count: int) -> None:
+        self._archive, self._kind, self._count = archive, kind, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, position: int, /) -> NDArray[np.uint8]:
+        name = _entry(self._kind, position)
         try:
             return decode_gray(self._archive.read(name), name)
         except (KeyError, zipfile.BadZipFile) as error:
-            raise InputError(f"{kept_path(self._path)}: lacks {name}; make the project anew") from error
+            raise InputError(f"{self._archive.filename}: lacks {name}; make the project anew") from error
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        return (self[position] for position in range(len(self)))
 
 
 def list_objects(
@@ -218,12 +244,17 @@ def list_objects(
         progress: show a bar on standard error.
 
     Raises:
-        InputError: the video or an option is no good, or something cannot be written.
+        InputError: the video or an option is no good, a project is to be made of a project, or something cannot be
+            written.
     """
     if out is not None and not is_project(out):
         raise InputError(f"{out}: a project's name ends in {SUFFIX}; choose another")
     if is_project(video):
+        if out is not None:
+            raise InputError(f"{video}: a project already; copy its two files to keep another")
         with OpenProject(video, options) as opened:
+            _refuse_finding(options, opened.project, ("threshold",))
+            opened.maps()  # so that what a person has added is among the objects
             if sheet is not None:
                 write_image(sheet, contact_sheet(opened.objects, TakenFrames(opened.source, opened.project.stride)))
             return opened.objects.found
@@ -246,6 +277,14 @@ def kept_path(project: Path) -> Path:
     return project.with_name(project.name.removesuffix(".json") + ".zip")
 
 
+def _refuse_finding(options: VideoOptions, project: Project, names: Sequence[str]) -> None:
+    """Refuse options that ask to find what a project has, unless as it was found."""
+    asked, default = options.of(VideoOptions), VideoOptions().of(VideoOptions)
+    for name in names:
+        if asked[name] not in (default[name], getattr(project, name, None)):
+            raise ArgumentError(name, asked[name], "a project has what was found; leave it out, or make that anew")
+
+
 def _make(path: Path, source: FrameSource, options: VideoOptions, objects: VideoObjects, maps: Spool[np.uint8]) -> None:
     video = source.path.resolve()
     folder = path.resolve().parent
@@ -262,8 +301,12 @@ def _make(path: Path, source: FrameSource, options: VideoOptions, objects: Video
         stage.file(path).write_text(project.text(), encoding="utf-8")
         with zipfile.ZipFile(stage.file(kept_path(path)), "w", zipfile.ZIP_STORED) as archive:
             for position, (levels, labels) in enumerate(zip(maps, objects.labels, strict=True)):
-                archive.writestr(f"maps/{position:05d}.png", encode_image(levels))
-                archive.writestr(f"objects/{position:05d}.png", encode_image(labels))
+                archive.writestr(_entry("maps", position), encode_image(levels))
+                archive.writestr(_entry("objects", position), encode_image(labels))
+
+
+def _entry(kind: str, position: int) -> str:
+    return f"{kind}/{position:05d}.png"
 
 
 def _sample(video: Path) -> str:
@@ -286,24 +329,29 @@ def _parsed(said: dict[str, Any]) -> Project:
     unknown = said.keys() - {one.name for one in fields(Project)}
     if unknown:
         raise ValueError(f"has {', '.join(sorted(unknown))}, which is unknown")
-    for text in (*said["keep"], *said["drop"]):
-        parse_pick(text)
+    options = VideoOptions(
+        threshold=float(said["threshold"]), stride=int(said["stride"]), keep=said["keep"], drop=said["drop"]
+    )
+    if len(said["moments"]) < 2:
+        raise ValueError("has fewer than two moments")
     width, height = said["size"]
     return Project(
         video=str(said["video"]),
         size=(int(width), int(height)),
         sample=str(said["sample"]),
-        threshold=float(said["threshold"]),
-        stride=int(said["stride"]),
+        threshold=options.threshold,
+        stride=options.stride,
         moments=tuple(Moment(int(index), float(time)) for index, time in said["moments"]),
         objects=tuple(_object(one) for one in said["objects"]),
-        keep=tuple(said["keep"]),
-        drop=tuple(said["drop"]),
+        keep=tuple(options.keep),
+        drop=tuple(options.drop),
         corrections=tuple(Correction.of(one) for one in said["corrections"]),
     )
 
 
 def _object(said: dict[str, Any]) -> FoundObject:
+    if said["number"] not in range(1, 256):
+        raise ValueError("an object's number is not between 1 and 255")
     spans = tuple((int(first), int(last)) for first, last in said["spans"])
     x, y, width, height = map(float, said["box"])
     return FoundObject(**{**said, "spans": spans, "box": (x, y, width, height)})

@@ -222,16 +222,16 @@ class Segmenter:
                 keys = overlapped(self._keys(self._seen(read), steps=steps))
                 maps = self._maps(keys, ahead)
             else:
-                seen = self._first_pass(read, ahead)
-                kept = map(from_levels, stages.enter_context(seen.maps))
-                keys = overlapped(self._keys(_seen_before(overlapped(again), seen), steps=steps))
-                maps = zip(keys, map(without, kept, seen.looks.verdicts()), strict=True)
+                learnt = _FirstPass([], stages.enter_context(Spool(np.uint8)), Looks())
+                self._learn(learnt, read, ahead)
+                kept = map(from_levels, learnt.maps)
+                keys = overlapped(self._keys(_seen_before(overlapped(again), learnt), steps=steps))
+                maps = zip(keys, map(without, kept, learnt.looks.verdicts()), strict=True)
             yield from overlapped(self._small_maps(maps))
 
-    def _first_pass(self, frames: Iterable[Frame], ahead: int) -> _FirstPass:
+    def _learn(self, first: _FirstPass, frames: Iterable[Frame], ahead: int) -> None:
         """Find the maps of all key frames, and learn from them what the object looks like."""
         assert self._features is not None
-        first = _FirstPass([], Spool(np.uint8), Looks())
 
         def key_frames(frames: Iterable[Frame]) -> Iterator[_Seen]:
             for seen in self._seen(frames):
@@ -251,7 +251,6 @@ class Segmenter:
                 levels = as_levels(probability)
                 first.maps.append(levels)
                 first.looks.add(from_levels(levels), self._features(key.views.images[0]), back)
-        return first
 
     def _seen(self, frames: Iterable[Frame]) -> Iterator[_Seen]:
         """Yield the frames, key frames as the network sees them."""

@@ -3,10 +3,9 @@
 A tracklet is an object for as long as nothing brings its identity into doubt, see `ObjectTracker`. Between any two
 stands evidence, for or against one object: two at the same time are one if they stay near each other, as the parts of a
 cyclist behind a fence do, and touch now and then or look alike; two at different times if one has the colours of the
-other. Joined are, time and again, the
-two groups of tracklets with the most evidence for each other, until none is left with more for than against: greedy
-additive edge contraction (Keuper et al., "Efficient decomposition of image and mesh graphs by lifted multicuts", ICCV
-2015).
+other. Joined are, time and again, the two groups of tracklets with the most evidence for each other, until none is left
+with more for than against: greedy additive edge contraction (Keuper et al., "Efficient decomposition of image and mesh
+graphs by lifted multicuts", ICCV 2015).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from isomer.errors import ArgumentError
 from isomer.flow import FlowEstimator
-from isomer.media import Frame, FrameSource, Look, Writer, find_output, open_frames, open_outputs, output_paths
+from isomer.media import Frame, Look, Writer, find_output, open_frames, open_outputs, output_paths
 from isomer.options import Options, VideoOptions, documented
 from isomer.progress import Progress
 from isomer.segment.door import TakenFrames
@@ -145,14 +145,13 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         start = time.perf_counter()
         total = None if source.count is None else -(-source.count // stride)
         bar = stack.enter_context(Progress(total, "frame", shown=progress))
-        count = segment_source(segmenter, source, frames, writers, options, done=bar.step)
+        count = segment_taken(segmenter, frames, writers, options, done=bar.step)
     return Summary(paths, count, time.perf_counter() - start)
 
 
-def segment_source(
+def segment_taken(
     segmenter: Segmenter,
-    source: FrameSource,
-    frames: Iterable[Frame],
+    frames: TakenFrames,
     writers: Collection[Writer],
     options: VideoOptions,
     done: Callable[[], object] = lambda: None,
@@ -161,10 +160,9 @@ def segment_source(
 
     Args:
         segmenter: finds the results.
-        source: of the video.
-        frames: of it that are taken.
+        frames: of the video; where objects are followed they are iterated over twice.
         writers: of its outputs; they stay open.
-        options: which frames are taken, and which objects are left.
+        options: which objects are left, and how they are written.
         done: is called after each frame that the network is done with.
 
     Returns:
@@ -177,23 +175,21 @@ def segment_source(
         return segment_frames(segmenter, frames, writers, threshold=options.threshold, written=lambda _: done())
     with Follower(options.threshold) as follower, Spool(np.uint8) as maps:
         follow_objects(segmenter, frames, maps, follower, done)
-        again = TakenFrames(source, options.stride)
-        return write_objects(again, maps, follower.objects(), writers, options)
+        return write_objects(frames, maps, follower.objects(), writers, options)
 
 
 def _write_project(path: str | Path, output: str | Path | None, options: VideoOptions) -> Summary:
-    """Write the outputs of a project; its choice of objects counts where none is given."""
+    """Write the outputs of a project."""
     with ExitStack() as stack:
         kinds = [find_output(kind) for kind in dict.fromkeys(options.outputs)]
         opened = stack.enter_context(OpenProject(path, options, deep=any(kind.is_deep for kind in kinds)))
+        options = opened.project.completed(options)
         paths = output_paths(opened.source, output, kinds)
         outputs = zip(kinds, paths, strict=True)
         writers = stack.enter_context(open_outputs(outputs, opened.source, Look.asked_for(options, opened.source)))
         start = time.perf_counter()
         maps = opened.maps()
-        if not (options.keep or options.drop):
-            options = replace(options, keep=opened.project.keep, drop=opened.project.drop)
-        frames = TakenFrames(opened.source, opened.project.stride)
+        frames = TakenFrames(opened.source, options.stride)
         count = write_objects(frames, maps, opened.objects, writers, options)
     return Summary(paths, count, time.perf_counter() - start)
 

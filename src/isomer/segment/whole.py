@@ -70,14 +70,14 @@ class Moment:
     time: float
 
 
-class Frames(Protocol):
-    """Maps of object numbers, uint8 [h, w], one a frame."""
+class FrameMaps(Protocol):
+    """Maps of the frames of a video, uint8 [h, w], one each, wherever they are kept."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, position: int, /) -> Labels: ...
+    def __getitem__(self, position: int, /) -> NDArray[np.uint8]: ...
 
-    def __iter__(self) -> Iterator[Labels]: ...
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]: ...
 
 
 class _Numbered:
@@ -136,7 +136,7 @@ class Follower:
             tracklets = [one for one in joined[place] if one < _TRACKLETS]
             numbers[tracklets] = number
             found.append(self._described(number, tracklets))
-        return VideoObjects(found, self._moments, _Numbered(self._spool, numbers), self._threshold)
+        return VideoObjects(found, self._moments, _Numbered(self._spool, numbers))
 
     def __enter__(self) -> Follower:
         return self
@@ -178,13 +178,10 @@ class VideoObjects:
         found: the objects, by their numbers.
         moments: of the frames.
         labels: of each frame, uint8 [h, w], on the grid on which objects are followed.
-        threshold: probability in (0, 1) from which on a pixel is of an object.
     """
 
-    def __init__(
-        self, found: Sequence[FoundObject], moments: Sequence[Moment], labels: Frames, threshold: float
-    ) -> None:
-        self.found, self.moments, self.labels, self.threshold = found, moments, labels, threshold
+    def __init__(self, found: Sequence[FoundObject], moments: Sequence[Moment], labels: FrameMaps) -> None:
+        self.found, self.moments, self.labels = found, moments, labels
 
     def chosen(self, keep: Sequence[str], drop: Sequence[str]) -> set[int] | None:
         """Return the numbers of the objects that are meant, None for all and what is none; see `VideoOptions.keep`.
@@ -198,16 +195,19 @@ class VideoObjects:
         kept = set().union(*(self._picked("keep", text) for text in keep)) if keep else everything
         return kept - set().union(*(self._picked("drop", text) for text in drop))
 
-    def labelled(self, results: Iterable[Segmented], chosen: Collection[int] | None = None) -> Iterator[Segmented]:
+    def labelled(
+        self, results: Iterable[Segmented], threshold: float, chosen: Collection[int] | None = None
+    ) -> Iterator[Segmented]:
         """Number the objects in the same frames again.
 
         Args:
             results: of the second pass, in the same order.
+            threshold: probability in (0, 1) from which on a pixel is of an object.
             chosen: numbers of the objects that get theirs, all by default.
         """
         for position, result in enumerate(results):
             small = _only(self.labels[position], chosen)
-            yield replace(result, labels=enlarged(small, result.mask(self.threshold)))
+            yield replace(result, labels=enlarged(small, result.mask(threshold)))
 
     def left(
         self, position: int, probability: NDArray[np.float32], chosen: Collection[int] | None
@@ -330,7 +330,7 @@ def track_objects(
             replace(result, probability=objects.left(position, result.probability, chosen))
             for position, result in enumerate(results)
         )
-        yield from objects.labelled(left, chosen)
+        yield from objects.labelled(left, threshold, chosen)
 
 
 def _spans(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
