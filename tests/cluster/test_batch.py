@@ -226,6 +226,12 @@ def test_a_file_that_is_no_manifest_is_kept_and_refused(content: str, tmp_path: 
     assert (tmp_path / "manifest.json").read_text() == content
 
 
+@pytest.mark.parametrize("said", [tuple, list])
+def test_what_settings_say_is_the_same_as_json_has_it(said: type) -> None:
+    made_with = Settings(outputs=said(["masks"]), keep=said(["1", "largest"]), drop=said(["2"])).made_with()
+    assert json.loads(json.dumps(made_with)) == made_with == json.loads(json.dumps(Settings(**made_with).made_with()))
+
+
 def test_other_settings_are_refused(manifest: tuple[Manifest, Video]) -> None:
     with pytest.raises(InputError, match="size 64, not 96"):
         Manifest(manifest[0].path, {"size": 96})

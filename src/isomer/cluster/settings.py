@@ -94,5 +94,6 @@ class Settings(VideoOptions):
     def made_with(self) -> dict[str, object]:
         """Return what the outputs depend on, as JSON has it."""
         texts = {"model": str(self.settled.model), "background": str(self.background)}
-        values = self.of(Settings) | texts | {"outputs": list(dict.fromkeys(self.outputs))}
+        lists = {"outputs": list(dict.fromkeys(self.outputs)), "keep": list(self.keep), "drop": list(self.drop)}
+        values = self.of(Settings) | texts | lists
         return {name: value for name, value in values.items() if name not in _NOT_IN_OUTPUTS}

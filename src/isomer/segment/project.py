@@ -154,7 +154,7 @@ class OpenProject:
 
     Args:
         path: of the project.
-        options: how the video is read; what they say of finding is the project's.
+        options: how the video is read.
         deep: whether outputs need all bits of its colours.
 
     Attributes:
@@ -238,7 +238,7 @@ def list_objects(
 
     Args:
         video: a video file, a folder of images, or a project.
-        options: how it is segmented; those that a project has are the project's.
+        options: how it is segmented; of a project, as it was.
         out: the project to write, `<name>.isomer.json`; none by default.
         sheet: the PNG of a contact sheet to write; none by default.
         progress: show a bar on standard error.
