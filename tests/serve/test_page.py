@@ -180,7 +180,7 @@ def test_controls_begin_as_the_server_was_told(browser: Any, clip: Path, tmp_pat
         slider = browser.find_element("id", "threshold")
         found = [slider.get_attribute(name) for name in ("min", "max", "step", "value")]
         assert [float(text) for text in found] == [0.01, 0.99, 0.01, 0.3]
-        assert browser.find_element("id", "value").text == "0.30"
+        assert browser.find_element("css selector", "#threshold + output").text == "0.30"
         assert browser.find_element("id", "objects").is_selected()
         browser.find_element("css selector", "[data-kind=overlay]").click()
         until(browser, "document.getElementById('notice').textContent.includes('ready')")
