@@ -140,7 +140,7 @@ class Results:
             raise InputError("the job was removed") from None
         except TaskTimeoutError as error:
             raise InputError(
-                f"{path.name}: {error} (the server's limit `job_seconds`); give a shorter video"
+                f"{path.name}: {error} (the server's limit --job-seconds); give a shorter video"
             ) from error
         except (TaskFailedError, WorkerDiedError) as error:
             log_event(logging.ERROR, "result", path=path, error=error)

@@ -87,7 +87,7 @@ class Runner:
             self._table.finish(job, State.failed, str(error))
         except TaskTimeoutError as error:
             self._table.finish(
-                job, State.failed, f"{error} (the server's limit `job_seconds`); give a shorter or smaller video"
+                job, State.failed, f"{error} (the server's limit --job-seconds); give a shorter or smaller video"
             )
         except WorkerDiedError as error:
             self._table.finish(job, State.failed, f"{error}; the video may need too much memory")

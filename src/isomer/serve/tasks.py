@@ -223,7 +223,7 @@ def _check_header(video: Path, limits: Limits) -> None:
             context = stream.codec_context  # None where the codec is not known, which is said when frames are asked for
             if context is not None and not 0 < context.width * context.height <= limits.pixels:
                 raise InputError(
-                    f"video: pictures of more than {limits.pixels} pixels (the server's limit `pixels`), or without a "
+                    f"video: pictures of more than {limits.pixels} pixels (the server's limit --pixels), or without a "
                     "size; make it smaller"
                 )
 
@@ -231,7 +231,7 @@ def _check_header(video: Path, limits: Limits) -> None:
 def _check_count(source: FrameSource, limits: Limits) -> None:
     if source.count is not None and source.count > limits.frames:
         raise InputError(
-            f"{source.path}: {source.count} frames; the server takes {limits.frames} (its limit `frames`), give a "
+            f"{source.path}: {source.count} frames; the server takes {limits.frames} (its limit --frames), give a "
             "shorter one"
         )
 
@@ -250,7 +250,7 @@ class _Bounded:
         for frame in self._frames:
             if frame.index >= self._most:
                 raise InputError(
-                    f"{self._path}: more than {self._most} frames (the server's limit `frames`); give a shorter one"
+                    f"{self._path}: more than {self._most} frames (the server's limit --frames); give a shorter one"
                 )
             yield frame
 
