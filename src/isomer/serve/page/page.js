@@ -282,7 +282,7 @@ const view = () => document.querySelector("[name=view]:checked").value;
 const frame = () => Math.min(frames - 1, Math.floor((video.currentTime / video.duration) * frames + 1e-3));
 
 function draw() {
-  if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+  if ($("player").hidden || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
   const scale = video.videoHeight / 2 / job.height;
   blender.draw(video, view(), {
     threshold: Number($("threshold").value),
