@@ -193,7 +193,7 @@ class Options(OptionGroup):
     flow: str | FlowEstimator | None = option(  # noqa: RUF009
         None,
         "what finds the motion: dis or raft",
-        "raft is many times slower; with the default weights it gains in some videos and loses in others",
+        "raft is many times slower, and not for the default weights, which have seen little of it",
         kind=str,
         choices=FLOWS,
         in_python="a FlowEstimator",
