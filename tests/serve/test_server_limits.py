@@ -180,7 +180,7 @@ def test_a_container_that_lies_about_its_length_is_stopped(tmp_path: Path, clip:
 def test_large_uploads_are_refused(start: Start, tmp_path: Path) -> None:
     client = start(stand_ins.quick, upload_mib=1)
     refused = client.post("/v1/jobs", files={"video": bytes(2**20)})
-    assert (refused.status_code, "upload_mib" in refused.json()["detail"]) == (413, True)
+    assert (refused.status_code, "--upload-mib" in refused.json()["detail"]) == (413, True)
 
     def unannounced() -> Iterator[bytes]:
         yield b'--b\r\ncontent-disposition: form-data; name="video"\r\n\r\n'

@@ -95,6 +95,8 @@ class Results:
             InputError: it cannot be written.
         """
         without_influence = {*options_of(Adjustments)} if kind == "probabilities" else set()
+        if asked["keep"] or asked["drop"]:
+            without_influence.discard("threshold")  # it decides on who there is
         if not OUTPUTS[kind].shows_background:
             without_influence.add("background")
         used = {name: value for name, value in asked.items() if name not in without_influence}
