@@ -13,7 +13,9 @@ export function opacityOf(levels, width, height, look) {
   if (minArea > 0) clean(opacity, width, height, minArea);
   if (grow > 0) opacity = moved(opacity, width, height, grow, true);
   if (shrink > 0) opacity = moved(opacity, width, height, shrink, false);
-  for (let pass = 0; feather > 0 && pass < 3; pass++) opacity = blurred(blurred(opacity, width, height, feather), height, width, feather);
+  for (let pass = 0; feather > 0 && pass < 3; pass++) {
+    opacity = blurred(blurred(opacity, width, height, feather), height, width, feather);
+  }
   return opacity;
 }
 

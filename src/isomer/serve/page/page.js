@@ -218,7 +218,10 @@ async function load(mine) {
 
 // --- Objects ------------------------------------------------------------------------------------------------
 
-const picks = () => new URLSearchParams([["threshold", $("threshold").value], ...[...left].map((one) => ["drop", one])]);
+function picks() {
+  const dropped = [...left].map((number) => ["drop", number]);
+  return new URLSearchParams([["threshold", $("threshold").value], ...dropped]);
+}
 
 function clearObjects() {
   listing++;
@@ -263,9 +266,14 @@ function card({ number, thumbnail, spans }) {
   return button;
 }
 
-async function choose(number, button) {
+function choose(number, button) {
   if (!left.delete(number)) left.add(number);
   button.setAttribute("aria-pressed", !left.has(number));
+  return reload();
+}
+
+/** Load the preview again, and go on where it was. */
+async function reload() {
   const [time, plays] = [video.currentTime, !video.paused];
   try {
     if (!(await load(turn))) return;
@@ -328,9 +336,9 @@ async function download(button) {
   button.disabled = true;
   label.textContent = "Writing…";
   try {
-    const asked = new URLSearchParams(options.map(({ id, type, checked, value }) => [id, type === "checkbox" ? checked : value]));
-    asked.append("background", $("blur").checked ? "blur" : $("colour").value);
-    for (const number of left) asked.append("drop", number);
+    const asked = picks();
+    for (const { id, type, checked, value } of options) asked.set(id, type === "checkbox" ? checked : value);
+    asked.set("background", $("blur").checked ? "blur" : $("colour").value);
     const response = await ask(`v1/jobs/${id}/results/${kind}?${asked}`);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(await response.blob());
@@ -378,11 +386,11 @@ for (const control of options) {
     draw();
   };
 }
-$("threshold").onchange = async () => {
-  if (!$("found").children.length) return;
+$("threshold").onchange = () => {
+  if (!$("found").children.length && !$("list").disabled) return;
   const wasWhole = left.size === 0;
   listObjects(); // others may be found, so all are in again
-  if (!wasWhole) await load(turn).catch((error) => notice(said(error)));
+  if (!wasWhole) reload();
 };
 for (const control of [$("colour"), $("blur")]) {
   control.oninput = () => {
