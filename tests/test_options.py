@@ -118,6 +118,19 @@ def test_a_verb_offers_the_options_by_the_same_names_defaults_and_words(verb: st
     assert {name: arguments[name] for name in found} == {name: getattr(VideoOptions, name) for name in found}
 
 
+def test_the_demo_takes_a_day_of_video_unless_told_otherwise_and_says_so() -> None:
+    parser = verb_parser("demo")
+    given = parser.parse_args([])
+    assert given.frames >= 24 * 3600 * 60
+    assert given.job_seconds >= 24 * 3600
+    assert given.storage_mib >= given.upload_mib >= 100 * 1024
+    assert parser.parse_args(["--frames", "9"]).frames == 9
+    for action in parser._actions:
+        if action.dest in options_of(Limits):
+            assert action.help.endswith(f"(default: {getattr(given, action.dest)})")
+    assert parser._action_groups[-1].title == "limits"
+
+
 def test_what_is_given_arrives_with_its_type() -> None:
     arguments = verb_parser("segment").parse_args(
         ["clip.mp4", "--size", "512", "--smoothing", "2", "--flow", "raft", "--output", "masks", "coco", "--objects"]

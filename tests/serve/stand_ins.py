@@ -49,6 +49,11 @@ def dying_at_first(folder: Path, options: VideoOptions, limits: Limits, report: 
     return quick(folder, options, limits, report)
 
 
+def telling(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Finished:
+    """Fail with the quality that was asked for."""
+    raise InputError(f"quality {options.quality}, size {options.settled.size}")
+
+
 def faulty(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Finished:
     raise ZeroDivisionError("a secret of the server")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 import shutil
 import time
 import zipfile
@@ -9,14 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 import stand_ins
+from PIL import Image
 from serving import JobQueue, encode, listening
 
-from isomer.options import VideoOptions
+from isomer.options import QUALITIES, VideoOptions
 from isomer.serve.options import Limits
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+ActionChains, Keys = webdriver.ActionChains, webdriver.Keys
 
 FLAGS = (
     "--headless",
@@ -38,7 +44,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-SCREENS = {"laptop": (1366, 860), "phone": (390, 844)}
+SCREENS = {"laptop": (1280, 800), "phone": (390, 844)}
 
 
 @pytest.fixture
@@ -155,20 +161,146 @@ def test_from_a_video_to_its_result(browser: Any, address: str, clip: Path, tmp_
         pictures.append(pixels(browser, "result"))
     assert all(one != other for one in pictures for other in pictures if one is not other)
 
-    browser.find_element("css selector", "[data-kind=masks]").click()
-    until(browser, "document.getElementById('notice').textContent.includes('ready')")
-    archive = tmp_path / "downloads" / "square_masks.zip"
-    deadline = time.monotonic() + 10
-    while not archive.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    with zipfile.ZipFile(archive) as masks:
+    with zipfile.ZipFile(download(browser, "masks", tmp_path / "downloads" / "square_masks.zip")) as masks:
         assert len(masks.namelist()) == 10
 
     # Reloading the page comes back to the job.
     browser.refresh()
     until(browser, shown("player"))
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def set_option(browser: Any, name: str, value: object) -> None:
+    browser.execute_script(
+        """
+        const control = document.getElementById(arguments[0]);
+        if (control.type === "checkbox") control.checked = arguments[1];
+        else control.value = arguments[1];
+        control.dispatchEvent(new Event("input"));
+        """,
+        name,
+        value,
+    )
+
+
+def in_sight(browser: Any, name: str) -> bool:
+    return browser.execute_script(
+        """
+        const { top, bottom } = document.getElementById(arguments[0]).getBoundingClientRect();
+        return top >= 0 && bottom <= innerHeight;
+        """,
+        name,
+    )
+
+
+def download(browser: Any, kind: str, path: Path) -> Path:
+    browser.find_element("css selector", f"[data-kind={kind}]").click()
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline, browser.find_element("id", "notice").text
+        time.sleep(0.05)
+    return path
+
+
+def test_what_is_adjusted_shows_at_once_and_is_downloaded(
+    browser: Any, address: str, clip: Path, tmp_path: Path
+) -> None:
+    browser.get(address)
+    browser.find_element("id", "file").send_keys(str(clip))
+    until(browser, shown("player"))
+    assert in_sight(browser, "downloads")
+    scrub(browser, 5)
+    choose(browser, "mask")
+    found = white(pixels(browser, "result"))
+    widths = []
+    for name in ("grow", "shrink"):
+        set_option(browser, name, 3)
+        widths.append(white(pixels(browser, "result")))
+        set_option(browser, name, 0)
+    assert widths == [found + 6, found - 6]  # the middle row of a square
+
+    # Composites have the background that the page shows.
+    set_option(browser, "colour", "#102030")
+    until(browser, "document.querySelector('[value=composite]').checked")
+    assert pixels(browser, "result")[0] == [0x10, 0x20, 0x30]
+    set_option(browser, "grow", 3)
+    with av.open(download(browser, "composite", tmp_path / "downloads" / "square_composite.mp4")) as container:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert np.abs(pictures[5][2, 2].astype(int) - (0x10, 0x20, 0x30)).max() < 8
+    set_option(browser, "blur", True)
+    assert pixels(browser, "result")[0] != [0x10, 0x20, 0x30]
+
+
+def test_an_object_is_left_out_by_a_click(browser: Any, address: str, clip: Path, tmp_path: Path) -> None:
+    browser.get(address)
+    browser.find_element("id", "file").send_keys(str(clip))
+    until(browser, shown("player"))
+    until(browser, "document.querySelectorAll('#found button').length")
+    scrub(browser, 5)
+    choose(browser, "mask")
+    assert white(pixels(browser, "result")) > 0
+    for button in browser.find_elements("css selector", "#found button"):
+        button.click()
+    deadline = time.monotonic() + 30
+    while white(pixels(browser, "result")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert browser.find_element("id", "position").text == "6 / 10"
+    with zipfile.ZipFile(download(browser, "masks", tmp_path / "downloads" / "square_masks.zip")) as masks:
+        levels = [Image.open(io.BytesIO(masks.read(name))).getextrema() for name in masks.namelist()]
+    assert levels == [(0, 0)] * 10
+    browser.find_element("css selector", "#found button").click()
+    until(browser, "document.querySelector('#found button').getAttribute('aria-pressed') === 'true'")
+
+
+@pytest.mark.parametrize("focus", ["threshold", "objects", "play", "views"])
+def test_shortcuts_work_wherever_was_clicked(browser: Any, address: str, clip: Path, focus: str) -> None:
+    browser.get(address)
+    browser.find_element("id", "file").send_keys(str(clip))
+    until(browser, shown("player"))
+    browser.find_element("id", focus).click()
+    scrub(browser, 5)
+    states = [browser.execute_script("return document.getElementById(arguments[0]).value", focus)]
+    for key, position in ((Keys.ARROW_LEFT, "5 / 10"), (Keys.ARROW_RIGHT, "6 / 10"), (Keys.HOME, "1 / 10")):
+        ActionChains(browser).send_keys(key).perform()
+        until(browser, f"document.getElementById('position').textContent === '{position}'", 10)
+    states.append(browser.execute_script("return document.getElementById(arguments[0]).value", focus))
+    assert states[0] == states[1]
+    ActionChains(browser).send_keys(" ").perform()
+    until(browser, "!document.getElementById('video').paused", 10)
+
+
+@pytest.mark.parametrize("browser", ["phone"], indirect=True)
+def test_a_portrait_clip_leaves_the_controls_in_sight(browser: Any, address: str, tmp_path: Path) -> None:
+    browser.get(address)
+    browser.find_element("id", "file").send_keys(str(encode(tmp_path / "tall.mp4", size=(96, 160))))
+    until(browser, shown("player"))
+    assert in_sight(browser, "transport")
+    assert in_sight(browser, "views")
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark_follow_the_system(browser: Any, address: str, scheme: str) -> None:
+    wanted = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", wanted)
+    browser.get(address)
+    colour = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    levels = [int(level) for level in re.findall(r"\d+", colour)[:3]]
+    assert min(levels) > 200 if scheme == "light" else max(levels) < 60
+
+
+def test_the_quality_is_chosen(browser: Any, clip: Path, tmp_path: Path) -> None:
+    queue = JobQueue(tmp_path / "jobs", Limits(), VideoOptions(quality="fast"), stand_ins.telling)
+    with listening(queue) as address:
+        browser.get(address)
+        until(browser, "document.querySelector('[name=quality]:checked')?.value === 'fast'")
+        offered = [one.get_attribute("value") for one in browser.find_elements("name", "quality")]
+        assert offered == list(QUALITIES)
+        browser.execute_script("document.querySelector('[value=best]').click()")
+        browser.find_element("id", "file").send_keys(str(clip))
+        until(browser, shown("failure"))
+        assert browser.find_element("id", "reason").text.startswith("quality best")
 
 
 def test_controls_begin_as_the_server_was_told(browser: Any, clip: Path, tmp_path: Path) -> None:
@@ -180,11 +312,11 @@ def test_controls_begin_as_the_server_was_told(browser: Any, clip: Path, tmp_pat
         slider = browser.find_element("id", "threshold")
         found = [slider.get_attribute(name) for name in ("min", "max", "step", "value")]
         assert [float(text) for text in found] == [0.01, 0.99, 0.01, 0.3]
-        assert browser.find_element("id", "value").text == "0.30"
+        assert browser.find_element("css selector", "#threshold + output").text == "0.30"
         assert browser.find_element("id", "objects").is_selected()
         browser.find_element("css selector", "[data-kind=overlay]").click()
         until(browser, "document.getElementById('notice').textContent.includes('ready')")
-    assert [path.name for path in tmp_path.glob("jobs/*/results/*")] == ["overlay-0.30-objects.mp4"]
+    assert [path.name for path in tmp_path.glob("jobs/*/results/overlay*")] == ["overlay-0.30-objects.mp4"]
 
 
 def test_what_went_wrong_is_said(browser: Any, address: str, tmp_path: Path) -> None:

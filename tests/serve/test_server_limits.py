@@ -117,7 +117,7 @@ def test_frames_and_pixels_are_limited(start: Start, tmp_path: Path, clip: Path)
     response = few.post("/v1/jobs", files={"video": clip.read_bytes()})
     assert (response.status_code, response.json()["detail"]) == (
         422,
-        "video: 10 frames; the server takes 9 (its limit `frames`), give a shorter one",
+        "video: 10 frames; the server takes 9 (its limit --frames), give a shorter one",
     )
     frames = [("frames", encode_image(image)) for image in moving_square(10)]
     assert few.post("/v1/jobs", files=frames).status_code == 422
@@ -180,7 +180,7 @@ def test_a_container_that_lies_about_its_length_is_stopped(tmp_path: Path, clip:
 def test_large_uploads_are_refused(start: Start, tmp_path: Path) -> None:
     client = start(stand_ins.quick, upload_mib=1)
     refused = client.post("/v1/jobs", files={"video": bytes(2**20)})
-    assert (refused.status_code, "upload_mib" in refused.json()["detail"]) == (413, True)
+    assert (refused.status_code, "--upload-mib" in refused.json()["detail"]) == (413, True)
 
     def unannounced() -> Iterator[bytes]:
         yield b'--b\r\ncontent-disposition: form-data; name="video"\r\n\r\n'
@@ -189,6 +189,24 @@ def test_large_uploads_are_refused(start: Start, tmp_path: Path) -> None:
 
     headers = {"content-type": "multipart/form-data; boundary=b"}
     assert client.post("/v1/jobs", content=unannounced(), headers=headers).status_code == 413
+    assert jobs_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(("query", "said"), [({}, "quality default, size 64"), ({"quality": "best"}, "quality best")])
+def test_a_job_has_the_quality_that_is_asked_for(start: Start, clip: Path, query: dict[str, str], said: str) -> None:
+    client = start(stand_ins.telling)
+    with clip.open("rb") as content:
+        job = client.post("/v1/jobs", params=query, files={"video": content}).json()
+    assert job["quality"] == query.get("quality", "default")
+    assert wait(client, job)["error"].startswith(said)
+
+
+def test_another_quality_is_refused(start: Start, clip: Path, tmp_path: Path) -> None:
+    client = start(stand_ins.quick)
+    with clip.open("rb") as content:
+        response = client.post("/v1/jobs", params={"quality": "perfect"}, files={"video": content})
+    assert response.status_code == 422
+    assert "quality=perfect" in response.json()["detail"]
     assert jobs_in(tmp_path) == []
 
 
@@ -350,7 +368,7 @@ def test_a_job_takes_only_so_long(start: Start, clip: Path) -> None:
     client = start(stand_ins.endless, job_seconds=1)
     job = wait(client, submit(client, clip))
     assert job["state"] == "failed"
-    assert job["error"] == "took longer than 1 s (the server's limit `job_seconds`); give a shorter or smaller video"
+    assert job["error"] == "took longer than 1 s (the server's limit --job-seconds); give a shorter or smaller video"
 
 
 def test_jobs_expire(start: Start, tmp_path: Path, clip: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import zipfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from serving import JobQueue, TestClient, create_app, encode, moving_square, submit, wait
 
-from isomer.media import Segmented, open_frames
+from isomer.media import Look, Segmented, open_frames, pictures
 from isomer.media.image import encode_image
 from isomer.options import VideoOptions
 from isomer.segment import segment_video
@@ -120,11 +122,9 @@ def test_objects_are_told_apart_in_the_stored_maps(
 def test_objects_are_chosen_in_the_stored_maps(
     client: TestClient, job: dict[str, object], expected: dict[str, bytes]
 ) -> None:
-    threshold = round(float(np.median([gray(levels) for levels in expected.values()])) / 255, 2)
     fetched = f"/v1/jobs/{job['id']}/results/masks"
     everything, kept, left = (
-        unzipped(client.get(fetched, params={"threshold": threshold, **picks}).content)
-        for picks in ({}, {"keep": ["all"]}, {"drop": ["largest"]})
+        unzipped(client.get(fetched, params=picks).content) for picks in ({}, {"keep": ["all"]}, {"drop": ["largest"]})
     )
     for name, levels in everything.items():
         assert not (gray(kept[name]) > gray(levels)).any()
@@ -139,6 +139,56 @@ def test_an_object_that_is_not_there_is_refused(
     response = client.get(f"/v1/jobs/{job['id']}/results/masks", params={"keep": [pick]})
     assert response.status_code == 422
     assert response.json()["detail"].startswith(problem)
+
+
+@pytest.mark.parametrize(
+    "adjustment", [{"grow": 3}, {"shrink": 2}, {"fill_holes": True}, {"min_area": 400}, {"feather": 2.5}]
+)
+def test_adjustments_are_those_of_the_one_call(
+    client: TestClient, job: dict[str, object], expected: dict[str, bytes], clip: Path, adjustment: dict[str, Any]
+) -> None:
+    kind = "cutouts" if "feather" in adjustment else "masks"
+    written = unzipped(client.get(f"/v1/jobs/{job['id']}/results/{kind}", params=adjustment).content)
+    look = Look(**adjustment)
+    for frame in open_frames(clip):
+        name = f"{frame.name}.png"
+        found = Segmented.of(frame, np.divide(gray(expected[name]), 255, dtype=np.float32))
+        shown = pictures.matte(found, look) if kind == "cutouts" else pictures.mask(found, look)
+        levels = gray(written[name])
+        np.testing.assert_array_equal(levels[..., 3] if kind == "cutouts" else levels, shown)
+
+
+@pytest.mark.parametrize("asked", [{"grow": -1}, {"shrink": 101}, {"feather": "much"}, {"min_area": 0.5}])
+def test_an_adjustment_out_of_range_is_refused(
+    client: TestClient, job: dict[str, object], asked: dict[str, object]
+) -> None:
+    response = client.get(f"/v1/jobs/{job['id']}/results/masks", params=asked)
+    assert response.status_code == 422
+    ((name, value),) = asked.items()
+    assert response.json()["detail"].startswith(f"{name}={value}: ")
+
+
+def test_objects_are_listed_with_their_looks(client: TestClient, job: dict[str, object]) -> None:
+    address = f"/v1/jobs/{job['id']}"
+    listed = client.get(f"{address}/objects").json()["objects"]
+    numbered = unzipped(client.get(f"{address}/results/palette", params={"objects": True}).content)
+    seen = [set(np.unique(palette(data))) - {0} for data in numbered.values()]
+    assert {one["number"] for one in listed} == set().union(*seen) != set()
+    for one in listed:
+        assert one["frames"] == sum(one["number"] in numbers for numbers in seen)
+        head, _, image = one["thumbnail"].partition(",")
+        assert head == "data:image/jpeg;base64"
+        assert Image.open(io.BytesIO(base64.b64decode(image))).size == (240, 144)
+
+
+def test_the_preview_is_without_objects_that_are_left_out(client: TestClient, job: dict[str, object]) -> None:
+    address = f"/v1/jobs/{job['id']}"
+    numbers = [one["number"] for one in client.get(f"{address}/objects").json()["objects"]]
+    whole = decoded(client.get(f"{address}/preview").content)
+    without = decoded(client.get(f"{address}/preview", params={"drop": numbers}).content)
+    assert len(without) == len(whole)
+    assert max(picture[64:].max() for picture in whole) > 200
+    assert max(picture[64:].max() for picture in without) < 20
 
 
 def test_videos_have_every_frame(client: TestClient, job: dict[str, object]) -> None:

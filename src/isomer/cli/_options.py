@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from isomer.errors import InputError
@@ -29,9 +31,14 @@ def add_options(
     *,
     only: Collection[str] = (),
     without: Collection[str] = (),
+    defaults: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
-    """Declare the options of a group: all, those of `only`, or those not `without`; `chosen` checks their values."""
+    """Declare the options of a group: all, those of `only`, or those not `without`; `chosen` checks their values.
+
+    Some may have other defaults here than elsewhere.
+    """
     for name, said in options_of(group).items():
+        said = replace(said, default=defaults.get(name, said.default))
         if name not in without and (name in only or not only):
             if name == "outputs":
                 add_output_argument(parser, said.default, f"{said.help} (default: {' '.join(said.default)})")
@@ -91,12 +98,15 @@ def convert(text: str, kind: type) -> object:
         return text
 
 
-def add_server_options(parser: argparse.ArgumentParser) -> None:
-    """Declare how a server segments, and its limits: a job has all its frames, and outputs as they are asked for."""
+def add_server_options(parser: argparse.ArgumentParser, **limits: int) -> None:
+    """Declare how a server segments, and its limits: a job has all its frames, and outputs as they are asked for.
+
+    `limits` are those that are others by default.
+    """
     adjusted = options_of(Adjustments).keys() - {"threshold"}
     without = ("outputs", "keep", "drop", "stride", "max_pixels", "background", "fit", *adjusted)
     add_options(parser, VideoOptions, without=without)
-    add_options(parser.add_argument_group("limits"), Limits)
+    add_options(parser.add_argument_group("limits"), Limits, defaults=limits)
 
 
 def chosen(group: type[_Group], arguments: argparse.Namespace) -> _Group:

@@ -28,16 +28,24 @@ def contact_sheet(objects: VideoObjects, frames: Iterable[Frame]) -> NDArray[np.
     Returns:
         uint8 RGB [H, W, 3].
     """
-    found = objects.found
-    thumbnails: dict[int, NDArray[np.uint8]] = {}
-    last = 0
-    for position, frame in enumerate(frames):
-        last = frame.index
-        for one in found:
-            if one.clearest == frame.index:
-                thumbnails[one.number] = _thumbnail(frame, objects, position, one)
-    rows = [_row(one, thumbnails[one.number], last) for one in found]
+    drawn = thumbnails(objects, frames)
+    last = objects.moments[-1].index if objects.moments else 0
+    rows = [_row(one, drawn[one.number], last) for one in objects.found]
     return np.concatenate(rows or [_line("no object was found")])
+
+
+def thumbnails(objects: VideoObjects, frames: Iterable[Frame]) -> dict[int, NDArray[np.uint8]]:
+    """Draw each object as it is in its clearest frame; the arguments are those of `contact_sheet`.
+
+    Returns:
+        By number, uint8 RGB [144, 240, 3].
+    """
+    return {
+        one.number: _thumbnail(frame, objects, position, one)
+        for position, frame in enumerate(frames)
+        for one in objects.found
+        if one.clearest == frame.index
+    }
 
 
 def _thumbnail(frame: Frame, objects: VideoObjects, position: int, one: FoundObject) -> NDArray[np.uint8]:

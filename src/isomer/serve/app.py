@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from enum import Enum
@@ -26,7 +27,7 @@ import isomer
 from isomer.errors import InputError
 from isomer.media import OUTPUTS
 from isomer.media.background import PLAIN
-from isomer.options import VideoOptions, options_of
+from isomer.options import QUALITIES, Adjustments, Option, VideoOptions, options_of
 from isomer.serve.errors import OUR_FAULT, QueueFullError, StorageFullError
 from isomer.serve.guard import guard
 from isomer.serve.jobs import Job, State
@@ -73,26 +74,15 @@ _UPLOAD_SCHEMA = {
     }
 }
 
-_OF_RESULTS = options_of(VideoOptions)
+_OF_OBJECTS = ("threshold",)
+_OF_PREVIEW = ("threshold", "keep", "drop")
+_OF_RESULTS = (*options_of(Adjustments), "objects", "keep", "drop", "background")
 _PICKS = 255
 """The most objects that a request names."""
 
 Kind = Enum("Kind", {kind: kind for kind in OUTPUTS}, type=str)  # type: ignore[misc]
-Threshold = Annotated[
-    float,
-    Query(
-        gt=_OF_RESULTS["threshold"].low,
-        lt=_OF_RESULTS["threshold"].high,
-        multiple_of=0.01,  # each is a file that is kept
-        description=_OF_RESULTS["threshold"].help,
-    ),
-]
-Objects = Annotated[bool, Query(description=_OF_RESULTS["objects"].help)]
-Keep = Annotated[Sequence[str], Query(max_length=_PICKS, description=_OF_RESULTS["keep"].help)]
-Drop = Annotated[Sequence[str], Query(max_length=_PICKS, description=_OF_RESULTS["drop"].help)]
-Background = Annotated[  # never the name of a file, which would be the server's
-    str, Query(pattern=f"^({PLAIN})$", description="what is behind the object in composites")
-]
+QualityName = Enum("QualityName", {name: name for name in QUALITIES}, type=str)  # type: ignore[misc]
+Quality = Annotated[QualityName, Query(description=options_of(VideoOptions)["quality"].help)]
 
 
 class Refusal(BaseModel):
@@ -164,6 +154,11 @@ def create_app(
             raise HTTPException(status.HTTP_409_CONFLICT, f"the job is {job.state.value}, not done")
         return job
 
+    quality_by_default = QualityName(queue.options.quality)
+    of_objects, of_preview, of_results = (
+        Depends(_query(names, queue.options)) for names in (_OF_OBJECTS, _OF_PREVIEW, _OF_RESULTS)
+    )
+
     @guarded.post(
         "/v1/jobs",
         status_code=status.HTTP_202_ACCEPTED,
@@ -180,9 +175,10 @@ def create_app(
             }
         ),
     )
-    async def submit(request: Request, response: Response) -> Job:
+    async def submit(request: Request, response: Response, quality: Quality = quality_by_default) -> Job:
         """Submit a video, or the frames of one, and get its job."""
         async with queue.upload() as (job, folder):
+            job.quality = quality.value
             job.name = await receive(request, folder, queue.limits)
         response.headers["Location"] = f"{root_path}/v1/jobs/{job.id}"
         return found(job.id)
@@ -208,9 +204,14 @@ def create_app(
         await queue.remove(found(job_id).id)
 
     @guarded.get("/v1/jobs/{job_id}/preview", response_class=FileResponse)
-    async def preview(job_id: str) -> FileResponse:
+    async def preview(job_id: str, asked: dict[str, Any] = of_preview) -> FileResponse:
         """Fetch the video behind the page: each frame above its probability map, H.264."""
-        return FileResponse(queue.results.preview(finished(job_id)), media_type="video/mp4")
+        return FileResponse(await queue.results.preview(finished(job_id), asked), media_type="video/mp4")
+
+    @guarded.get("/v1/jobs/{job_id}/objects", response_class=FileResponse)
+    async def objects(job_id: str, asked: dict[str, Any] = of_objects) -> FileResponse:
+        """List the objects that were found, as `isomer objects --json` does, each with a `thumbnail`, a data URL."""
+        return FileResponse(await queue.results.objects(finished(job_id), asked), media_type="application/json")
 
     @guarded.get(
         "/v1/jobs/{job_id}/results/{kind}",
@@ -227,17 +228,11 @@ def create_app(
     async def result(
         job_id: str,
         kind: Kind,
-        threshold: Threshold = queue.options.threshold,
-        objects: Objects = queue.options.objects,
-        background: Background = str(queue.options.background),
-        keep: Keep = (),
-        drop: Drop = (),
+        asked: dict[str, Any] = of_results,
     ) -> FileResponse:
         """Fetch a result, a video or a zip of PNGs; the first call for it waits until it is written."""
         job = finished(job_id)
-        path = await queue.results.result(
-            job, kind.value, threshold=threshold, objects=objects, background=background, keep=keep, drop=drop
-        )
+        path = await queue.results.result(job, kind.value, asked)
         stem = job.name.rpartition(".")[0] or job.name
         return FileResponse(path, filename=f"{stem}_{kind.value}{result_suffix(kind.value)}")
 
@@ -265,6 +260,43 @@ def create_app(
     app.include_router(guarded)
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app
+
+
+def _query(names: Sequence[str], options: VideoOptions) -> Callable[..., dict[str, Any]]:
+    """Return a dependency that reads these options from the query, each by default as in `options`."""
+    declared = options_of(VideoOptions)
+
+    def asked(**values: Any) -> dict[str, Any]:
+        return values
+
+    asked.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=getattr(options, name),
+                annotation=_parameter(name, declared[name]),
+            )
+            for name in names
+        ]
+    )
+    return asked
+
+
+def _parameter(name: str, said: Option) -> object:
+    """Return the type of an option in a query, with its range."""
+    if name == "background":  # never the name of a file, which would be the server's
+        return Annotated[str, Query(pattern=f"^({PLAIN})$", description="what is behind the object in composites")]
+    if said.kind is tuple:
+        return Annotated[Sequence[str], Query(max_length=_PICKS, description=said.help)]
+    more: dict[str, Any] = {}
+    if said.low is not None:
+        more["gt" if said.is_open else "ge"] = said.low
+    if said.high is not None:
+        more["lt" if said.is_open else "le"] = said.high
+    if said.kind is float:
+        more["multiple_of"] = 0.01  # each is a file that is kept
+    return Annotated[said.kind, Query(description=said.help, **more)]
 
 
 def _refusals(reasons: Mapping[int | str, str]) -> dict[int | str, dict[str, Any]]:

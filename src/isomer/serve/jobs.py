@@ -15,6 +15,7 @@ from pathlib import Path
 
 from isomer.errors import InputError
 from isomer.files import atomic_path, take_lock
+from isomer.options import VideoOptions
 from isomer.serve.log import log_event
 
 _RECORD = "job.json"
@@ -43,6 +44,7 @@ class Job:
     Attributes:
         id: names the job; who knows it may fetch and remove it.
         name: of the uploaded file, as the client calls it; for show only.
+        quality: a name of `isomer.options.QUALITIES`.
         state: see `State`.
         created: when the upload was complete.
         started: when the segmentation began, the last time it did.
@@ -63,6 +65,7 @@ class Job:
 
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     name: str = ""
+    quality: str = VideoOptions.quality
     state: State = State.queued
     created: float = field(default_factory=time.time)
     started: float | None = None

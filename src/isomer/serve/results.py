@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from isomer.errors import InputError
 from isomer.media import OUTPUTS
-from isomer.options import VideoOptions
+from isomer.options import Adjustments, VideoOptions, options_of
 from isomer.serve import tasks
 from isomer.serve.errors import QueueFullError
 from isomer.serve.jobs import Job, JobStore
@@ -61,47 +61,54 @@ class Results:
             if self._store.path(job) in path.parents:
                 task.cancel()
 
-    def preview(self, job: Job) -> Path:
-        """Return the preview of a job that is done; see `isomer.serve.preview`."""
+    async def preview(self, job: Job, asked: Mapping[str, Any]) -> Path:
+        """Return the preview of a job that is done, of all that was found or of some objects; errors as of `result`.
+
+        Args:
+            job: it is done.
+            asked: values of `threshold`, `keep` and `drop`.
+        """
+        if asked["keep"] or asked["drop"]:
+            return await self._once_written(job, tasks.PREVIEW, replace(self._options, objects=False, **asked))
         return self._store.path(job) / "preview.mp4"
 
-    async def result(
-        self,
-        job: Job,
-        kind: str,
-        *,
-        threshold: float,
-        objects: bool,
-        background: str,
-        keep: Sequence[str],
-        drop: Sequence[str],
-    ) -> Path:
+    async def objects(self, job: Job, asked: Mapping[str, Any]) -> Path:
+        """Return the list of the objects of a job that is done; errors as of `result`.
+
+        Args:
+            job: it is done.
+            asked: the value of `threshold`.
+        """
+        return await self._once_written(job, tasks.OBJECTS, replace(self._options, objects=False, **asked))
+
+    async def result(self, job: Job, kind: str, asked: Mapping[str, Any]) -> Path:
         """Return a result of a job that is done.
 
         Args:
             job: it is done.
             kind: a key of `isomer.media.OUTPUTS`.
-            threshold: in hundredths.
-            objects: tell objects apart.
-            background: of composites; one that is no file.
-            keep: the objects that are left, all by default.
-            drop: the objects that are left out.
+            asked: values of options by name, numbers in hundredths, no background that is a file.
 
         Raises:
             QueueFullError: too many results are being written.
             StorageFullError: nothing more can be kept.
             InputError: it cannot be written.
         """
-        chosen = replace(self._options, outputs=(kind,), objects=objects, keep=tuple(keep), drop=tuple(drop))
-        if kind != "probabilities":  # on which it has no influence
-            chosen = replace(chosen, threshold=threshold)
-        if OUTPUTS[kind].shows_background:
-            chosen = replace(chosen, background=background)
-        path = self._store.path(job) / "results" / _file_name(kind, chosen)
+        without_influence = {*options_of(Adjustments)} if kind == "probabilities" else set()
+        if asked["keep"] or asked["drop"]:
+            without_influence.discard("threshold")  # it decides on who there is
+        if not OUTPUTS[kind].shows_background:
+            without_influence.add("background")
+        used = {name: value for name, value in asked.items() if name not in without_influence}
+        return await self._once_written(job, kind, replace(self._options, outputs=(kind,), **used))
+
+    async def _once_written(self, job: Job, kind: str, options: VideoOptions) -> Path:
+        options = replace(options, keep=tuple(options.keep), drop=tuple(options.drop))
+        path = self._store.path(job) / "results" / _file_name(kind, options)
         if not path.exists():
             if len(self._files) > self._limits.queue:
                 raise QueueFullError
-            await self.once(path, lambda: self._write(job, kind, chosen, path))
+            await self.once(path, lambda: self._write(job, kind, options, path))
         return path
 
     async def example(self) -> Path:
@@ -135,7 +142,7 @@ class Results:
             raise InputError("the job was removed") from None
         except TaskTimeoutError as error:
             raise InputError(
-                f"{path.name}: {error} (the server's limit `job_seconds`); give a shorter video"
+                f"{path.name}: {error} (the server's limit --job-seconds); give a shorter video"
             ) from error
         except (TaskFailedError, WorkerDiedError) as error:
             log_event(logging.ERROR, "result", path=path, error=error)
@@ -163,7 +170,7 @@ class Results:
 def _most_bytes(job: Job, kind: str) -> int:
     """Return more than a result of a job takes: its pixels, uncompressed, and what else the video has, as sound."""
     pixels = (job.frames_total or 0) * (job.width or 0) * (job.height or 0)
-    return job.bytes + _HEADERS + tasks.raw_bytes(OUTPUTS[kind]) * pixels
+    return job.bytes + _HEADERS + tasks.raw_bytes(kind) * pixels
 
 
 def _file_name(kind: str, options: VideoOptions) -> str:
@@ -171,14 +178,16 @@ def _file_name(kind: str, options: VideoOptions) -> str:
     parts = [kind, f"{options.threshold:.2f}"]
     if options.objects:
         parts.append("objects")
-    if options.keep or options.drop:
-        said = "\n".join((*options.keep, "", *options.drop))
-        parts.append(hashlib.sha256(said.encode()).hexdigest()[:16])
-    if OUTPUTS[kind].shows_background:
+    if kind in OUTPUTS and OUTPUTS[kind].shows_background:
         parts.append(str(options.background).strip("#").replace(":", ""))
+    adjusted = replace(options, threshold=VideoOptions.threshold).of(Adjustments)
+    said = [*options.keep, "", *options.drop, "", *map(repr, adjusted.values())]
+    if options.keep or options.drop or adjusted != Adjustments().of(Adjustments):
+        parts.append(hashlib.sha256("\n".join(said).encode()).hexdigest()[:16])
     return "-".join(parts) + result_suffix(kind)
 
 
 def result_suffix(kind: str) -> str:
     """Return the suffix of a result's file: of a video, or of the zip of a folder."""
-    return Path(OUTPUTS[kind].suffix).suffix or ".zip"
+    suffix = {tasks.PREVIEW: ".mp4", tasks.OBJECTS: ".json"}.get(kind)
+    return suffix or Path(OUTPUTS[kind].suffix).suffix or ".zip"

@@ -7,6 +7,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 
 from isomer.errors import InputError
 from isomer.options import VideoOptions
@@ -29,7 +30,7 @@ class Runner:
         table: is told how jobs stand.
         store: keeps their files.
         limits: what is taken.
-        options: how it segments.
+        options: how it segments, but for the quality, which is the job's.
         segment: the task that does; see `isomer.serve.tasks.segment`.
     """
 
@@ -77,7 +78,7 @@ class Runner:
                 job,
                 self._segment,
                 self._store.path(job),
-                self._options,
+                replace(self._options, quality=job.quality),
                 self._limits,
                 seconds=self._limits.job_seconds,
                 report=lambda done, total: self._table.advance(job, done, total, rate(done)),
@@ -86,7 +87,7 @@ class Runner:
             self._table.finish(job, State.failed, str(error))
         except TaskTimeoutError as error:
             self._table.finish(
-                job, State.failed, f"{error} (the server's limit `job_seconds`); give a shorter or smaller video"
+                job, State.failed, f"{error} (the server's limit --job-seconds); give a shorter or smaller video"
             )
         except WorkerDiedError as error:
             self._table.finish(job, State.failed, f"{error}; the video may need too much memory")

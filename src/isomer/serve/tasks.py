@@ -12,7 +12,9 @@ Every task takes a `report(done, total)` for its progress, in frames; total is N
 
 from __future__ import annotations
 
+import base64
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -20,7 +22,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,13 +33,16 @@ from isomer.options import Options, VideoOptions
 from isomer.serve.options import Limits
 
 if TYPE_CHECKING:
-    from isomer.media import Frame, FrameSource, Output, Segmented
+    from isomer.media import Frame, FrameSource, Segmented
     from isomer.segment import Segmenter
 
 Report = Callable[[int, "int | None"], None]
 
 CONTAINERS = "asf,avi,flv,matroska,mov,mpeg,mpegts,ogg"
 """Demuxers of FFmpeg that uploads may use: each whole in its file. `isomer.media` itself takes a few more."""
+
+PREVIEW, OBJECTS = "preview", "objects"
+"""Kinds of result for the page alone, besides `isomer.media.OUTPUTS`."""
 
 EXAMPLE_SIZE, EXAMPLE_FRAMES = (854, 480), 72
 
@@ -112,7 +117,7 @@ def segment(folder: Path, options: VideoOptions, limits: Limits, report: Report)
 def write_result(
     folder: Path, kind: str, options: VideoOptions, path: Path, limits: Limits, most: int, report: Report
 ) -> None:
-    """Write one kind of `isomer.media.OUTPUTS` from the stored maps; a folder of PNGs becomes a zip.
+    """Write one kind of `isomer.media.OUTPUTS`, or of those above, from the stored maps; a folder becomes a zip.
 
     Raises:
         InputError: the result cannot be written.
@@ -120,13 +125,17 @@ def write_result(
     """
     from isomer import media
     from isomer.segment.whole import track_objects
+    from isomer.serve.preview import preview_output
 
-    output = media.OUTPUTS[kind]
+    if kind == OBJECTS:
+        _write_objects(folder, options, path, limits, report)
+        return
     with _relative_to(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
-        source = _open(folder, limits, audio=options.audio, deep=output.is_deep)
+        source = _open(folder, limits, audio=options.audio, deep=_is_deep(kind))
+        output = preview_output(source) if kind == PREVIEW else media.OUTPUTS[kind]
         look = media.Look.asked_for(options, source)
         target = Path(scratch) / ("pngs" if output.is_folder else path.name)
-        room = _Room(Path(scratch), most, raw_bytes(output) * source.size[0] * source.size[1])
+        room = _Room(Path(scratch), most, raw_bytes(kind) * source.size[0] * source.size[1])
         with media.open_output(output, target, source, look) as writer, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the job said it already
             stored = _Stored(source, folder / "probabilities")
@@ -143,9 +152,9 @@ def write_result(
             target.replace(path)
 
 
-def raw_bytes(output: Output) -> int:
+def raw_bytes(kind: str) -> int:
     """Return the bytes of a pixel of a result, uncompressed: colours and alpha."""
-    return 8 if output.is_deep else 4
+    return 8 if _is_deep(kind) else 4
 
 
 def draw_example(path: Path, report: Report) -> None:
@@ -156,6 +165,36 @@ def draw_example(path: Path, report: Report) -> None:
     from isomer.data.synthetic.drawn import draw_scene
 
     write_clip(SceneFrames(draw_scene(np.random.default_rng(0), EXAMPLE_SIZE), EXAMPLE_FRAMES), path, None)
+
+
+def _is_deep(kind: str) -> bool:
+    from isomer.media import OUTPUTS
+
+    return kind in OUTPUTS and OUTPUTS[kind].is_deep
+
+
+def _write_objects(folder: Path, options: VideoOptions, path: Path, limits: Limits, report: Report) -> None:
+    """Write the list of the objects, each with a thumbnail, as JSON."""
+    from isomer.media.image import encode_image
+    from isomer.segment.objects import with_steps
+    from isomer.segment.sheet import thumbnails
+    from isomer.segment.whole import Follower
+
+    with _relative_to(folder), Follower(options.threshold) as follower:
+        source = _open(folder, limits)
+        stored = _Stored(source, folder / "probabilities")
+        for result, step in with_steps(stored):
+            follower.add(result, result.probability, step)
+            report(result.index + 1, source.count)
+        objects = follower.objects()
+        drawn = thumbnails(objects, source)
+    listed = []
+    for one in objects.found:
+        image = base64.b64encode(encode_image(drawn[one.number], ".jpg")).decode()
+        listed.append(asdict(one) | {"thumbnail": f"data:image/jpeg;base64,{image}"})
+    path.parent.mkdir(exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps({"objects": listed}), encoding="utf-8")
 
 
 @lru_cache(maxsize=1)
@@ -184,7 +223,7 @@ def _check_header(video: Path, limits: Limits) -> None:
             context = stream.codec_context  # None where the codec is not known, which is said when frames are asked for
             if context is not None and not 0 < context.width * context.height <= limits.pixels:
                 raise InputError(
-                    f"video: pictures of more than {limits.pixels} pixels (the server's limit `pixels`), or without a "
+                    f"video: pictures of more than {limits.pixels} pixels (the server's limit --pixels), or without a "
                     "size; make it smaller"
                 )
 
@@ -192,7 +231,7 @@ def _check_header(video: Path, limits: Limits) -> None:
 def _check_count(source: FrameSource, limits: Limits) -> None:
     if source.count is not None and source.count > limits.frames:
         raise InputError(
-            f"{source.path}: {source.count} frames; the server takes {limits.frames} (its limit `frames`), give a "
+            f"{source.path}: {source.count} frames; the server takes {limits.frames} (its limit --frames), give a "
             "shorter one"
         )
 
@@ -211,7 +250,7 @@ class _Bounded:
         for frame in self._frames:
             if frame.index >= self._most:
                 raise InputError(
-                    f"{self._path}: more than {self._most} frames (the server's limit `frames`); give a shorter one"
+                    f"{self._path}: more than {self._most} frames (the server's limit --frames); give a shorter one"
                 )
             yield frame
 

@@ -119,7 +119,7 @@ class _Form:
         if name not in (b"video", b"frames") or (self.files and not (follows_frame and self._is_frame)):
             raise _refused("the form has another field; send one `video`, or `frames`, and nothing else")
         if self.files >= self._limits.frames:
-            raise _refused(f"more than {self._limits.frames} frames (the server's limit `frames`); send fewer")
+            raise _refused(f"more than {self._limits.frames} frames (the server's limit --frames); send fewer")
         if self._is_frame:
             (self._folder / "frames").mkdir(exist_ok=True)
             self._head.clear()
@@ -168,7 +168,7 @@ async def _timed(chunks: AsyncIterator[bytes], seconds: float) -> AsyncIterator[
         except (asyncio.TimeoutError, TimeoutError) as error:
             raise HTTPException(
                 status.HTTP_408_REQUEST_TIMEOUT,
-                f"the upload stalled, or took longer than {seconds:g} s (the server's limit `upload_seconds`); send a "
+                f"the upload stalled, or took longer than {seconds:g} s (the server's limit --upload-seconds); send a "
                 "smaller file",
             ) from error
         yield chunk
@@ -182,7 +182,7 @@ def _shown(name: bytes) -> str:
 def _too_large(limits: Limits) -> HTTPException:
     return HTTPException(
         status.HTTP_413_CONTENT_TOO_LARGE,
-        f"more than {limits.upload_mib} MiB (the server's limit `upload_mib`); send a smaller file",
+        f"more than {limits.upload_mib} MiB (the server's limit --upload-mib); send a smaller file",
     )
 
 

@@ -4,12 +4,17 @@ import { Blender } from "./blend.js";
 const $ = (id) => document.getElementById(id);
 const POLL_MS = 400;
 const SETTLED = 5; // frames after which the rate says how long it takes
+const LISTED = 600; // frames up to which objects are looked for unasked
 const video = $("video");
 const blender = new Blender($("original"), $("result"));
 let job = null; // as the server last said
 let upload = null; // the request under way
 let turn = 0; // counts submissions: what belongs to an earlier one must not show
 let frames = 0;
+let listing = 0; // counts lists of objects, likewise
+let tabs = false; // whether the focus was moved with the keyboard
+const left = new Set(); // numbers of the objects that are left out
+const options = [...document.querySelectorAll("[data-option]")]; // controls, each named as its option
 
 class Refused extends Error {}
 
@@ -22,7 +27,7 @@ function show(stage) {
 function fail(error, mine) {
   if (mine !== turn) return;
   console.error(error);
-  $("reason").textContent = error instanceof Refused ? error.message : "The server cannot be reached.";
+  $("reason").textContent = said(error);
   show("failure");
 }
 
@@ -71,7 +76,8 @@ function send(file) {
     const form = new FormData();
     form.append("video", file);
     const request = (upload = new XMLHttpRequest());
-    request.open("POST", "v1/jobs");
+    const quality = document.querySelector("[name=quality]:checked")?.value;
+    request.open("POST", quality ? `v1/jobs?quality=${quality}` : "v1/jobs");
     for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
     request.upload.onprogress = ({ loaded, total }) =>
       progress(loaded / total, loaded < total ? `Uploading ${Math.round((100 * loaded) / total)} %` : "Checking");
@@ -144,38 +150,138 @@ function duration(seconds) {
   return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
+/** Offer the qualities that the server describes. */
+function offerQualities({ paths, components }) {
+  const { schema, description } = paths["/v1/jobs"].post.parameters.find(({ name }) => name === "quality");
+  for (const quality of components.schemas.QualityName.enum) {
+    const label = document.createElement("label");
+    label.innerHTML = `<input type="radio" name="quality" value="${quality}"><span>${quality}</span>`;
+    label.firstChild.checked = quality === schema.default;
+    $("qualities").append(label);
+  }
+  $("qualities").title = description;
+  $("qualities").hidden = false;
+}
+
 /** Set the controls of results to the ranges, defaults and words that the server describes. */
-async function offer() {
-  const { paths } = await (await ask("openapi.json")).json();
+function offerOptions({ paths }) {
   const asked = paths["/v1/jobs/{job_id}/results/{kind}"].get.parameters;
-  const { threshold, objects } = Object.fromEntries(asked.map((parameter) => [parameter.name, parameter]));
-  const { exclusiveMinimum: low, exclusiveMaximum: high, multipleOf: step } = threshold.schema;
-  Object.assign($("threshold"), { step, min: low + step, max: high - step, title: threshold.description });
-  $("threshold").value = threshold.schema.default;
-  $("threshold").oninput();
-  $("objects").checked = objects.schema.default;
-  $("objects").parentElement.title = objects.description;
+  const described = Object.fromEntries(asked.map((parameter) => [parameter.name, parameter]));
+  for (const control of options) {
+    const { schema, description } = described[control.id];
+    const step = schema.multipleOf ?? 1;
+    const high = schema.maximum ?? schema.exclusiveMaximum - step;
+    control.parentElement.title = description;
+    control.checked = schema.default;
+    control.step = control.dataset.step ?? step;
+    control.min = schema.minimum ?? schema.exclusiveMinimum + step;
+    if (control.dataset.most || !isNaN(high)) control.max = control.dataset.most ?? high;
+    if (control.type !== "checkbox") control.value = schema.default;
+    control.oninput();
+  }
+  const behind = described.background.schema.default;
+  $("blur").checked = behind.startsWith("blur");
+  $("colour").value = /^#/.test(behind) ? behind : "#00ff00";
 }
 
 async function play(mine) {
   progress(1, "Loading the result");
-  if (!$("value").textContent) await offer();
-  const content = await (await ask(`v1/jobs/${job.id}/preview`)).blob();
-  if (mine !== turn) return;
+  if (!$("threshold").min) offerOptions(await (await ask("openapi.json")).json());
+  left.clear();
+  if (!(await load(mine))) return;
+  frames = job.frames_total;
+  $("scrub").max = frames - 1;
+  $("facts").textContent = `${job.width} × ${job.height}, ${frames} frames, ${+job.fps.toFixed(2)} fps`;
+  notice(job.warning ?? (blender.works ? "" : "This browser has no WebGL: results can be downloaded but not shown."));
+  for (const canvas of [$("original"), $("result")]) canvas.classList.toggle("wide", job.width > job.height);
+  $("panes").classList.toggle("tall", job.height > job.width);
+  show("player");
+  draw();
+  video.play().catch(() => {}); // some browsers want a tap first
+  clearObjects();
+  if (frames <= LISTED) listObjects();
+}
+
+/** Load the preview without the objects that are left out; false where the page shows something else by then. */
+async function load(mine) {
+  const wanted = [...left].join();
+  const content = await (await ask(`v1/jobs/${job.id}/preview?${picks()}`)).blob();
+  if (mine !== turn || wanted !== [...left].join()) return false;
   URL.revokeObjectURL(video.src);
   video.src = URL.createObjectURL(content);
   await new Promise((resolve, reject) => {
     video.onloadeddata = resolve;
     video.onerror = () => reject(new Refused("This browser cannot play H.264 video."));
   });
-  frames = job.frames_total;
-  $("scrub").max = frames - 1;
-  $("facts").textContent = `${job.width} × ${job.height}, ${frames} frames, ${+job.fps.toFixed(2)} fps`;
-  notice(job.warning ?? (blender.works ? "" : "This browser has no WebGL: results can be downloaded but not shown."));
-  for (const canvas of [$("original"), $("result")]) canvas.classList.toggle("wide", job.width > job.height);
-  show("player");
-  draw();
-  video.play().catch(() => {}); // some browsers want a tap first
+  return true;
+}
+
+// --- Objects ------------------------------------------------------------------------------------------------
+
+function picks() {
+  const dropped = [...left].map((number) => ["drop", number]);
+  return new URLSearchParams([["threshold", $("threshold").value], ...dropped]);
+}
+
+function clearObjects() {
+  listing++;
+  left.clear();
+  $("found").replaceChildren();
+  $("list").textContent = "Find objects";
+  $("list").hidden = $("list").disabled = false;
+}
+
+async function listObjects() {
+  clearObjects();
+  const mine = listing;
+  $("list").disabled = true;
+  $("list").textContent = "Looking for objects…";
+  try {
+    const { objects } = await (await ask(`v1/jobs/${job.id}/objects?${picks()}`)).json();
+    if (mine !== listing) return;
+    $("found").replaceChildren(...objects.map(card));
+    $("list").hidden = objects.length > 0;
+    $("list").textContent = "No object was found";
+  } catch (error) {
+    if (mine !== listing) return;
+    clearObjects();
+    notice(said(error));
+  }
+}
+
+/** A button that leaves an object out, with its look and a bar of when it is in sight. */
+function card({ number, thumbnail, spans }) {
+  const button = document.createElement("button");
+  const image = Object.assign(new Image(), { src: thumbnail, alt: "" });
+  const bar = document.createElement("span");
+  for (const [first, last] of spans) {
+    const part = bar.appendChild(document.createElement("i"));
+    part.style.left = `${(100 * first) / frames}%`;
+    part.style.width = `${(100 * (last + 1 - first)) / frames}%`;
+  }
+  button.append(image, `${number}`, bar);
+  button.setAttribute("aria-label", `Object ${number}`);
+  button.setAttribute("aria-pressed", true);
+  button.onclick = () => choose(number, button);
+  return button;
+}
+
+function choose(number, button) {
+  if (!left.delete(number)) left.add(number);
+  button.setAttribute("aria-pressed", !left.has(number));
+  return reload();
+}
+
+/** Load the preview again, and go on where it was. */
+async function reload() {
+  const [time, plays] = [video.currentTime, !video.paused];
+  try {
+    if (!(await load(turn))) return;
+    video.currentTime = time;
+    if (plays) video.play();
+  } catch (error) {
+    notice(said(error));
+  }
 }
 
 // --- The player ---------------------------------------------------------------------------------------------
@@ -184,8 +290,15 @@ const view = () => document.querySelector("[name=view]:checked").value;
 const frame = () => Math.min(frames - 1, Math.floor((video.currentTime / video.duration) * frames + 1e-3));
 
 function draw() {
-  if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
-  blender.draw(video, view(), Number($("threshold").value));
+  if ($("player").hidden || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+  const scale = video.videoHeight / 2 / job.height;
+  blender.draw(video, view(), {
+    threshold: Number($("threshold").value),
+    fill_holes: $("fill_holes").checked,
+    min_area: Number($("min_area").value) * scale ** 2,
+    ...Object.fromEntries(["grow", "shrink", "feather"].map((name) => [name, Number($(name).value) * scale])),
+    behind: $("blur").checked ? null : $("colour").value.match(/\w\w/g).map((digits) => parseInt(digits, 16) / 255),
+  });
   $("scrub").value = frame();
   $("position").textContent = `${frame() + 1} / ${frames}`;
 }
@@ -209,6 +322,8 @@ function toggle() {
   else video.pause();
 }
 
+const said = (error) => (error instanceof Refused ? error.message : "The server cannot be reached.");
+
 function notice(text) {
   $("notice").textContent = text;
   $("notice").hidden = !text;
@@ -221,19 +336,19 @@ async function download(button) {
   button.disabled = true;
   label.textContent = "Writing…";
   try {
-    const response = await ask(`v1/jobs/${id}/results/${kind}?${new URLSearchParams({
-      threshold: $("threshold").value,
-      objects: $("objects").checked,
-    })}`);
+    const asked = picks();
+    for (const { id, type, checked, value } of options) asked.set(id, type === "checkbox" ? checked : value);
+    asked.set("background", $("blur").checked ? "blur" : $("colour").value);
+    const response = await ask(`v1/jobs/${id}/results/${kind}?${asked}`);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(await response.blob());
-    const suffix = { "video/mp4": "mp4", "video/webm": "webm" }[response.headers.get("content-type")] ?? "zip";
+    const [, suffix] = /\.(\w+)"?$/.exec(response.headers.get("content-disposition"));
     link.download = `${name.replace(/\.[^.]*$/, "")}_${kind}.${suffix}`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
     notice(`${link.download} is ready.`);
   } catch (error) {
-    notice(error instanceof Refused ? error.message : "The server cannot be reached.");
+    notice(said(error));
   } finally {
     button.disabled = false;
     label.textContent = was;
@@ -264,10 +379,26 @@ $("cancel").onclick = () => {
 $("new").onclick = $("again").onclick = startOver;
 $("play").onclick = toggle;
 $("scrub").oninput = () => seek(Number($("scrub").value));
-$("threshold").oninput = () => {
-  $("value").textContent = Number($("threshold").value).toFixed(2);
-  draw();
+for (const control of options) {
+  control.oninput = () => {
+    const shown = control.parentElement.querySelector("output");
+    if (shown) shown.textContent = control.step < 0.1 ? Number(control.value).toFixed(2) : control.value;
+    draw();
+  };
+}
+$("threshold").onchange = () => {
+  if (!$("found").children.length && !$("list").disabled) return;
+  const wasWhole = left.size === 0;
+  listObjects(); // others may be found, so all are in again
+  if (!wasWhole) reload();
 };
+for (const control of [$("colour"), $("blur")]) {
+  control.oninput = () => {
+    document.querySelector("[value=composite]").click();
+    draw();
+  };
+}
+$("list").onclick = listObjects;
 for (const choice of document.querySelectorAll("[name=view]")) {
   choice.onchange = () => {
     $("shown").textContent = choice.nextElementSibling.textContent;
@@ -277,14 +408,33 @@ for (const choice of document.querySelectorAll("[name=view]")) {
 for (const button of document.querySelectorAll("#downloads button")) button.onclick = () => download(button);
 video.onplay = video.onpause = () => $("play").classList.toggle("playing", !video.paused);
 video.onseeked = draw;
+addEventListener("pointerdown", () => (tabs = false), true);
 addEventListener("keydown", (event) => {
-  if ($("player").hidden || event.target.matches("input, button")) return;
-  const act = { " ": toggle, ArrowLeft: () => seek(frame() - 1), ArrowRight: () => seek(frame() + 1) }[event.key];
-  if (act) event.preventDefault();
-  act?.();
+  if (event.key === "Tab") tabs = true;
+  if ($("player").hidden || event.ctrlKey || event.metaKey || event.altKey || isOwn(event)) return;
+  const acts = {
+    " ": toggle,
+    ArrowLeft: () => seek(frame() - 1),
+    ArrowRight: () => seek(frame() + 1),
+    Home: () => seek(0),
+    End: () => seek(frames - 1),
+  };
+  if (!acts[event.key]) return;
+  event.preventDefault();
+  acts[event.key]();
 });
 
+/** Whether a key is for the control that has the focus: one typed into, or one reached with the keyboard. */
+function isOwn({ key, target }) {
+  if (target.matches("[type=number], [type=password]")) return true;
+  if (!tabs || target.id === "scrub") return false;
+  return target.matches(key === " " ? "button, input:not([type=range])" : "[type=range], [type=radio]");
+}
+
 everyFrame(draw);
+fetch("openapi.json", { headers: headers() })
+  .then(async (response) => response.ok && offerQualities(await response.json()))
+  .catch(console.error);
 $("local").hidden = !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
 if (location.hash) {
   run("", "Looking for the job", async () => (await ask(`v1/jobs/${location.hash.slice(1)}`)).json());
