@@ -30,7 +30,7 @@ from isomer.metrics.matting import MSE, SAD, ConnectivityError, DtSSD, GradientE
 from isomer.options import EDGES
 from isomer.segment.dataset import find_frame_folders
 from isomer.segment.edges.stream import with_edges
-from isomer.segment.objects import StepFlow
+from isomer.segment.objects.tracker import StepFlow
 
 _MEASURES = (SAD, MSE, GradientError, ConnectivityError, DtSSD)
 _NEAR = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (21, 21))

@@ -25,7 +25,7 @@ from isomer.media import Frame, Labels, Segmented, open_frames
 from isomer.media.image import read_gray, write_image
 from isomer.media.overlay import overlay_objects
 from isomer.segment.dataset import find_frame_folders
-from isomer.segment.whole import track_objects
+from isomer.segment.objects.video_objects import track_objects
 
 _SHOWN = (960, 270)
 _SIZE, _FROM, _TO, _TOP = 0.6, 0.9, -0.5, 0.2

@@ -38,7 +38,7 @@ from isomer.model.network import Isomer
 from isomer.model.sgst import SGST
 from isomer.options import EDGES, Quality, VideoOptions
 from isomer.runtime.uint8_network import Uint8Network
-from isomer.segment.project import list_objects
+from isomer.segment.objects.project import list_objects
 
 _CLIP = Path(__file__).parents[1] / "examples" / "clip.mp4"
 _IMAGES = Path(__file__).parent / "images"

@@ -15,8 +15,8 @@ from isomer.errors import InputError
 from isomer.media import Segmented
 from isomer.model.network import Isomer
 from isomer.segment import Segmenter
-from isomer.segment.objects import ObjectTracker, number_objects, with_steps
-from isomer.segment.whole import track_objects
+from isomer.segment.objects.tracker import ObjectTracker, number_objects, with_steps
+from isomer.segment.objects.video_objects import track_objects
 
 WIDTH, HEIGHT = 160, 96
 

@@ -18,8 +18,8 @@ from isomer.errors import InputError
 from isomer.media.image import decode_gray, read_gray, read_image, read_palette, write_image
 from isomer.options import VideoOptions
 from isomer.segment import segment_video
-from isomer.segment.corrections import Correction
-from isomer.segment.project import correct, kept_path, list_objects, read_project
+from isomer.segment.objects.corrections import Correction
+from isomer.segment.objects.project import correct, kept_path, list_objects, read_project
 
 COUNT = 40
 

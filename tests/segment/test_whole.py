@@ -14,9 +14,9 @@ from isomer.errors import ArgumentError
 from isomer.media import open_frames
 from isomer.media.image import read_gray, read_palette, write_image
 from isomer.segment import segment_video
-from isomer.segment.objects import with_steps
-from isomer.segment.tracklets import joined
-from isomer.segment.whole import Follower, VideoObjects, track_objects
+from isomer.segment.objects.tracker import with_steps
+from isomer.segment.objects.tracklets import joined
+from isomer.segment.objects.video_objects import Follower, VideoObjects, track_objects
 
 
 def numbers_of(things: Sequence[Thing], count: int, posts: Sequence[int] = ()) -> dict[int, set[int]]:

@@ -23,7 +23,7 @@ from isomer.media import Look, Segmented, open_frames, pictures
 from isomer.media.image import encode_image
 from isomer.options import VideoOptions
 from isomer.segment import segment_video
-from isomer.segment.whole import track_objects
+from isomer.segment.objects.video_objects import track_objects
 from isomer.serve.options import Limits
 
 

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Convert and say what was written."""
     from isomer.errors import InputError
     from isomer.media.convert import convert_masks
-    from isomer.segment.project import is_project
+    from isomer.segment.objects.project import is_project
 
     if is_project(arguments.input):
         raise InputError(f"{arguments.input}: a project, of which isomer segment writes outputs")

@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Change the project."""
-    from isomer.segment.marks import corrections_of
-    from isomer.segment.project import correct, read_project
+    from isomer.segment.objects.marks import corrections_of
+    from isomer.segment.objects.project import correct, read_project
 
     project = read_project(arguments.project)
     marks = {kind: getattr(arguments, kind) for kind in ("add", "remove", "box", "mask")}

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Find the objects and print them."""
     from dataclasses import asdict
 
-    from isomer.segment.project import list_objects
+    from isomer.segment.objects.project import list_objects
 
     options = chosen(VideoOptions, arguments)
     objects = list_objects(arguments.input, options, arguments.out, arguments.sheet, progress=not arguments.quiet)

@@ -30,11 +30,11 @@ from isomer.media.image import decode_stored, read_bytes, read_gray
 from isomer.options import Options
 from isomer.segment import Segmenter
 from isomer.segment.door import TakenFrames
-from isomer.segment.objects import with_steps
-from isomer.segment.passes import warn_of_nothing, write_objects
+from isomer.segment.objects.passes import warn_of_nothing, write_objects
+from isomer.segment.objects.tracker import with_steps
+from isomer.segment.objects.video_objects import Follower
 from isomer.segment.spool import from_levels
 from isomer.segment.video import segment_taken
-from isomer.segment.whole import Follower
 
 
 @dataclass(frozen=True)

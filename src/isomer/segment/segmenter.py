@@ -21,13 +21,13 @@ from isomer.media import Frame, Segmented
 from isomer.media.resize import network_size, resize_image
 from isomer.options import Options, VideoOptions, documented, options_of
 from isomer.runtime import create_backend
-from isomer.segment.appearance import create_features
 from isomer.segment.door import as_frames
 from isomer.segment.edges.stream import with_edges
+from isomer.segment.features import create_features
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import KeyFrameLinks, Span
 from isomer.segment.looks import Looks, without
-from isomer.segment.objects import StepFlow, number_objects
+from isomer.segment.objects.tracker import StepFlow, number_objects
 from isomer.segment.prefetch import prefetch
 from isomer.segment.smoothing import smooth
 from isomer.segment.spool import Spool, as_levels, from_levels

@@ -18,11 +18,11 @@ from isomer.media import Frame, Look, Writer, find_output, open_frames, open_out
 from isomer.options import Options, VideoOptions, documented
 from isomer.progress import Progress
 from isomer.segment.door import TakenFrames
-from isomer.segment.passes import follow_objects, warn_of_nothing, write_objects
-from isomer.segment.project import OpenProject, is_project
+from isomer.segment.objects.passes import follow_objects, warn_of_nothing, write_objects
+from isomer.segment.objects.project import OpenProject, is_project
+from isomer.segment.objects.video_objects import Follower
 from isomer.segment.segmenter import Segmenter
 from isomer.segment.spool import Spool
-from isomer.segment.whole import Follower
 
 if TYPE_CHECKING:
     from isomer.model.network import Isomer
@@ -86,7 +86,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
 
     Args:
         video: a video file, a folder of images in the order of their names, or a project (see
-            `isomer.segment.project`), of which the network need not run again.
+            `isomer.segment.objects.project`), of which the network need not run again.
         output: where to write. With one kind of output, its file or its folder of images; with several, or
             with one that is a file where a folder of this name exists, the folder for all of them. By default
             they go next to the video.

@@ -124,7 +124,7 @@ def write_result(
         OSError: ENOSPC, for this or because it takes more than `most` bytes.
     """
     from isomer import media
-    from isomer.segment.whole import track_objects
+    from isomer.segment.objects.video_objects import track_objects
     from isomer.serve.preview import preview_output
 
     if kind == OBJECTS:
@@ -176,9 +176,9 @@ def _is_deep(kind: str) -> bool:
 def _write_objects(folder: Path, options: VideoOptions, path: Path, limits: Limits, report: Report) -> None:
     """Write the list of the objects, each with a thumbnail, as JSON."""
     from isomer.media.image import encode_image
-    from isomer.segment.objects import with_steps
-    from isomer.segment.sheet import thumbnails
-    from isomer.segment.whole import Follower
+    from isomer.segment.objects.sheet import thumbnails
+    from isomer.segment.objects.tracker import with_steps
+    from isomer.segment.objects.video_objects import Follower
 
     with _relative_to(folder), Follower(options.threshold) as follower:
         source = _open(folder, limits)

@@ -10,7 +10,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 from isomer.model.encoders.efficientnet import EfficientNetLite0  # noqa: E402
-from isomer.runtime.looks import CELL, LooksNetwork, export_looks  # noqa: E402
+from isomer.runtime.features import CELL, LooksNetwork, export_looks  # noqa: E402
 
 
 @pytest.mark.skipif(

@@ -10,8 +10,8 @@ from isomer.choice import Time, parse_point, parse_time
 from isomer.errors import ArgumentError, InputError
 from isomer.media.image import read_gray
 from isomer.media.rle import encode_rle
-from isomer.segment.corrections import Correction
-from isomer.segment.whole import Moment, position_of
+from isomer.segment.objects.corrections import Correction
+from isomer.segment.objects.video_objects import Moment, position_of
 
 
 def corrections_of(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from isomer.media import Frame
 from isomer.media.image import DAVIS_PALETTE
 from isomer.media.overlay import overlay_objects
-from isomer.segment.whole import FoundObject, VideoObjects, enlarged
+from isomer.segment.objects.video_objects import FoundObject, VideoObjects, enlarged
 
 _WIDTH, _THUMBNAIL, _ROW, _GAP = 960, 240, 144, 12
 _MARGIN = 0.15  # of the object's box, shown around it

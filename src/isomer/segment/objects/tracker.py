@@ -15,7 +15,7 @@ from isomer.flow import DISFlow, Flow
 from isomer.flow.stream import numbered_by_shot
 from isomer.media import Frame, Labels, Segmented
 from isomer.media.labels import nearest_labels
-from isomer.segment.colours import COLOURS, Colours, colours_of, count_colours, shares_of
+from isomer.segment.objects.colours import COLOURS, Colours, colours_of, count_colours, shares_of
 
 # Share of the smaller of a region and an object that must coincide for the object to claim the region.
 _CLAIM = 0.1

@@ -21,8 +21,8 @@ from isomer.media import Frame, Labels
 from isomer.media.resize import resize_image
 from isomer.media.rle import decode_rle
 from isomer.segment.links import KeyFrameLinks
+from isomer.segment.objects.video_objects import FoundObject, FrameMaps, VideoObjects, grid_of
 from isomer.segment.warp import moved, resize_map
-from isomer.segment.whole import FoundObject, FrameMaps, VideoObjects, grid_of
 
 _FADES = 12.0  # frames after which a correction counts for 1/e of what it does in its own
 _ENDS = 0.1  # of that, below which it is over

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from isomer.media import Frame, Writer
 from isomer.options import VideoOptions
 from isomer.segment.edges.stream import with_edges
-from isomer.segment.objects import with_steps
+from isomer.segment.objects.tracker import with_steps
+from isomer.segment.objects.video_objects import Follower, VideoObjects
 from isomer.segment.segmenter import Found, Segmenter, shown
 from isomer.segment.spool import Spool, as_levels, from_levels
-from isomer.segment.whole import Follower, VideoObjects
 
 
 def follow_objects(

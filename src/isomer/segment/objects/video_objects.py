@@ -22,10 +22,10 @@ from isomer.flow import Flow
 from isomer.media import Frame, Labels, Segmented
 from isomer.media.labels import nearest_labels, object_numbers
 from isomer.options import VideoOptions
-from isomer.segment.colours import colours_of
-from isomer.segment.objects import ObjectTracker, with_steps
+from isomer.segment.objects.colours import colours_of
+from isomer.segment.objects.tracker import ObjectTracker, with_steps
+from isomer.segment.objects.tracklets import Tracklets
 from isomer.segment.spool import Spool
-from isomer.segment.tracklets import Tracklets
 from isomer.segment.warp import resize_map
 
 _SHORT_SIDE = 256  # of the grid on which objects are followed, that of the flow between frames
@@ -309,7 +309,7 @@ def track_objects(
     """Tell the objects of stored results apart: yield each with its `labels`, and with some of the objects alone.
 
     They are linked along DIS flow between neighbouring frames, and joined over the whole video; see `ObjectTracker`
-    and `isomer.segment.tracklets`.
+    and `isomer.segment.objects.tracklets`.
 
     Args:
         results: in order, every frame of a video. They are gone through twice: a list, or what begins anew whenever it

@@ -19,5 +19,5 @@ def create_features(runtime: Runtime | None = None) -> Callable[[NDArray[np.uint
     Raises:
         MissingPackageError: the runtime is not installed.
     """
-    run = load_network("looks", "two passes", runtime)  # made by isomer.runtime.looks
+    run = load_network("looks", "two passes", runtime)  # made by isomer.runtime.features
     return lambda image: run({"image": image[None]})[0]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from isomer.media import Labels
 from isomer.media.labels import object_numbers
-from isomer.segment.colours import COLOURS, Colours, count_colours, shares_of
+from isomer.segment.objects.colours import COLOURS, Colours, count_colours, shares_of
 
 # At the same time. Distances are in units of the larger one's size, the root of its area.
 _NEAR = 0.8  # gap up to which two tracklets rather are one, if they touch at some time
@@ -91,7 +91,7 @@ class Tracklets:
             labels: uint8 [H, W], the tracker's numbers.
             tracklets: int64 [256], the tracklet of each number.
             alone: bool [256], whether the object of a number shares no region with another.
-            colours: of the frame, [H, W]; see `isomer.segment.colours`.
+            colours: of the frame, [H, W]; see `isomer.segment.objects.colours`.
         """
         self._pixels = labels.size
         coarse = labels[::2, ::2]

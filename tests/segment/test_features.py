@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from isomer.errors import MissingPackageError
-from isomer.segment.appearance import create_features
+from isomer.segment.features import create_features
 
 
 def test_runtimes_agree() -> None:

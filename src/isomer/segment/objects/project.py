@@ -25,13 +25,13 @@ from isomer.media import FrameSource, open_frames
 from isomer.media.image import decode_gray, encode_image, write_image
 from isomer.options import Options, VideoOptions, options_of
 from isomer.progress import Progress
-from isomer.segment.corrections import Correction, corrected
 from isomer.segment.door import TakenFrames
-from isomer.segment.passes import follow_objects
+from isomer.segment.objects.corrections import Correction, corrected
+from isomer.segment.objects.passes import follow_objects
+from isomer.segment.objects.sheet import contact_sheet
+from isomer.segment.objects.video_objects import Follower, FoundObject, FrameMaps, Moment, VideoObjects
 from isomer.segment.segmenter import Segmenter
-from isomer.segment.sheet import contact_sheet
 from isomer.segment.spool import Spool
-from isomer.segment.whole import Follower, FoundObject, FrameMaps, Moment, VideoObjects
 
 SUFFIX = ".isomer.json"
 _VERSION = 1
