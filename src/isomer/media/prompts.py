@@ -76,9 +76,9 @@ def deepest_points(region: NDArray[np.uint8], count: int) -> tuple[list[list[int
     points: list[list[int]] = []
     first = 0.0
     while len(points) < count and left.any():
-        depth = cv2.distanceTransform(left, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        row, column = (int(place) for place in np.unravel_index(np.argmax(depth), depth.shape))
-        first = first or float(depth[row, column])
+        squares = _squared_distances(left)
+        row, column = (int(place) for place in np.unravel_index(np.argmax(squares), squares.shape))
+        first = first or float(np.sqrt(squares[row, column]))
         points.append([x + column - 1, y + row - 1])
         left[row, column] = 0
     return points, first
@@ -86,5 +86,11 @@ def deepest_points(region: NDArray[np.uint8], count: int) -> tuple[list[list[int
 
 def _surroundings(mask: NDArray[np.uint8], labels: Labels, reach: float) -> NDArray[np.uint8]:
     """Return what is within reach of an object and on none: uint8 0/1 [H, W]."""
-    distance = cv2.distanceTransform(1 - mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray((distance <= reach) & (labels == 0), np.uint8)
+    is_near = _squared_distances(1 - mask) <= round(reach**2)
+    return np.asarray(is_near & (labels == 0), np.uint8)
+
+
+def _squared_distances(region: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return squared distances from the nearest 0, whole numbers: OpenCV's roots vary in the last digit."""
+    distances = cv2.distanceTransform(region, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float64)
+    return np.rint(distances**2).astype(np.int64)
