@@ -46,7 +46,8 @@ def _in_openvino(path: Path, threads: int | None) -> Run:
     network = core().read_model(path)
     settings: dict[str, object] = {"INFERENCE_PRECISION_HINT": "f32"}  # in bfloat16 flow is off by 0.1 pixels
     if threads:
-        settings["INFERENCE_NUM_THREADS"] = threads
+        # Pinned, the processes of a pool would all sit on the first core.
+        settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
 
     @lru_cache(maxsize=4)
     def request_for(*shapes: tuple[int, ...]) -> ov.InferRequest:

@@ -17,7 +17,7 @@ seeds = st.integers(0, 2**32 - 1)
 def test_vectors_follow_the_transform(seed: int, mirror: bool, with_camera: bool) -> None:
     """An affine flow q = A p + b seen through M is q' = C M (A M^-1 p' + b): no image is in the oracle."""
     rng = np.random.default_rng(seed)
-    width, height, side = 90, 70, 40
+    width, height, size = 90, 70, (44, 36)
     field = np.eye(3)
     field[:2] += rng.normal(0, 0.05, (2, 3)) * [1, 1, 40]
     x, y = np.meshgrid(np.arange(width), np.arange(height))
@@ -26,10 +26,10 @@ def test_vectors_follow_the_transform(seed: int, mirror: bool, with_camera: bool
     matrix = similarity(rng.uniform(-0.3, 0.3), rng.uniform(0.8, 1.5), (45, 35), (19.5, 19.5), mirror=mirror)
     camera = similarity(0.03, 1.02, (20, 20), (21.0, 19.0)) if with_camera else np.eye(3)
 
-    result = warp_flow(flow, (width, height), matrix, side, camera if with_camera else None)
+    result = warp_flow(flow, (width, height), matrix, size, camera if with_camera else None)
 
     there = camera @ matrix @ field @ np.linalg.inv(matrix)
-    u, v = np.meshgrid(np.arange(side), np.arange(side))
+    u, v = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
     seen = np.stack([u, v, np.ones_like(u)], -1)
     source = seen @ np.linalg.inv(matrix)[:2].T
     inside = (source > 1).all(-1) & (source < [width - 2, height - 2]).all(-1)
@@ -46,8 +46,8 @@ def test_a_mirrored_video_has_mirrored_flow() -> None:
     scene = Scene([layer], Motion((48, 48), (3.0, 1.0), 0.0, 0.02), (96, 96))
     first, second = scene.render(0)[0], scene.render(1)[0]
     mirror = similarity(0.0, 1.0, (95, 0), (0, 0), mirror=True)
-    vectors = warp_flow(scene.flow(0, 1), (96, 96), mirror, 96)
-    estimate = DISFlow().between(warp_image(first, mirror, 96), warp_image(second, mirror, 96))
+    vectors = warp_flow(scene.flow(0, 1), (96, 96), mirror, (96, 96))
+    estimate = DISFlow().between(warp_image(first, mirror, (96, 96)), warp_image(second, mirror, (96, 96)))
     inner = np.s_[12:-12, 12:-12]
     assert np.abs(estimate - vectors)[inner].mean() < 0.25
     assert np.abs(estimate - scene.flow(0, 1)[:, ::-1])[inner].mean() > 2  # the field's usual mistake
@@ -55,17 +55,21 @@ def test_a_mirrored_video_has_mirrored_flow() -> None:
 
 def test_coarse_flow_is_scaled_to_the_frame() -> None:
     flow = np.full((24, 32, 2), (1.5, -0.5), np.float32)
-    result = warp_flow(flow, (128, 96), np.eye(3), 64)
+    result = warp_flow(flow, (128, 96), np.eye(3), (64, 64))
     np.testing.assert_allclose(result, np.broadcast_to([6, -2], result.shape), atol=1e-4)
 
 
-@given(seeds, st.integers(40, 400), st.integers(40, 400), st.integers(32, 256))
-def test_crops_lie_inside_the_frame(seed: int, width: int, height: int, side: int) -> None:
-    matrix = random_crop(np.random.default_rng(seed), (width, height), side)
-    corners = np.array([[-0.5, -0.5, 1], [side - 0.5, -0.5, 1], [-0.5, side - 0.5, 1], [side - 0.5, side - 0.5, 1]])
+sides = st.tuples(st.integers(40, 400), st.integers(40, 400))
+
+
+@given(seeds, sides, sides)
+def test_crops_lie_inside_the_frame(seed: int, source_size: tuple[int, int], size: tuple[int, int]) -> None:
+    matrix = random_crop(np.random.default_rng(seed), source_size, size)
+    right, bottom = size[0] - 0.5, size[1] - 0.5
+    corners = np.array([[-0.5, -0.5, 1], [right, -0.5, 1], [-0.5, bottom, 1], [right, bottom, 1]])
     source = corners @ np.linalg.inv(matrix)[:2].T
     assert (source >= -0.5 - 1e-6).all()
-    assert (source <= np.array([width, height]) - 0.5 + 1e-6).all()
+    assert (source <= np.array(source_size) - 0.5 + 1e-6).all()
 
 
 def test_degrading_treats_both_frames_alike_except_for_noise() -> None:

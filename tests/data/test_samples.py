@@ -69,6 +69,18 @@ def test_samples_of_a_step_share_a_size_and_steps_differ(stills: Path) -> None:
     assert set(sizes) == {48, 64, 80}
 
 
+@pytest.mark.parametrize("real", [0.0, 1.0])
+def test_wide_steps_have_wide_samples_of_as_many_pixels(stills: Path, videos: Path, real: float) -> None:
+    square, wide = (stream(stills, videos, real=real, sizes=(128, 192), wide=share) for share in (0.0, 1.0))
+    for step in range(8):
+        side, shape = square[4 * step].mask.shape[0], wide[4 * step].mask.shape
+        assert shape == {128: (96, 160), 192: (128, 256)}[side]
+    batch = collate([wide[i] for i in range(4)])
+    assert batch.frame.shape[2:] == batch.flow.shape[2:] == batch.mask.shape[2:]
+    half = [stream(stills, real=0.0, sizes=(64,), wide=0.5)[4 * step].mask.shape for step in range(40)]
+    assert 10 <= half.count((64, 64)) <= 30
+
+
 def test_shares_of_real_and_motionless_samples(stills: Path, videos: Path) -> None:
     samples = [stream(stills, videos, real=0.25, drop_motion=0.3, motion_from_frame=0.2)[i] for i in range(120)]
     real = sum(str(videos) in sample.sources[0] for sample in samples)

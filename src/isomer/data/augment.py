@@ -11,36 +11,43 @@ from isomer.data.synthetic.scene import Image
 from isomer.flow import Flow
 
 
-def random_crop(rng: np.random.Generator, source: tuple[int, int], side: int) -> Matrix:
-    """Draw a square crop, scaled, turned and perhaps mirrored, that lies inside the source.
+def random_crop(rng: np.random.Generator, source: tuple[int, int], size: tuple[int, int]) -> Matrix:
+    """Draw a crop, scaled, turned and perhaps mirrored, that lies inside the source.
 
     Args:
         rng: decides.
         source: (W, H) of the frame.
-        side: of the result, in pixels.
+        size: (W, H) of the result, in pixels.
 
     Returns:
         Source pixels to result pixels, float64 [3, 3].
     """
     angle = rng.normal(0, 0.08) if rng.random() < 0.5 else 0.0
-    reach = abs(np.cos(angle)) + abs(np.sin(angle))  # half the bounding box of the turned crop over half its side
-    # A crop that fits has its shorter bounding side within the frame's; up to 1.8 times nearer.
-    scale = side * reach / min(source) * np.exp(rng.uniform(0, 0.6))
-    half = side * reach / scale / 2
-    centre = tuple(length / 2 + (rng.random() - 0.5) * (length - 2 * half) - 0.5 for length in source)
-    target = ((side - 1) / 2, (side - 1) / 2)
+    cosine, sine = abs(np.cos(angle)), abs(np.sin(angle))
+    box = (size[0] * cosine + size[1] * sine, size[0] * sine + size[1] * cosine)  # around the turned crop
+    # A crop that fits has that within the frame; up to 1.8 times nearer.
+    scale = max(box[0] / source[0], box[1] / source[1]) * np.exp(rng.uniform(0, 0.6))
+    centre = tuple(
+        length / 2 + (rng.random() - 0.5) * (length - side / scale) - 0.5
+        for length, side in zip(source, box, strict=True)
+    )
+    target = ((size[0] - 1) / 2, (size[1] - 1) / 2)
     return similarity(angle, scale, (centre[0], centre[1]), target, mirror=rng.random() < 0.5)
 
 
-def warp_image(image: NDArray[np.uint8], matrix: Matrix, side: int, *, nearest: bool = False) -> NDArray[np.uint8]:
-    """Move an image [H, W] or [H, W, 3] into a square by a transform of pixels; `nearest` is for masks."""
+def warp_image(
+    image: NDArray[np.uint8], matrix: Matrix, size: tuple[int, int], *, nearest: bool = False
+) -> NDArray[np.uint8]:
+    """Move an image [H, W] or [H, W, 3] into one of `size` (W, H) by a transform of pixels; `nearest` is for masks."""
     flags = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
-    warped = cv2.warpAffine(image, matrix[:2], (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    warped = cv2.warpAffine(image, matrix[:2], size, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
     return warped.astype(np.uint8, copy=False)
 
 
-def warp_flow(flow: Flow, frame: tuple[int, int], matrix: Matrix, side: int, camera: Matrix | None = None) -> Flow:
-    """Move a flow field by a transform of the frame's pixels into a square, and its vectors with it.
+def warp_flow(
+    flow: Flow, frame: tuple[int, int], matrix: Matrix, size: tuple[int, int], camera: Matrix | None = None
+) -> Flow:
+    """Move a flow field by a transform of the frame's pixels, and its vectors with it.
 
     A vector v at p, which leads from p to p + v, becomes matrix (p + v) - matrix p at matrix p; a mirror, a
     rotation and a scale so change the vectors themselves.
@@ -49,20 +56,20 @@ def warp_flow(flow: Flow, frame: tuple[int, int], matrix: Matrix, side: int, cam
         flow: float32 [h, w, 2], perhaps coarser than the frame, in pixels of its own grid.
         frame: (W, H) of the frame.
         matrix: frame pixels to result pixels, float64 [3, 3].
-        side: of the result, in pixels.
+        size: (W, H) of the result, in pixels.
         camera: what moves the second frame in addition, result pixels to result pixels.
 
     Returns:
-        float32 [side, side, 2], in pixels of the result.
+        float32 [H, W, 2] of the result, in its pixels.
     """
     height, width = flow.shape[:2]
     grow = np.diag([frame[0] / width, frame[1] / height, 1.0])
     grow[:2, 2] = (np.diag(grow)[:2] - 1) / 2  # pixel centres
     whole = matrix @ grow
-    vectors = cv2.warpAffine(flow, whole[:2], (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    vectors = cv2.warpAffine(flow, whole[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     vectors = vectors @ whole[:2, :2].T.astype(np.float32)
     if camera is not None:
-        grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).astype(np.float32)
+        grid = np.stack(np.meshgrid(np.arange(size[0]), np.arange(size[1])), -1).astype(np.float32)
         vectors = (grid + vectors) @ camera[:2, :2].T + camera[:2, 2] - grid
     return np.asarray(vectors, np.float32)
 

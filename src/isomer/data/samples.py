@@ -21,7 +21,9 @@ from isomer.data.synthetic.scene import Image
 from isomer.errors import InputError
 from isomer.flow import DISFlow, Flow, flow_to_image
 from isomer.media.image import read_image
+from isomer.media.resize import network_size
 
+_STRIDE = 32  # the sides of wide samples are multiples of the encoders' largest stride
 _ATTEMPTS = 10  # after so many unreadable images in a row the data are at fault
 
 
@@ -30,9 +32,10 @@ class SampleOptions:
     """How samples are drawn.
 
     Args:
-        sizes: sides of the square samples, in pixels; one is drawn for every step.
+        sizes: one is drawn for every step; samples have N x N pixels.
         finish_sizes: the same, from step `finish` on.
         finish: the first step of training at those sizes; None for never.
+        wide: share of the steps whose samples are 16:9 instead of square, with about as many pixels.
         real: share of samples that come from real videos.
         max_step: real frames are paired 1 to `max_step` frames apart.
         drop_motion: share whose flow image shows no motion.
@@ -46,6 +49,7 @@ class SampleOptions:
     sizes: Sequence[int] = (224,)
     finish_sizes: Sequence[int] = ()
     finish: int | None = None
+    wide: float = 0.0
     real: float = 0.15
     max_step: int = 1
     drop_motion: float = 0.06
@@ -61,9 +65,9 @@ class Batch:
     """Samples of one size.
 
     Args:
-        frame: uint8 [B, 3, S, S].
-        flow: the flow images, uint8 [B, 3, S, S].
-        mask: uint8 [B, 1, S, S]: 255 object, 0 background, 128 unknown.
+        frame: uint8 [B, 3, H, W].
+        flow: the flow images, uint8 [B, 3, H, W].
+        mask: uint8 [B, 1, H, W]: 255 object, 0 background, 128 unknown.
         sources: the files that each sample was made of.
         skipped: what was wrong with images left out on the way.
     """
@@ -129,9 +133,7 @@ class TrainingSamples(Dataset[_Sample]):
         Raises:
             InputError: `options.strict` and an image cannot be read, or too many cannot.
         """
-        step, options = index // self.batch, self.options
-        sizes = options.sizes if options.finish is None or step < options.finish else options.finish_sizes
-        size = sizes[int(np.random.default_rng((self.seed, 1, step)).integers(len(sizes)))]
+        size = self._size(index // self.batch)
         skipped: list[str] = []
         while True:
             rng = np.random.default_rng((self.seed, 0, index, len(skipped)))
@@ -140,16 +142,25 @@ class TrainingSamples(Dataset[_Sample]):
                 return _Sample(frame, flow, mask, sources, tuple(skipped))
             except InputError as error:
                 skipped.append(str(error))
-                if options.strict or len(skipped) == _ATTEMPTS:
+                if self.options.strict or len(skipped) == _ATTEMPTS:
                     raise
 
-    def _draw(self, rng: np.random.Generator, size: int) -> tuple[Image, Image, NDArray[np.uint8], tuple[str, ...]]:
+    def _size(self, step: int) -> tuple[int, int]:
+        """Draw the width and height of a step's samples."""
+        options, rng = self.options, np.random.default_rng((self.seed, 1, step))
+        sizes = options.sizes if options.finish is None or step < options.finish else options.finish_sizes
+        size = sizes[int(rng.integers(len(sizes)))]
+        return network_size(16, 9, size, _STRIDE) if rng.random() < options.wide else (size, size)
+
+    def _draw(
+        self, rng: np.random.Generator, size: tuple[int, int]
+    ) -> tuple[Image, Image, NDArray[np.uint8], tuple[str, ...]]:
         real = bool(self.videos) and rng.random() < self.options.real
         first, second, mask, vectors, sources = self._real(rng, size) if real else self._rendered(rng, size)
         first, second = degrade(rng, first, second)
         image = flow_to_image(_estimator().between(first, second) if vectors is None else vectors)
         # Of large frames the estimator returns a coarser grid.
-        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
         draw, options = rng.random(), self.options
         if draw < options.drop_motion:
             image = np.full_like(image, 255)
@@ -160,16 +171,16 @@ class TrainingSamples(Dataset[_Sample]):
         return first, image, mask, sources
 
     def _rendered(
-        self, rng: np.random.Generator, size: int
+        self, rng: np.random.Generator, size: tuple[int, int]
     ) -> tuple[Image, Image, NDArray[np.uint8], Flow | None, tuple[str, ...]]:
         assert self.scenes is not None
-        scene = self.scenes(rng, (size, size))
+        scene = self.scenes(rng, size)
         first, mask = scene.render(0)
         vectors = scene.flow(0, 1) if self.options.exact_flow else None
         return first, scene.render(1)[0], mask, vectors, scene.sources
 
     def _real(
-        self, rng: np.random.Generator, size: int
+        self, rng: np.random.Generator, size: tuple[int, int]
     ) -> tuple[Image, Image, NDArray[np.uint8], Flow | None, tuple[str, ...]]:
         """Crop a pair of real frames and let a synthetic camera move over them."""
         number = int(rng.choice(len(self.videos), p=self._weights))
@@ -182,10 +193,11 @@ class TrainingSamples(Dataset[_Sample]):
 
         height, width = mask.shape
         crop = random_crop(rng, (width, height), size)
-        camera = Motion((size / 2, size / 2))
+        centre = (size[0] / 2, size[1] / 2)
+        camera = Motion(centre)
         if rng.random() < 0.6:
-            shift = (float(rng.normal(0, 0.015 * size)), float(rng.normal(0, 0.008 * size)))
-            camera = Motion((size / 2, size / 2), shift, rng.normal(0, 0.005), rng.normal(0, 0.008))
+            shift = (float(rng.normal(0, 0.015 * size[0])), float(rng.normal(0, 0.008 * size[1])))
+            camera = Motion(centre, shift, rng.normal(0, 0.005), rng.normal(0, 0.008))
         moved = camera.matrix(1)
         stored = video.stored_flow(first_path, step) if rng.random() < self.options.stored_flow else None
         vectors = None if stored is None else warp_flow(stored, (width, height), crop, size, moved)

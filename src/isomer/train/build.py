@@ -117,6 +117,7 @@ def build_samples(config: TrainConfig) -> TrainingSamples:
         sizes=data.sizes,
         finish_sizes=data.finish_sizes,
         finish=config.optimizer.settled if data.finish_sizes else None,
+        wide=data.wide,
         real=data.real,
         max_step=data.max_step,
         drop_motion=data.drop_motion,

@@ -91,8 +91,9 @@ class DataConfig(_Section):
         root: the data's folder, relative to the working directory.
         cutouts, backgrounds: of the synthetic scenes.
         videos: real sequences.
-        sizes: sides of the samples; one is drawn for every step.
+        sizes: samples have N x N pixels; one is drawn for every step.
         finish_sizes: the same while a trapezoid's learning rate decays; `sizes` by default.
+        wide: share of the steps whose samples are 16:9 instead of square, with about as many pixels.
         real: share of samples from real videos.
         max_step: real frames are paired up to so many frames apart.
         drop_motion, motion_from_frame: shares of samples without motion, or with the frame in its place.
@@ -109,6 +110,7 @@ class DataConfig(_Section):
     videos: tuple[VideosConfig, ...] = ()
     sizes: Annotated[tuple[Side, ...], Field(min_length=1)] = (224,)
     finish_sizes: tuple[Side, ...] = ()
+    wide: Share = 0.0
     real: Share = 0.15
     max_step: Positive = 1
     drop_motion: Share = 0.06
