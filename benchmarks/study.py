@@ -1,8 +1,8 @@
-"""Which parts of the method matter: short trainings of variants of one recipe, each judged on the same sequences.
+"""Which parts of the method matter: short trainings of variants of one recipe, each judged on the held-out sequences.
 
-    python benchmarks/study.py DATA --encoder-weights FILE [--variants published flow ...] [--seeds 0 1 2]
+    python benchmarks/study.py DATA --encoder-weights FILE [--variants published rgb_only ...] [--seeds 0 1 2]
 
-DATA is the folder of the recipe's data, davis-dev among them. Every finished run is a line of
+DATA is the folder of the recipe's data, with the stored flow of its videos. Every finished run is a line of
 <out>/results.jsonl at once; the same command again goes on from there, then prints the tables of
 benchmarks/README.md. Nothing is selected on the sequences that judge: the weights are those of the last step.
 """
@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import stats
 from torch.utils.data import Dataset
 
 from isomer.data.samples import TrainingSamples
@@ -31,43 +32,37 @@ from isomer.model.checkpoint import load_checkpoint
 from isomer.model.network import Isomer
 from isomer.train import loop
 from isomer.train.build import build_samples
-from isomer.train.config import TrainConfig, ValidationConfig, load_config
-from isomer.train.validation import Validator
+from isomer.train.config import TrainConfig, load_config
+from isomer.train.validation import JudgedFrame, Validator, measure
 
-RECIPE = Path("configs/isomer_mobilenet_v2_stage1.yaml")
+RECIPE = Path("configs/isomer_efficientnet_lite0.yaml")
 COMMON = (
-    "data.sizes=[128]", "data.workers=0", "optimizer.warmup=12", "optimizer.ema=0.9", "log_every=16",
-    "save_every=1000000", "validation=null",
+    "data.sizes=[128]", "data.finish_sizes=[]", "data.workers=0", "optimizer.batch=8", "optimizer.schedule=cosine",
+    "optimizer.decay=0", "optimizer.warmup=50", "optimizer.ema=0.99", "save_every=1000000", "validation=null",
 )  # fmt: skip
 VARIANTS: dict[str, tuple[str, ...]] = {
     "isomer": (),
     "published": ("model.fusion=published",),
     "vanilla": ("model.fusion=vanilla",),
+    "rgb_only": ("data.drop_motion=1.0", "data.motion_from_frame=0.0"),
+    "flow_only": ("data.drop_appearance=1.0", "data.drop_motion=0.0", "data.motion_from_frame=0.0"),
     "cst": ("model.fusion=cst",),
     "sgst": ("model.fusion=sgst",),
-    "no_heat_map_loss": ("loss.heat_map=0.0",),
-    "flow_only": ("data.drop_appearance=1.0", "data.drop_motion=0.0", "data.motion_from_frame=0.0"),
-    "rgb_only": ("data.drop_motion=1.0", "data.motion_from_frame=0.0"),
-    "exact_flow": ("data.exact_flow=true",),
-    "drop_motion_0": ("data.drop_motion=0.0",),
-    "drop_motion_0.3": ("data.drop_motion=0.3",),
+    # Only real pairs and rendered ones have both flows.
+    "flow_dis": ("data.real=1.0", "data.max_step=3", "data.stored_flow=0.0"),
+    "flow_raft": ("data.real=1.0", "data.max_step=3", "data.stored_flow=1.0"),
+    "flow_both": ("data.real=1.0", "data.max_step=3", "data.stored_flow=0.5"),
 }
-JUDGES = ValidationConfig(path=Path("davis-dev"), stride=6, size=(256, 144))
+SIZE = (256, 144)
 
 # What a network sees of a frame and its flow image, uint8 RGB [H, W, 3].
 _View = Callable[[NDArray[np.uint8], NDArray[np.uint8]], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
-_VIEWS: dict[str, _View] = {
-    "both": lambda frame, flow: (frame, flow),
-    "still": lambda frame, flow: (frame, np.full_like(flow, 255)),  # as training drops motion
-    "gray": lambda frame, flow: (np.full_like(frame, 127), flow),  # and appearance
+_VIEWS: dict[str, _View] = {  # others see both
+    "rgb_only": lambda frame, flow: (frame, np.full_like(flow, 255)),  # as training drops motion
+    "flow_only": lambda frame, flow: (np.full_like(frame, 127), flow),  # and appearance
 }
-_SEEN = {  # by variant; others see both
-    "flow_only": ("gray",),
-    "rgb_only": ("still",),
-    "isomer": ("both", "still"),
-    "drop_motion_0": ("both", "still"),
-    "drop_motion_0.3": ("both", "still"),
-}
+
+_FLOWS = {"DIS": "by DIS", "stored": "by RAFT"}
 
 Scores = dict[str, dict[str, float]]  # by sequence: J and F
 
@@ -93,18 +88,32 @@ def kept_samples(config: TrainConfig, folder: Path) -> Kept:
     return Kept(build_samples(config), folder / hashlib.sha256(key.encode()).hexdigest()[:16])
 
 
-def judge(network: Isomer, validator: Validator, view: _View) -> Scores:
-    """Measure J and F of each sequence."""
-    everything, scores = validator.sequences, {}
-    for name, frames in everything.items():
-        seen = [view(frame.image, frame.flow) for frame in frames]
-        validator.sequences = {
-            name: [frame._replace(image=x, flow=y) for frame, (x, y) in zip(frames, seen, strict=True)]
-        }
-        score = validator(network)
-        scores[name] = {"J": score["J"], "F": score["F"]}
-    validator.sequences = everything
-    return scores
+def judges(data: Path) -> Validator:
+    """Load the recipe's held-out sequences, every fifth frame with its flow by DIS and by RAFT."""
+    config = load_config(RECIPE).validation
+    assert config is not None
+    validator = Validator(config.model_copy(update={"size": SIZE}), data)
+    if validator.flows != ["DIS", "stored"]:
+        raise SystemExit(f"{data / config.path}: has no flow by RAFT; run isomer prepare there with --flow raft")
+    return validator
+
+
+def judge(network: Isomer, validator: Validator, view: _View | None) -> dict[str, Scores]:
+    """Measure J and F of each sequence, with each flow."""
+    results: dict[str, Scores] = {flow: {} for flow in validator.flows}
+    for name, frames in validator.sequences.items():
+        for flow, scores in results.items():
+            seen = [_seen(frame, flow, view) for frame in frames]
+            j, f = measure(network, seen, flow)
+            scores[name] = {"J": j, "F": f}
+    return results
+
+
+def _seen(frame: JudgedFrame, flow: str, view: _View | None) -> JudgedFrame:
+    if view is None:
+        return frame
+    image, flow_image = view(frame.image, frame.flows[flow])
+    return frame._replace(image=image, flows={flow: flow_image})
 
 
 def run(name: str, seed: int, arguments: argparse.Namespace, validator: Validator) -> dict[str, Any]:
@@ -119,14 +128,13 @@ def run(name: str, seed: int, arguments: argparse.Namespace, validator: Validato
         raise SystemExit(130)  # Ctrl-C
     network = load_checkpoint(output / "last.safetensors").eval()
     (output / "last.pt").unlink()  # nothing resumes from it
-    views = _SEEN.get(name, ("both",))
     return {
         "variant": name,
         "seed": seed,
         "steps": arguments.steps,
         "command": " ".join(["isomer train", str(RECIPE), *overrides]),
         "seconds": round(time.perf_counter() - start),
-        "scores": {view: judge(network, validator, _VIEWS[view]) for view in views},
+        "scores": judge(network, validator, _VIEWS.get(name)),
     }
 
 
@@ -137,45 +145,41 @@ def mean(scores: Scores, measure: str) -> float:
 
 
 def tables(results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the lines of the tables of runs of one length: over seeds, J by sequence, still scenes, every run."""
+    """Yield the lines of the tables of runs of one length: over seeds, J&F by sequence, every run."""
     runs = {(result["variant"], result["seed"]): result["scores"] for result in results}
     variants = [name for name in VARIANTS if any(name == variant for variant, _ in runs)]
-    sequences = list(next(iter(results[0]["scores"].values())))
+    flows = list(results[0]["scores"])
+    sequences = list(results[0]["scores"][flows[0]])
 
-    def seeds(name: str) -> list[int]:
-        return sorted(seed for variant, seed in runs if variant == name)
+    def scores(name: str, flow: str, kind: str) -> list[float]:
+        return [mean(runs[run][flow], kind) for run in sorted(runs) if run[0] == name]
 
-    def first_view(name: str, seed: int) -> Scores:
-        return next(iter(runs[name, seed].values()))
+    def less(name: str, other: str, flow: str) -> list[float]:
+        pairs = [(runs[run], runs[other, run[1]]) for run in sorted(runs) if run[0] == name and (other, run[1]) in runs]
+        return [mean(one[flow], "J&F") - mean(two[flow], "J&F") for one, two in pairs]
 
-    yield "| variant | seeds | J | F | J&F | J&F less that of isomer, seed by seed |"
-    yield "| --- |" + " --- |" * 5
+    yield "| variant | seeds | " + " | ".join(f"J&F, {_FLOWS[f]} | less that of isomer" for f in flows) + " |"
+    yield "| --- |" + " --- |" * (1 + 2 * len(flows))
     for name in variants:
-        measured = [[mean(first_view(name, seed), kind) for seed in seeds(name)] for kind in ("J", "F", "J&F")]
-        pairs = [seed for seed in seeds(name) if name != "isomer" and ("isomer", seed) in runs]
-        less = [mean(first_view(name, seed), "J&F") - mean(first_view("isomer", seed), "J&F") for seed in pairs]
-        yield f"| {name} | {len(seeds(name))} | {' | '.join(map(spread, measured))} | {spread(less, '+')} |"
+        cells = []
+        for flow in flows:
+            others = [] if name == "isomer" else less(name, "isomer", flow)
+            cells += [spread(scores(name, flow, "J&F")), interval(others)]
+        yield f"| {name} | {len(scores(name, flows[0], 'J'))} | {' | '.join(cells)} |"
 
-    yield "\n| J | " + " | ".join(sequences) + " |\n| --- |" + " --- |" * len(sequences)
-    for name in variants:
-        by_sequence = [[100 * first_view(name, seed)[s]["J"] for seed in seeds(name)] for s in sequences]
-        yield f"| {name} | {' | '.join(map(spread, by_sequence))} |"
+    for flow in flows:
+        yield f"\n| J&F, {_FLOWS[flow]} | " + " | ".join(sequences) + " |\n| --- |" + " --- |" * len(sequences)
+        for name in variants:
+            of_seeds = [runs[run][flow] for run in sorted(runs) if run[0] == name]
+            cells = [spread([50 * (one[s]["J"] + one[s]["F"]) for one in of_seeds]) for s in sequences]
+            yield f"| {name} | {' | '.join(cells)} |"
 
-    yield "\n| | J with flow | J without, as of a still scene |\n| --- | --- | --- |"
-    for name in variants:
-        if _SEEN.get(name) == ("both", "still"):
-            j = [[mean(runs[name, seed][view], "J") for seed in seeds(name)] for view in ("both", "still")]
-            yield f"| {name} | {' | '.join(map(spread, j))} |"
-
-    yield "\n| run | seed | steps | J | F | " + " | ".join(f"{s} J / F" for s in sequences) + " | overrides |"
-    yield "| --- | --- | --- | --- | --- |" + " --- |" * len(sequences) + " --- |"
+    yield "\n| run | seed | steps | " + " | ".join(f"J, F, {_FLOWS[flow]}" for flow in flows) + " | overrides |"
+    yield "| --- | --- | --- |" + " --- |" * (len(flows) + 1)
     for result in sorted(results, key=lambda result: (variants.index(result["variant"]), result["seed"])):
-        scores = first_view(result["variant"], result["seed"])
-        cells = [f"{100 * scores[s]['J']:.1f} / {100 * scores[s]['F']:.1f}" for s in sequences]
-        figures = f"{mean(scores, 'J'):.1f} | {mean(scores, 'F'):.1f}"
+        cells = [f"{mean(result['scores'][f], 'J'):.1f}, {mean(result['scores'][f], 'F'):.1f}" for f in flows]
         overrides = " ".join(f"`{override}`" for override in VARIANTS[result["variant"]])
-        start = f"| {result['variant']} | {result['seed']} | {result['steps']} | {figures}"
-        yield f"{start} | {' | '.join(cells)} | {overrides} |"
+        yield f"| {result['variant']} | {result['seed']} | {result['steps']} | {' | '.join(cells)} | {overrides} |"
 
 
 def spread(values: Sequence[float], sign: str = "") -> str:
@@ -183,6 +187,14 @@ def spread(values: Sequence[float], sign: str = "") -> str:
     if len(values) < 2:
         return "".join(f"{value:{sign}.1f}" for value in values)
     return f"{np.mean(values):{sign}.1f} ± {np.std(values, ddof=1):.1f}"
+
+
+def interval(differences: Sequence[float]) -> str:
+    """Format the mean of differences, seed by seed, and its 95 % interval by Student's t."""
+    if len(differences) < 2:
+        return "".join(f"{value:+.1f}" for value in differences)
+    reach = stats.t.ppf(0.975, len(differences) - 1) * stats.sem(differences)
+    return f"{np.mean(differences):+.1f} ({np.mean(differences) - reach:+.1f} to {np.mean(differences) + reach:+.1f})"
 
 
 def main() -> None:
@@ -193,7 +205,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/study"))
     parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS), help="none: only tables")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=64, help="of a run")
+    parser.add_argument("--steps", type=int, default=1500, help="of a run")
     arguments = parser.parse_args()
     path = arguments.out / "results.jsonl"
     results = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -203,13 +215,14 @@ def main() -> None:
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
         loop.build_samples = lambda config: kept_samples(config, arguments.out / "samples")
-        validator = Validator(JUDGES, arguments.data)
+        validator = judges(arguments.data)
     for name, seed in waiting:
         result = run(name, seed, arguments, validator)
         results.append(result)
         with path.open("a") as file:
             file.write(json.dumps(result) + "\n")
-        print(f"{name}, seed {seed}: J {mean(next(iter(result['scores'].values())), 'J'):.1f}", flush=True)
+        shown = ", ".join(f"{mean(scores, 'J&F'):.1f} {_FLOWS[flow]}" for flow, scores in result["scores"].items())
+        print(f"{name}, seed {seed}: J&F {shown}", flush=True)
     for steps in sorted({result["steps"] for result in results}):
         print(f"\n### Runs of {steps} steps\n")
         print("\n".join(tables([result for result in results if result["steps"] == steps])))

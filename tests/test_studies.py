@@ -25,8 +25,8 @@ def _script(name: str) -> ModuleType:
 
 def _line(variant: str, seed: int, j: float, f: float) -> str:
     scores = {
-        "both": {"goat": {"J": j, "F": f}, "libby": {"J": j + 0.2, "F": f}},
-        "still": {"goat": {"J": j / 2, "F": f}, "libby": {"J": j / 2, "F": f}},
+        "DIS": {"goat": {"J": j, "F": f}, "libby": {"J": j + 0.2, "F": f}},
+        "stored": {"goat": {"J": j / 2, "F": f}, "libby": {"J": j / 2, "F": f}},
     }
     return json.dumps({"variant": variant, "seed": seed, "steps": 5, "scores": scores}) + "\n"
 
@@ -41,11 +41,11 @@ def test_study_prints_what_is_done_and_goes_no_further(tmp_path, monkeypatch, ca
     monkeypatch.setattr(sys, "argv", [*command, "--seeds", "0", "1", "--variants", "isomer", "published"])
     study.main()
     said = capsys.readouterr().out
-    # J 40 and 50, F 40 and 60: J&F 40 and 55; less isomer's 43 and 57: -3 and -2.
-    assert "| published | 2 | 45.0 ± 7.1 | 50.0 ± 14.1 | 47.5 ± 10.6 | -2.5 ± 0.7 |" in said
-    assert "| published | 35.0 ± 7.1 | 55.0 ± 7.1 |" in said  # J of goat and libby
-    assert "| isomer | 47.5 ± 6.4 | 18.8 ± 3.2 |" in said  # J of a still scene
-    assert "| published | 1 | 5 | 50.0 | 60.0 | 40.0 / 60.0 | 60.0 / 60.0 | `model.fusion=published` |" in said
+    # J 40 and 50, F 40 and 60: J&F 40 and 55; less isomer's 43 and 57: -3 and -2, a deviation of the mean of 0.5,
+    # times Student's 12.706. By RAFT 27.5 and 40, less isomer's 29.75 and 41.5.
+    assert "| published | 2 | 47.5 ± 10.6 | -2.5 (-8.9 to +3.9) | 33.8 ± 8.8 | -1.9 (-6.6 to +2.9) |" in said
+    assert "| published | 42.5 ± 10.6 | 52.5 ± 10.6 |" in said  # J&F of goat and libby by DIS
+    assert "| published | 1 | 5 | 50.0, 60.0 | 20.0, 60.0 | `model.fusion=published` |" in said
 
 
 def test_study_gives_the_same_sample_when_it_was_kept(tmp_path) -> None:

@@ -23,10 +23,18 @@ from isomer.train.config import ValidationConfig
 _BATCH = 16
 
 
-class _Frame(NamedTuple):
-    image: NDArray[np.uint8]  # RGB, of the network's size
-    flows: dict[str, NDArray[np.uint8]]  # their images, likewise, by where they are from
-    mask: NDArray[np.uint8]  # 0/255, of the frame's size
+class JudgedFrame(NamedTuple):
+    """A frame to judge on.
+
+    Attributes:
+        image: uint8 RGB [H, W, 3], as the network sees it.
+        flows: images of the flow from it to the next frame, likewise, by where they are from: DIS or stored.
+        mask: uint8 [h, w], 0 or 255, of the frame's own size.
+    """
+
+    image: NDArray[np.uint8]
+    flows: dict[str, NDArray[np.uint8]]
+    mask: NDArray[np.uint8]
 
 
 class Validator:
@@ -46,7 +54,7 @@ class Validator:
     def __init__(self, config: ValidationConfig, root: Path):
         self.every = config.every
         estimate = DISFlow()
-        self.sequences: dict[str, list[_Frame]] = {}
+        self.sequences: dict[str, list[JudgedFrame]] = {}
         for sequence in chosen_sequences(config, root):
             pairs = sequence.pairs(1)[:: config.stride]
             if not pairs:
@@ -60,7 +68,7 @@ class Validator:
                 vectors = {"DIS": estimate.between(image, after), "stored": sequence.stored_flow(first, 1)}
                 images = {name: flow_to_image(flow) for name, flow in vectors.items() if flow is not None}
                 flows = {name: _resized(flow_image, config.size) for name, flow_image in images.items()}
-                frames.append(_Frame(_resized(image, config.size), flows, mask))
+                frames.append(JudgedFrame(_resized(image, config.size), flows, mask))
             self.sequences[sequence.name] = frames
         everywhere = [frame.flows.keys() for frames in self.sequences.values() for frame in frames]
         self.flows = [name for name in ("DIS", "stored") if all(name in names for names in everywhere)]
@@ -73,7 +81,7 @@ class Validator:
         regions, boundaries = (np.zeros((len(self.flows), len(self.sequences))) for _ in range(2))
         for row, flow in enumerate(self.flows):
             for column, frames in enumerate(self.sequences.values()):
-                regions[row, column], boundaries[row, column] = _measure(model, frames, flow)
+                regions[row, column], boundaries[row, column] = measure(model, frames, flow)
         scores = {f"J/{name}": float(j) for name, j in zip(self.sequences, regions.mean(0), strict=True)}
         both = (regions + boundaries).mean(1) / 2
         if len(self.flows) > 1:
@@ -81,8 +89,8 @@ class Validator:
         return scores | {"J": float(regions.mean()), "F": float(boundaries.mean()), "J&F": float(both.mean())}
 
 
-def _measure(model: Isomer, frames: Sequence[_Frame], flow: str) -> tuple[float, float]:
-    """Return J and F of a sequence with one kind of flow."""
+def measure(model: Isomer, frames: Sequence[JudgedFrame], flow: str) -> tuple[float, float]:
+    """Return the means of J and F over the frames of a sequence, with one kind of flow, in [0, 1]."""
     j, f = RegionSimilarity(), BoundaryAccuracy()
     for start in range(0, len(frames), _BATCH):
         batch = frames[start : start + _BATCH]
@@ -99,7 +107,7 @@ def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint
 
 
 @torch.inference_mode()
-def predict(model: Isomer, frames: Sequence[_Frame], flow: str) -> NDArray[np.float32]:
+def predict(model: Isomer, frames: Sequence[JudgedFrame], flow: str) -> NDArray[np.float32]:
     """Return the probabilities of some frames of one size with one kind of flow, float32 [B, H, W]."""
     device = next(model.parameters()).device
     images, flows = (
