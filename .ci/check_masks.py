@@ -38,7 +38,7 @@ def main(masks: Path, others: Path | None) -> None:
         agreement = RegionSimilarity()
         for file in files:
             agreement.step(read_gray(file), read_gray(others / file.name))
-        if agreement.result().mean < 0.999:
+        if agreement.result().mean < 0.97:  # one may compute in 8-bit integers
             sys.exit(f"{masks} and {others} differ: J {agreement.result().mean:.4f}")
         print(f"{masks} and {others} agree: J {agreement.result().mean:.5f}")
 

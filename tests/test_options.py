@@ -57,6 +57,7 @@ BAD = {
         "0": "not between 1 and 12 frames",
         "13": "not between 1 and 12 frames",
     },
+    "precision": {"half": "not int8 or float"},
     "passes": {"0": "not 1 or 2", "3": "not 1 or 2", "two": "not a whole number"},
     "views": {"3": "not 1, 2 or 4", "two": "not a whole number"},
     "smoothing": {

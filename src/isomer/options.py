@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BACKENDS = ("auto", "openvino", "onnx", "torch")
+PRECISIONS = ("int8", "float")
 FLOWS = ("dis", "raft")
 FITS = ("cover", "contain", "stretch")
 EDGES = ("map", "refined", "matte")
@@ -147,12 +148,13 @@ class Quality:
     views: int = 1
     smoothing: float = 1.0
     passes: int = 1
+    precision: str = "int8"
 
 
 QUALITIES = {
     "fast": Quality(size=256),
     "default": Quality(),
-    "best": Quality(size=512, key_interval=2, views=2, passes=2),
+    "best": Quality(size=512, key_interval=2, views=2, passes=2, precision="float"),
 }
 """By name, from fast to good; chosen on the held-out sequences, see benchmarks/README.md."""
 
@@ -166,7 +168,7 @@ class Options(OptionGroup):
     quality: str = option(
         "default",
         "how much time masks may take: fast, default or best",
-        "it decides on model, size, flow, key interval, views, smoothing and passes, each unless it is given",
+        "it decides on model, size, flow, key interval, views, smoothing, passes and precision unless they are given",
         choices=tuple(QUALITIES),
     )
     model: str | Path | Isomer | None = option(  # noqa: RUF009 (it declares a field)
@@ -239,6 +241,14 @@ class Options(OptionGroup):
         "the first mask comes after all frames have been seen",
         kind=int,
         choices=(1, 2),
+    )
+    precision: str | None = option(
+        None,
+        "int8 lets OpenVINO run the default model in 8-bit integers on Intel and AMD processors; float does not, nor "
+        "does anything else",
+        "int8 takes half the network's time and moves edges a little",
+        kind=str,
+        choices=PRECISIONS,
     )
     edges: str = option(
         "refined",

@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import isomer
 from isomer.data.synthetic.clip import SceneFrames
 from isomer.data.synthetic.drawn import draw_scene
 from isomer.metrics import RegionSimilarity
-from isomer.model.weights import EMBEDDED
+from isomer.model.weights import EMBEDDED, find_integers
 from isomer.model.zoo import list_models
 from isomer.segment import Segmenter
 
@@ -26,18 +27,37 @@ SHIPPED = [name for name in list_models() if (EMBEDDED / f"{name}.safetensors").
 def test_graph_and_checkpoint_are_one_network(model: str) -> None:
     pytest.importorskip("torch")
     frames = SceneFrames(draw_scene(np.random.default_rng(3), (428, 240)), 8)
-    expected = [
-        r.probability
-        for r in Segmenter(model, backend="torch", device="cpu", size=320, key_interval=1, edges="map")(frames)
-    ]
+    options = {"size": 320, "key_interval": 1, "edges": "map", "precision": "float"}
+    expected = [r.probability for r in Segmenter(model, backend="torch", device="cpu", **options)(frames)]
     for backend in ("openvino", "onnx"):
         pytest.importorskip({"openvino": "openvino", "onnx": "onnxruntime"}[backend])
         similarity = RegionSimilarity()
-        for result in Segmenter(model, backend=backend, size=320, key_interval=1, edges="map")(frames):
+        for result in Segmenter(model, backend=backend, **options)(frames):
             maps = result.probability, expected[result.index]
             assert np.abs(np.subtract(*maps)).max() < 1e-3
             similarity.step(*(np.where(p >= 0.5, 255, 0).astype(np.uint8) for p in maps))
         assert similarity.result().mean > 0.9999
+
+
+@pytest.mark.parametrize("model", [name for name in SHIPPED if find_integers(name)])
+def test_in_integers_the_network_finds_nearly_the_same(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    frames = SceneFrames(draw_scene(np.random.default_rng(3), (428, 240)), 8)
+
+    def maps(machine: str, **options: str) -> np.ndarray:
+        monkeypatch.setattr("platform.machine", lambda: machine)
+        segmenter = Segmenter(model, size=320, key_interval=1, edges="map", **options)
+        return np.stack([result.probability for result in segmenter(frames)])
+
+    expected, found = maps("x86_64", backend="openvino", precision="float"), maps("x86_64", backend="openvino")
+    similarity = RegionSimilarity()
+    for pair in zip(expected, found, strict=True):
+        similarity.step(*(np.where(map_ >= 0.5, 255, 0).astype(np.uint8) for map_ in pair))
+    assert 0.95 < similarity.result().mean < 1
+    # Elsewhere, and in what has no integers, it stays as it is.
+    np.testing.assert_array_equal(maps("arm64", backend="openvino"), expected)
+    if find_spec("torch"):
+        assert np.abs(maps("x86_64", backend="torch", device="cpu") - expected).max() < 1e-3
 
 
 @pytest.mark.parametrize("model", SHIPPED)

@@ -180,7 +180,9 @@ class _Run:
 
     def __init__(self, configuration: Options, video: str | Path, frame_size: tuple[int, int]):
         settled = configuration.settled
-        self._backend = create_backend(settled.model, configuration.backend, configuration.device)
+        self._backend = create_backend(
+            settled.model, configuration.backend, configuration.device, precision=settled.precision
+        )
         self._size = network_size(*frame_size, settled.size, self._backend.stride)
         parameters = flops = None
         model = settled.model

@@ -13,7 +13,8 @@ CHECKPOINTS = (".safetensors", ".pth")
 GRAPHS = (".onnx", ".xml")
 
 EMBEDDED = Path(str(resources.files("isomer"))) / "weights"
-"""What comes with the package: of each model `<name>.safetensors`, the same as `<name>.onnx`, its card `<name>.md`."""
+"""What comes with the package: of each model `<name>.safetensors`, the same as `<name>.onnx`, its card `<name>.md`, and
+perhaps `<name>_int8.xml` with its `.bin`, the network in 8-bit integers for OpenVINO."""
 
 
 def is_path(model: str | Path) -> bool:
@@ -36,3 +37,9 @@ def find_graph(model: str | Path) -> Path | None:
         return Path(model) if str(model).endswith(GRAPHS) else None
     file = EMBEDDED / f"{model}.onnx"
     return file if file.is_file() else None
+
+
+def find_integers(name: str) -> Path | None:
+    """Return the OpenVINO file of a model, given by its name, in 8-bit integers, if it has one."""
+    file = EMBEDDED / f"{name}_int8.xml"
+    return file if not is_path(name) and file.is_file() else None

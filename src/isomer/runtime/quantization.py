@@ -29,10 +29,16 @@ Sample = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 _HELD_BACK = 4  # every fourth is
 
 
-# What stays in float32, by the names of nodes. The deeper blocks of MobileNetV2 amplify what quantisation changes: with
-# them in integers its maps are off by a third and more. Of the feed-forward blocks' depthwise convolutions NNCF takes
-# pixels for channels, which would tie the file to one size.
-_FLOAT = [r".*backbone_[xy]\.blocks\.([7-9]|1\d)[./].*", r".*dwconv.*"]
+# What stays in float32, by the names of nodes. Of the feed-forward blocks' depthwise convolutions NNCF takes pixels for
+# channels, which would tie the file to one size. The deeper blocks of MobileNetV2 amplify what quantisation changes: with
+# them in integers its maps are off by a third and more. With the first layers of EfficientNet in integers edges move.
+_FLOAT = [r".*dwconv.*"]
+_FIRST_LAYERS = [r".*backbone_[xy]\.(stem|blocks\.0)[./].*"]
+_FLOAT_OF_ENCODER = {
+    "mobilenet_v2": [r".*backbone_[xy]\.blocks\.([7-9]|1\d)[./].*"],
+    "efficientnet_lite0": _FIRST_LAYERS,
+    "efficientnet_lite2": _FIRST_LAYERS,
+}
 
 
 class Agreement(NamedTuple):
@@ -75,13 +81,14 @@ def export_int8(network: Isomer, path: str | Path, samples: Iterable[Sample]) ->
     del samples[_HELD_BACK - 1 :: _HELD_BACK]
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / path.name
-        ov.save_model(_quantized(to_openvino(graph_of(network)), samples), made, compress_to_fp16=False)
+        in_float = [*_FLOAT, *_FLOAT_OF_ENCODER.get(network.config.encoder, [])]
+        ov.save_model(_quantized(to_openvino(graph_of(network)), samples, in_float), made, compress_to_fp16=False)
         agreement = _agreement(create_backend(network, "torch", "cpu"), create_backend(made, "openvino"), held_back)
         put_in_place(made, path)
     return agreement
 
 
-def _quantized(model: ov.Model, samples: Sequence[Sample]) -> ov.Model:
+def _quantized(model: ov.Model, samples: Sequence[Sample], in_float: list[str]) -> ov.Model:
     os.environ.setdefault("NNCF_CI", "1")  # otherwise it reports its use to its makers
     import nncf
 
@@ -94,7 +101,7 @@ def _quantized(model: ov.Model, samples: Sequence[Sample]) -> ov.Model:
             preset=nncf.QuantizationPreset.MIXED,
             # Weights of seven bits: processors without VNNI add pairs of products in 16, which else overflow.
             advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
-            ignored_scope=nncf.IgnoredScope(patterns=_FLOAT, validate=False),
+            ignored_scope=nncf.IgnoredScope(patterns=in_float, validate=False),
         )
 
 

@@ -113,6 +113,7 @@ class Segmenter:
         views: int | None = Options.views,
         smoothing: float | None = Options.smoothing,
         passes: int | None = Options.passes,
+        precision: str | None = Options.precision,
         edges: str = Options.edges,
         batch: int = Options.batch,
         ahead: int = Options.ahead,
@@ -129,13 +130,16 @@ class Segmenter:
             views=views,
             smoothing=smoothing,
             passes=passes,
+            precision=precision,
             edges=edges,
             batch=batch,
             ahead=ahead,
         )
         settled = options.settled
         _check_process()
-        self._backend = create_backend(settled.model, backend, device, workers=usable_cores() if ahead else 1)
+        self._backend = create_backend(
+            settled.model, backend, device, usable_cores() if ahead else 1, settled.precision
+        )
         self._size = settled.size
         self._flow = create_flow(settled.flow) if isinstance(settled.flow, str) else settled.flow
         self._flow_turn, self._network_turn = Lock(), Lock()  # neither bears two threads at once
