@@ -30,8 +30,8 @@ _HELD_BACK = 4  # every fourth is
 
 
 # What stays in float32, by the names of nodes. Of the feed-forward blocks' depthwise convolutions NNCF takes pixels for
-# channels, which would tie the file to one size. The deeper blocks of MobileNetV2 amplify what quantisation changes: with
-# them in integers its maps are off by a third and more. With the first layers of EfficientNet in integers edges move.
+# channels, which would tie the file to one size. The deeper blocks of MobileNetV2 amplify what quantisation changes:
+# with them in integers its maps are off by a third and more. With EfficientNet's first layers in integers edges move.
 _FLOAT = [r".*dwconv.*"]
 _FIRST_LAYERS = [r".*backbone_[xy]\.(stem|blocks\.0)[./].*"]
 _FLOAT_OF_ENCODER = {
