@@ -23,7 +23,7 @@ from isomer.options import FLOWS, QUALITIES, Adjustments, Options, Quality, Vide
 from isomer.serve.options import Limits
 
 OF_VIDEOS = set(options_of(VideoOptions)) - set(options_of(Options))
-OF_REQUESTS = {"outputs", "stride", "keep", "drop", "background", "fit", "max_pixels"}
+OF_REQUESTS = {"outputs", "stride", "keep", "drop", "background", "fit", "premultiplied", "max_pixels"}
 OF_REQUESTS |= set(options_of(Adjustments)) - {"threshold"}
 # What a verb needs, and the options that make no sense for it.
 VERBS = {

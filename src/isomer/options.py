@@ -325,6 +325,10 @@ class VideoOptions(Adjustments, Options):
         "black bars, stretch bends it",
         choices=FITS,
     )
+    premultiplied: bool = option(
+        False,
+        "multiply the colours of cut-outs with their opacity, in prores and tiff; exr always does, all others never",
+    )
     audio: bool = option(True, "keep the sound in videos that are written")
     max_pixels: int = option(2**26, "refuse frames of more than N pixels, which would take too much memory", low=1)
 

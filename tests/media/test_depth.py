@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from encoded_videos import encode, moving, quadrants
 from numpy.typing import NDArray
+from PIL import Image
 from real_videos import with_filter
 from test_colour import HLG, PQ, TO_BT2020, hdr_code
 
-from isomer.media import OUTPUTS, Look, Segmented, open_frames, open_output
+from isomer import segment_video
+from isomer.errors import InputError
+from isomer.media import OUTPUTS, Look, Segmented, open_frames, open_output, tiff
 from isomer.media.background import open_background
 from isomer.media.colour import Tags, from_sdr, to_sdr
 from isomer.media.image import read_image
@@ -68,9 +71,13 @@ def film(
     return path
 
 
-def write(kind: str, video: Path, probability: float = 1, background: str = "green") -> Path:
+def write(
+    kind: str, video: Path, probability: float = 1, background: str = "green", *, premultiplied: bool = False
+) -> Path:
     source = open_frames(video, deep=OUTPUTS[kind].is_deep)
-    look = Look(background=open_background(background, "cover")) if OUTPUTS[kind].shows_background else Look()
+    look = Look(premultiplied=premultiplied)
+    if OUTPUTS[kind].shows_background:
+        look = Look(background=open_background(background, "cover"))
     with open_output(OUTPUTS[kind], OUTPUTS[kind].default_path(source), source, look) as writer:
         for frame in source:
             writer.write(Segmented.of(frame, np.full(frame.image.shape[:2], probability, np.float32)))
@@ -168,6 +175,60 @@ def test_exr_has_the_light(
     assert np.allclose(found[..., 3], alpha, atol=2e-3)
     expected = (image / 255) ** 2.4 * alpha
     assert np.abs(found[..., :3] - expected).max() < 0.02
+
+
+HALF = 178
+"""Opacity of 255 where the probability is 0.6: see `isomer.media.pictures.matte`."""
+
+
+@pytest.mark.parametrize("premultiplied", [False, True])
+@pytest.mark.parametrize("size", [(96, 64), (33, 17)])
+def test_tiff_keeps_every_bit_and_says_what_alpha_is(
+    tmp_path: Path, size: tuple[int, int], premultiplied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As OpenCV, FFmpeg and Pillow read it."""
+    monkeypatch.setattr("isomer.media.pictures.estimate_foreground", lambda image, alpha: image)
+    video = film(tmp_path / "a.mkv", [cv2.resize(code_of(picture(), PQ), size)] * 2, (9, PQ, 9))
+    path = write("tiff", video, 0.6, premultiplied=premultiplied) / "00001.tiff"
+    rgba = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
+    assert rgba.dtype == np.uint16
+    assert (rgba[..., 3] == HALF * 257).all()
+    colours = decoded(video).code * (HALF / 255 if premultiplied else 1)
+    assert np.abs(rgba[..., :3] - colours).max() <= 0.51
+    with av.open(str(path)) as file:
+        frame = next(file.decode(video=0))
+        assert frame.format.name == "rgba64le"
+        assert np.array_equal(frame.to_ndarray(), rgba)
+    with Image.open(path) as image:
+        tags = image.tag_v2
+        assert (tags[338], tags[305]) == ((1 if premultiplied else 2,), "Isomer")  # TIFF 6.0: ExtraSamples, Software
+        assert tags[282] == tags[283]  # square pixels
+
+
+def test_tiff_of_8_bits_and_of_pixels_that_are_not_square(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (24, 32, 4), np.uint8)
+    (tmp_path / "a.tiff").write_bytes(tiff.encode(image, pixel_aspect=Fraction(4, 3)))
+    stored = cv2.imread(str(tmp_path / "a.tiff"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(stored, image[..., (2, 1, 0, 3)] * np.uint16(257))
+    with Image.open(tmp_path / "a.tiff") as opened:
+        across, down = (opened.tag_v2[tag] for tag in (282, 283))  # pixels a unit
+        assert Fraction(float(down)) / Fraction(float(across)) == Fraction(4, 3)
+
+
+def test_prores_is_premultiplied_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isomer.media.pictures.estimate_foreground", lambda image, alpha: image)
+    video = film(tmp_path / "a.mkv", [cv2.resize(code_of(picture(), PQ), (192, 128))] * 2, (9, PQ, 9))
+    straight = decoded(write("prores", video, 0.6)).code
+    multiplied = decoded(write("prores", video, 0.6, premultiplied=True)).code
+    assert np.abs(multiplied - straight * (HALF / 255)).mean() < 65535 * 0.005
+
+
+@pytest.mark.parametrize("kinds", [["cutouts"], ["exr"], ["masks", "overlay"]])
+def test_premultiplied_is_refused_where_no_output_has_the_choice(clip: Path, tmp_path: Path, kinds: list[str]) -> None:
+    with pytest.raises(InputError, match=r"premultiplied: no output .* prores and tiff have it") as error:
+        segment_video(clip, tmp_path / "out", outputs=kinds, premultiplied=True)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("background", ["#c04080", "blur"])

@@ -77,6 +77,7 @@ def test_the_names_of_outputs_come_from_the_input(clip: Path, tmp_path: Path) ->
         "cutouts": "clip_cutouts",
         "prores": "clip_cutout.mov",
         "cutouts16": "clip_cutouts16",
+        "tiff": "clip_tiff",
         "exr": "clip_exr",
         "composite": "clip_composite.mp4",
         "composites": "clip_composites",
@@ -505,7 +506,7 @@ def test_names_that_are_long_or_no_text(tmp_path: Path, kind: str) -> None:
         write_image(folder / os.fsdecode(name + b".png"), quadrants(32, 24))
     path = write_all(kind, None, open_frames(folder))
     if path.is_dir():
-        suffix = b".exr" if kind == "exr" else b".png"
+        suffix = {"exr": b".exr", "tiff": b".tiff"}.get(kind, b".png")
         assert [os.fsencode(file.name) for file in files(path)] == [b"\xe9" + suffix, b"\xea" + suffix]
     elif path.suffix == ".zip":
         assert zipfile.ZipFile(path).namelist() == ["%E9.png", "%EA.png"]

@@ -104,7 +104,7 @@ def add_server_options(parser: argparse.ArgumentParser, **limits: int) -> None:
     `limits` are those that are others by default.
     """
     adjusted = options_of(Adjustments).keys() - {"threshold"}
-    without = ("outputs", "keep", "drop", "stride", "max_pixels", "background", "fit", *adjusted)
+    without = ("outputs", "keep", "drop", "stride", "max_pixels", "background", "fit", "premultiplied", *adjusted)
     add_options(parser, VideoOptions, without=without)
     add_options(parser.add_argument_group("limits"), Limits, defaults=limits)
 

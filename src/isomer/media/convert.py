@@ -54,6 +54,7 @@ def convert_masks(
     adjustments: Adjustments = Adjustments(),  # noqa: B008 (it cannot change)
     background: str | Path = VideoOptions.background,
     fit: str = VideoOptions.fit,
+    premultiplied: bool = VideoOptions.premultiplied,
     audio: bool = VideoOptions.audio,
 ) -> Converted:
     """Write masks in other formats.
@@ -68,12 +69,15 @@ def convert_masks(
         adjustments: of what is written; the threshold is that of levels that are not black or white.
         background: of composites; see `isomer.options.VideoOptions`.
         fit: of the background; see there.
+        premultiplied: whether the colours of cut-outs are multiplied with their opacity; see there.
         audio: keep the sound of `video` in videos.
 
     Raises:
         InputError: the input, an output or an option is no good; nothing is left written.
     """
-    options = VideoOptions(**vars(adjustments), background=background, fit=fit, audio=audio)
+    options = VideoOptions(
+        **vars(adjustments), background=background, fit=fit, premultiplied=premultiplied, audio=audio
+    )
     if fps <= 0:
         raise ArgumentError("fps", fps, f"not positive; {DEFAULT_FPS} is the default")
     names = list(dict.fromkeys(outputs)) or [_kind_by_suffix(output)]

@@ -30,6 +30,8 @@ class Output(NamedTuple):
         shows_video: whether it shows the frames themselves, not only what was found.
         shows_background: whether it shows the background of a `Look`.
         is_deep: whether it shows the frames at the depth of the source.
+        premultiplied: opens the container for pictures whose colours are multiplied with their opacity; None where the
+            format has one way only.
     """
 
     picture: Picture
@@ -39,6 +41,7 @@ class Output(NamedTuple):
     shows_video: bool = False
     shows_background: bool = False
     is_deep: bool = False
+    premultiplied: Callable[[Path, Source, Stage], Container] | None = None
 
     @property
     def is_folder(self) -> bool:
@@ -95,6 +98,7 @@ OUTPUTS = {
         "ProRes 4444 video with straight 16-bit alpha, the object on transparent",
         shows_video=True,
         is_deep=True,
+        premultiplied=containers.prores,
     ),
     "cutouts16": Output(
         pictures.deep_cutout,
@@ -103,6 +107,15 @@ OUTPUTS = {
         "folder of RGBA PNGs of 16 bits with straight alpha, the object on transparent",
         shows_video=True,
         is_deep=True,
+    ),
+    "tiff": Output(
+        pictures.deep_cutout,
+        containers.TIFFFolder,
+        "_tiff",
+        "folder of RGBA TIFFs of 16 bits with straight alpha, the object on transparent",
+        shows_video=True,
+        is_deep=True,
+        premultiplied=partial(containers.TIFFFolder, premultiplied=True),
     ),
     "exr": Output(
         pictures.deep_cutout,
@@ -257,15 +270,20 @@ def open_outputs(
 
     Raises:
         InputError: an output cannot be written (also from leaving it), is the input itself, or has a suffix that is
-            not of its format; or the background is for none of them.
+            not of its format; or the background, or the premultiplied colours, are for none of them.
     """
     outputs = list(outputs)
     check_background(look.background, [output for output, _ in outputs])
+    if look.premultiplied and not any(output.premultiplied for output, _ in outputs):
+        kinds = " and ".join(kind for kind, output in OUTPUTS.items() if output.premultiplied)
+        raise InputError(f"premultiplied: no output that is asked for has the choice; {kinds} have it, exr always is")
     with Stage() as stage, ExitStack() as stack:
         writers = []
         for output, path in outputs:
-            container = stack.enter_context(output.container(Path(path), source, stage))
-            writers.append(Writer(output.picture, container, look))
+            opened, picture = output.container, output.picture
+            if look.premultiplied and output.premultiplied:
+                opened, picture = output.premultiplied, pictures.premultiplied(picture)
+            writers.append(Writer(picture, stack.enter_context(opened(Path(path), source, stage)), look))
         yield writers
 
 

@@ -33,9 +33,11 @@ class Look(Adjustments):
 
     Attributes:
         background: what is behind the object in a composite.
+        premultiplied: whether colours are multiplied with their opacity in outputs that have the choice.
     """
 
     background: Background = open_background(VideoOptions.background, VideoOptions.fit)  # noqa: RUF009
+    premultiplied: bool = VideoOptions.premultiplied
 
     @classmethod
     def asked_for(cls, options: VideoOptions, source: Source) -> Look:
@@ -45,7 +47,7 @@ class Look(Adjustments):
             InputError: the background cannot be read.
         """
         background = open_background(options.background, options.fit, pixel_aspect(source))
-        return cls(**options.of(Adjustments), background=background)
+        return cls(**options.of(Adjustments), background=background, premultiplied=options.premultiplied)
 
 
 DEFAULT_LOOK = Look()
@@ -102,6 +104,19 @@ def deep_cutout(result: Segmented, look: Look) -> Pixels:
     """The same at the depth of the source, in its colours."""
     image = result.image if result.deep is None else result.deep().image
     return _cut_out(image, matte(result, look))
+
+
+def premultiplied(picture: Picture) -> Picture:
+    """Have a picture with straight alpha drawn with its colours multiplied with their opacity."""
+
+    def draw(result: Segmented, look: Look) -> Pixels:
+        straight = picture(result, look)
+        white = np.iinfo(straight.dtype).max
+        share = straight[..., 3:].astype(np.float32) / white
+        straight[..., :3] = np.rint(straight[..., :3] * share)
+        return straight
+
+    return draw
 
 
 def composite(result: Segmented, look: Look) -> Pixels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +42,8 @@ def as_frames(frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Frame]:
 def _checked(frames: Iterator[Frame | NDArray[np.uint8]]) -> Iterator[Frame]:
     size = None
     count = 0
-    for count, given in enumerate(frames, 1):
-        name = f"frames[{count - 1}]"
+    for given in frames:
+        name = f"frames[{count}]"
         image: object = given.image if isinstance(given, Frame) else given
         if not isinstance(image, np.ndarray):
             raise InputError(f"{name}: an object of type {type(image).__name__}; {_WANTED}, such as np.asarray(image)")
@@ -53,10 +53,10 @@ def _checked(frames: Iterator[Frame | NDArray[np.uint8]]) -> Iterator[Frame]:
             raise InputError(f"{name}: {_shape(image)}, but those before [{size[0]}, {size[1]}, 3]; pass one size")
         size = image.shape
         own = np.array(image, np.uint8, order="C")
-        if isinstance(given, Frame):
-            yield replace(given, image=own)
-        else:
-            yield Frame(count - 1, own, float(count - 1), f"{count - 1:05d}")
+        frame = replace(given, image=own) if isinstance(given, Frame) else Frame(count, own, float(count), f"{count:05d}")
+        count += 1
+        del given, image  # which the caller need not hold any longer, and large frames fill the memory
+        yield frame
     if count < 2:
         raise InputError(f"frames: {'only one' if count else 'none'}; motion needs at least two")
 
@@ -96,7 +96,7 @@ class TakenFrames:
         if len(first) < 2:
             taken = "" if stride == 1 else f" at a stride of {stride}"
             raise InputError(f"{source.path}: has only one frame{taken}; motion needs at least two")
-        self._begun: Iterator[Frame] | None = chain(first, frames)
+        self._begun: Iterator[Frame] | None = chained(first, frames)
 
     def __iter__(self) -> Iterator[Frame]:
         begun, self._begun = self._begun, None
@@ -104,6 +104,17 @@ class TakenFrames:
 
     def _anew(self) -> Iterator[Frame]:
         return _every(self._stride, iter(self._source))
+
+
+def chained(first: list[Frame], frames: Iterator[Frame]) -> Iterator[Frame]:
+    """Yield the frames of a list, which is emptied, then others, which are closed with these; none is held any longer.
+
+    Large frames fill the memory, and `itertools.chain` holds what it has been given to its end.
+    """
+    first.reverse()
+    while first:
+        yield first.pop()
+    yield from frames
 
 
 def _every(stride: int, frames: Iterator[Frame]) -> Iterator[Frame]:

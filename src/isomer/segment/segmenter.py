@@ -21,7 +21,7 @@ from isomer.media import Frame, Segmented
 from isomer.media.resize import network_size, resize_image
 from isomer.options import Options, VideoOptions, documented, options_of
 from isomer.runtime import create_backend
-from isomer.segment.door import as_frames
+from isomer.segment.door import as_frames, chained
 from isomer.segment.edges.stream import with_edges
 from isomer.segment.features import create_features
 from isomer.segment.interpolation import interpolate
@@ -221,7 +221,8 @@ class Segmenter:
             def overlapped(items: Iterable[_T], ahead: int = ahead) -> Iterator[_T]:
                 return stages.enter_context(closing(prefetch(items, ahead)))
 
-            read = overlapped(_chained(first, frames), min(self._ahead, 1) if is_large else ahead)
+            read = overlapped(chained([first], frames), min(self._ahead, 1) if is_large else ahead)
+            del first
             if again is None:
                 keys = overlapped(self._keys(self._seen(read), steps=steps))
                 maps = self._maps(keys, ahead)
@@ -310,6 +311,7 @@ class Segmenter:
                 yield from (Found(*item, its) for item, its in zip(between, steps, strict=True))
             yield Found(key.frame, probability, step)
             before = probability
+            del key  # nor the frames that it has brought along, while the next ones are read: large ones fill the memory
 
     def _computed(self, keys: Iterator[_Key], workers: int) -> Iterator[tuple[_Key, Probability]]:
         """Yield key frames with their maps, computing as many ahead as there are workers, if there are several."""
@@ -341,13 +343,11 @@ class Segmenter:
 
 def shown(found: Iterable[Found]) -> Iterator[tuple[Segmented, Flow | None]]:
     """Bring maps to the size of their frames, each with the flow to the frame before."""
-    for frame, probability, step in found:
-        yield Segmented.of(frame, resize_map(probability, *frame.image.shape[:2])), step
 
+    def enlarged(one: Found) -> tuple[Segmented, Flow | None]:
+        return Segmented.of(one.frame, resize_map(one.probability, *one.frame.image.shape[:2])), one.step
 
-def _chained(first: Frame, frames: Iterator[Frame]) -> Iterator[Frame]:
-    yield first
-    yield from frames  # and is closed with this one, as of a chain it would not be
+    return map(enlarged, found)
 
 
 def _seen_before(frames: Iterable[Frame], first: _FirstPass) -> Iterator[_Seen]:

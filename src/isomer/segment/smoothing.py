@@ -48,6 +48,7 @@ def smooth(keys: Iterable[tuple[_Key, Probability]], weight: float) -> Iterator[
                 seen.append((following[0].span.forth, following[1]))
             yield key, _mean(probability, seen, weight)
             before = probability
+            del key  # whose frames fill the memory where they are large
         present = following
 
 

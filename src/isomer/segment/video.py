@@ -79,6 +79,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     drop: Sequence[str] = VideoOptions.drop,
     background: str | Path = VideoOptions.background,
     fit: str = VideoOptions.fit,
+    premultiplied: bool = VideoOptions.premultiplied,
     audio: bool = VideoOptions.audio,
     max_pixels: int = VideoOptions.max_pixels,
     progress: bool = False,
@@ -128,6 +129,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
         drop=drop,
         background=background,
         fit=fit,
+        premultiplied=premultiplied,
         audio=audio,
         max_pixels=max_pixels,
     )
@@ -223,6 +225,7 @@ def segment_frames(
                 writer.write(result)
             highest = max(highest, float(result.probability.max()))
             count += 1
+            del result  # what is large is not held until the next is there
             written(count)
     if threshold is not None and highest < threshold:
         warn_of_nothing()

@@ -3,7 +3,7 @@
 from isomer.media.containers.animations import GIF, WebP
 from isomer.media.containers.annotations import COCO, CVAT, LabelStudio, Polygons, YouTubeVIS
 from isomer.media.containers.container import Container
-from isomer.media.containers.images import EXRFolder, PNGFolder, PNGZip, deep_pngs
+from isomer.media.containers.images import EXRFolder, PNGFolder, PNGZip, TIFFFolder, deep_pngs
 from isomer.media.containers.prompts import Prompts
 from isomer.media.containers.video import h264, hevc, prores, vp9
 
@@ -18,6 +18,7 @@ __all__ = [
     "PNGZip",
     "Polygons",
     "Prompts",
+    "TIFFFolder",
     "WebP",
     "YouTubeVIS",
     "deep_pngs",

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from isomer.files import Stage
-from isomer.media import exr, png
+from isomer.media import exr, png, tiff
 from isomer.media.colour import linear_light
 from isomer.media.containers.container import Container, as_text
 from isomer.media.frame import Frame, Pixels, Source, pixel_aspect, tags_of_source
@@ -136,6 +136,29 @@ class EXRFolder(ImageFolder):
             alpha = picture[..., 3:].astype(np.float32) / np.iinfo(picture.dtype).max
             light = np.concatenate((light * alpha, alpha), axis=2)
         return exr.encode(light, float(self._aspect))
+
+
+class TIFFFolder(ImageFolder):
+    """TIFFs of 16 bits in a folder, RGBA in the colours of the source.
+
+    Args:
+        path: of the folder.
+        source: where the frames come from.
+        stage: where it is written.
+        premultiplied: whether the pictures' colours are multiplied with their opacity.
+    """
+
+    suffix = ".tiff"
+
+    def __init__(self, path: Path, source: Source, stage: Stage, *, premultiplied: bool = False) -> None:
+        self._premultiplied, self._aspect = premultiplied, pixel_aspect(source)
+        super().__init__(path, source, stage)
+
+    def _is_ours(self, file: Path) -> bool:
+        return tiff.is_signed(file)
+
+    def _encode(self, picture: Pixels) -> bytes:
+        return tiff.encode(picture, premultiplied=self._premultiplied, pixel_aspect=self._aspect)
 
 
 class PNGZip(Container):
