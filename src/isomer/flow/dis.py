@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import cv2
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from isomer.flow.estimator import Flow
 from isomer.media import Frame
+from isomer.media.resize import shrink
 
 Preset = Literal["ultrafast", "fast", "medium"]
 
@@ -65,11 +65,4 @@ class DISFlow:
         width, height = max(_SMALLEST, round(width * scale)), max(_SMALLEST, round(height * scale))
         if (height, width) == gray.shape:
             return gray
-        # Bilinear look-ups skip pixels below a half, and means of 2 x 2 are the only fast ones: so first to so many
-        # times the size, then halved.
-        doublings = max(math.ceil(math.log2(gray.shape[0] / height)) - 1, 0)
-        gray = cv2.resize(gray, (width << doublings, height << doublings)).astype(np.uint8, copy=False)
-        for doubling in reversed(range(doublings)):
-            size = width << doubling, height << doubling
-            gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-        return gray
+        return shrink(gray, (width, height))

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -205,7 +206,7 @@ class Segmenter:
         with closing(self._found(frames, again, steps=objects is not None or self._edges == "matte")) as found:
             results = with_edges(shown(found), self._edges)
             if objects is None:
-                yield from (result for result, _ in results)
+                yield from map(itemgetter(0), results)
             else:
                 yield from number_objects(results, objects)
 
@@ -311,7 +312,7 @@ class Segmenter:
                 yield from (Found(*item, its) for item, its in zip(between, steps, strict=True))
             yield Found(key.frame, probability, step)
             before = probability
-            del key  # nor the frames that it has brought along, while the next ones are read: large ones fill the memory
+            del key  # with the frames that it has brought along: large ones fill the memory
 
     def _computed(self, keys: Iterator[_Key], workers: int) -> Iterator[tuple[_Key, Probability]]:
         """Yield key frames with their maps, computing as many ahead as there are workers, if there are several."""

@@ -9,13 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.media.resize import resize_image
-from isomer.segment.edges.guided import Plane, colour_planes, predicted
+from isomer.media.resize import shrink
+from isomer.segment.edges.guided import Plane
 from isomer.segment.warp import resize_map
 
-_GRID = 330
-"""Diagonal of the grid on which borders are found, in its cells: a third of that of a frame of 854x480."""
-_STRIP = 32
+_STRIP = 16
 """Rows of cells of which the frame's own pixels are found at once."""
 
 _SURE = 0.8  # probability from which on a pixel is certainly of the object, and 1 minus that for not
@@ -41,21 +39,22 @@ class Band(NamedTuple):
     place: Place
 
 
-def find_band(image: NDArray[np.uint8], probability: Plane, margin: int) -> Band | None:
+def find_band(image: NDArray[np.uint8], probability: Plane, grid: float, margin: int) -> Band | None:
     """Find what is near to where the map is in doubt, and cut it out.
 
     Args:
         image: the frame, uint8 RGB [H, W, 3].
         probability: its map, float32 [H, W].
+        grid: diagonal of the coarse grid, in its cells.
         margin: cells around the band that are cut out with it.
 
     Returns:
         None where all is certain.
     """
     height, width = probability.shape
-    step = max(1, round(float(np.hypot(height, width)) / _GRID))
+    step = max(1, round(float(np.hypot(height, width)) / grid))
     rows, columns = -(-height // step), -(-width // step)
-    coarse = cv2.resize(probability, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
+    coarse = shrink(probability, (columns, rows))
     is_object, is_other = ((side >= _SURE).view(np.uint8) for side in (coarse, 1 - coarse))
     certain = cv2.max(cv2.erode(is_object, _REACH), cv2.erode(is_other, _REACH))
     doubt = np.asarray(1 - certain, np.uint8)
@@ -68,7 +67,7 @@ def find_band(image: NDArray[np.uint8], probability: Plane, margin: int) -> Band
         slice(round(y.start * height / rows), round(y.stop * height / rows)),
         slice(round(x.start * width / columns), round(x.stop * width / columns)),
     )
-    shown = resize_image(image[place], (x.stop - x.start, y.stop - y.start))
+    shown = shrink(image[place], (x.stop - x.start, y.stop - y.start))
     return Band(shown, _tidied(coarse)[y, x], doubt[y, x] > 0, place)
 
 
@@ -83,28 +82,36 @@ def _tidied(probability: Plane) -> Plane:
     return result
 
 
-def in_full(
-    fit: Sequence[Plane], band: Band, image: NDArray[np.uint8]
-) -> Iterator[tuple[Place, NDArray[np.bool_], Plane]]:
-    """Yield what a fit says of the frame's own pixels, strip by strip, so that large frames take little memory.
+def in_full(planes: Sequence[Plane], band: Band) -> Iterator[tuple[Place, list[Plane]]]:
+    """Enlarge planes of the band's cells to the frame's own pixels, as far as the band reaches.
+
+    They come strip by strip, so that large frames take little memory.
 
     Args:
-        fit: of the band's cells, see `LocalColours.fit`.
-        band: the part of the frame that is wanted.
-        image: the frame, uint8 RGB [H, W, 3].
+        planes: float32 [h, w] each.
+        band: where they are.
 
     Yields:
-        The rows and columns of a strip of the frame, where the band is there, and the map, not clipped.
+        The rows and columns of a strip of the frame, and the planes there.
     """
-    rows, columns = band.place
-    cells, width = band.doubt.shape[0], columns.stop - columns.start
-    step = (rows.stop - rows.start) / cells
+    (cells, across), (rows, columns) = band.doubt.shape, band.place
+    step_y, step_x = (rows.stop - rows.start) / cells, (columns.stop - columns.start) / across
     for first in range(0, cells, _STRIP):
         last = min(first + _STRIP, cells)
-        low, high = max(first - 1, 0), min(last + 1, cells)  # a cell more on either side: strips join without a seam
-        start, end = round(first * step), round(last * step)
-        size, cut = (width, round(high * step) - round(low * step)), slice(start - round(low * step), None)
-        finer = [resize_map(plane[low:high], *size[::-1])[cut][: end - start] for plane in fit]
-        doubt = cv2.resize(band.doubt[low:high].view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-        place = slice(rows.start + start, rows.start + end), columns
-        yield place, doubt[cut][: end - start] > 0, predicted(finer, colour_planes(image[place]))
+        left, _, width, _ = cv2.boundingRect(band.doubt[first:last].view(np.uint8))
+        if not width:
+            continue
+        # A cell more on either side: strips join without a seam, and doubt fades within the strip.
+        low, high = max(first - 1, 0), min(last + 1, cells)
+        left, right = max(left - 1, 0), min(left + width + 1, across)
+        start, end, margin = round(first * step_y), round(last * step_y), round(low * step_y)
+        x = slice(round(left * step_x), round(right * step_x))
+        size = round(high * step_y) - margin, x.stop - x.start
+        finer = [resize_map(plane[low:high, left:right], *size)[start - margin : end - margin] for plane in planes]
+        yield (
+            (
+                slice(rows.start + start, rows.start + end),
+                slice(columns.start + x.start, columns.start + x.stop),
+            ),
+            finer,
+        )

@@ -67,7 +67,8 @@ class LocalColours:
 
 def colour_planes(image: NDArray[np.uint8]) -> list[Plane]:
     """Return red, green and blue of a picture, in [-0.5, 0.5]: about the middle, so that differences keep digits."""
-    return [plane * np.float32(1 / 255) - np.float32(0.5) for plane in cv2.split(image)]
+    planes = (cv2.addWeighted(plane, 1 / 255, plane, 0, -0.5, dtype=cv2.CV_32F) for plane in cv2.split(image))
+    return [np.asarray(plane, np.float32) for plane in planes]
 
 
 def predicted(fit: Sequence[Plane], colours: Sequence[Plane]) -> Plane:

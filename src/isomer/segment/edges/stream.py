@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from isomer.flow import Flow
 from isomer.media import Segmented
-from isomer.segment.edges.border import Border
+from isomer.segment.edges.border import find_opacity, refined
 from isomer.segment.edges.guided import Plane
 from isomer.segment.warp import moved
 
@@ -30,13 +30,16 @@ def with_edges(results: Iterable[tuple[Segmented, Flow | None]], edges: str) -> 
         edges: map, refined or matte.
     """
     if edges == "map":
-        yield from results
-        return
-    steady = Steadied()
-    for result, step in results:
-        border = Border(result.image, result.probability)
-        alpha = steady(result.image, border.opacity(), step) if edges == "matte" else None
-        yield replace(result, probability=border.refined(), alpha=alpha), step
+        return iter(results)
+    steady = Steadied() if edges == "matte" else None
+
+    def followed(item: tuple[Segmented, Flow | None]) -> tuple[Segmented, Flow | None]:
+        result, step = item
+        image, probability = result.image, result.probability
+        alpha = steady(image, find_opacity(image, probability), step) if steady else None
+        return replace(result, probability=refined(image, probability), alpha=alpha), step
+
+    return map(followed, results)
 
 
 class Steadied:
