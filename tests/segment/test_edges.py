@@ -10,7 +10,7 @@ from isomer.flow import DISFlow
 from isomer.media import Frame, Segmented
 from isomer.metrics.matting import SAD
 from isomer.segment.edges import border, stream
-from isomer.segment.edges.border import find_opacity, refined
+from isomer.segment.edges.border import Border
 from isomer.segment.edges.guided import LocalColours, predicted
 
 Plane = NDArray[np.float32]
@@ -77,7 +77,7 @@ def test_a_border_that_is_off_comes_back_to_the_picture(size: tuple[int, int]) -
     image = np.asarray(image + noise(*size) % 8, np.uint8)
     off = soft(np.roll(disc, max(2, height // 120), axis=1))
     before = np.mean((off >= 0.5) != (disc > 0))
-    for found in (refined(image, off), find_opacity(image, off)):
+    for found in (Border(image, off).refined(), Border(image, off).opacity()):
         assert found.dtype == np.float32
         assert found.shape == size
         assert found.min() >= 0
@@ -87,10 +87,10 @@ def test_a_border_that_is_off_comes_back_to_the_picture(size: tuple[int, int]) -
 
 def test_what_is_certain_stays() -> None:
     probability = np.zeros((64, 96), np.float32)
-    assert np.array_equal(refined(noise(64, 96), probability), probability)
-    assert not find_opacity(noise(64, 96), probability).any()
+    assert np.array_equal(Border(noise(64, 96), probability).refined(), probability)
+    assert not Border(noise(64, 96), probability).opacity().any()
     probability[:, 48:] = 1
-    found = refined(noise(64, 96), probability)
+    found = Border(noise(64, 96), probability).refined()
     assert np.array_equal(found[:, :20], probability[:, :20])
     assert np.array_equal(found[:, 76:], probability[:, 76:])
 
@@ -100,7 +100,7 @@ def test_specks_are_dropped_and_small_holes_closed() -> None:
     probability[60:180, 80:240] = 1
     probability[118:122, 158:162] = 0
     probability[20:24, 20:24] = 0.9
-    alpha = find_opacity(np.full((240, 320, 3), 128, np.uint8), probability)
+    alpha = Border(np.full((240, 320, 3), 128, np.uint8), probability).opacity()
     assert alpha[112:128, 152:168].min() > 0.9
     assert alpha[10:34, 10:34].max() < 0.1
 
@@ -113,7 +113,7 @@ def test_a_matte_is_nearer_to_the_truth_than_the_map(kind: str) -> None:
     region = cv2.dilate(((exposed.alpha > 0.02) & (exposed.alpha < 0.98)).view(np.uint8), np.ones((11, 11))) > 0
     ramp = np.clip(2 * probability - np.float32(0.5), 0, 1)
     errors = []
-    for alpha in (ramp, find_opacity(exposed.image, probability)):
+    for alpha in (ramp, Border(exposed.image, probability).opacity()):
         measure = SAD()
         measure.step(alpha, exposed.alpha, region)
         errors.append(measure.result())

@@ -13,6 +13,8 @@ from isomer.media.resize import shrink
 from isomer.segment.edges.guided import Plane
 from isomer.segment.warp import resize_map
 
+_GRID = 200
+"""Diagonal of the grid on which borders are found, in its cells: a fifth of that of a frame of 854x480."""
 _STRIP = 16
 """Rows of cells of which the frame's own pixels are found at once."""
 
@@ -39,20 +41,19 @@ class Band(NamedTuple):
     place: Place
 
 
-def find_band(image: NDArray[np.uint8], probability: Plane, grid: float, margin: int) -> Band | None:
+def find_band(image: NDArray[np.uint8], probability: Plane, margin: int) -> Band | None:
     """Find what is near to where the map is in doubt, and cut it out.
 
     Args:
         image: the frame, uint8 RGB [H, W, 3].
         probability: its map, float32 [H, W].
-        grid: diagonal of the coarse grid, in its cells.
         margin: cells around the band that are cut out with it.
 
     Returns:
         None where all is certain.
     """
     height, width = probability.shape
-    step = max(1, round(float(np.hypot(height, width)) / grid))
+    step = max(1, round(float(np.hypot(height, width)) / _GRID))
     rows, columns = -(-height // step), -(-width // step)
     coarse = shrink(probability, (columns, rows))
     is_object, is_other = ((side >= _SURE).view(np.uint8) for side in (coarse, 1 - coarse))

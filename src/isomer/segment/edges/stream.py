@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from isomer.flow import Flow
 from isomer.media import Segmented
-from isomer.segment.edges.border import find_opacity, refined
+from isomer.segment.edges.border import Border
 from isomer.segment.edges.guided import Plane
 from isomer.segment.warp import moved
 
@@ -35,9 +35,9 @@ def with_edges(results: Iterable[tuple[Segmented, Flow | None]], edges: str) -> 
 
     def followed(item: tuple[Segmented, Flow | None]) -> tuple[Segmented, Flow | None]:
         result, step = item
-        image, probability = result.image, result.probability
-        alpha = steady(image, find_opacity(image, probability), step) if steady else None
-        return replace(result, probability=refined(image, probability), alpha=alpha), step
+        border = Border(result.image, result.probability)
+        alpha = steady(result.image, border.opacity(), step) if steady else None
+        return replace(result, probability=border.refined(), alpha=alpha), step
 
     return map(followed, results)
 
