@@ -1,6 +1,6 @@
 """What edges give and cost: mattes of rendered scenes whose opacity is known, and masks of a dataset laid out as DAVIS.
 
-    python benchmarks/edges.py [--dataset DATASET] [--scenes 6]
+    python benchmarks/edges.py [--dataset DATASET ...] [--scenes 6]
 
 The scenes are those of `isomer.data.synthetic.edges`. Errors are of the cut-outs' pixels within 10 of one that is of
 both sides, as means over scenes; *colour* is the mean error of the colours of such pixels, in levels and weighted by
@@ -68,7 +68,7 @@ def colour_error(
 def main() -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", type=Path)
+    parser.add_argument("--dataset", type=Path, nargs="+", default=())
     parser.add_argument("--scenes", type=int, default=6)
     parser.add_argument("--frames", type=int, default=16, help="of each scene")
     parser.add_argument("--every", type=int, default=1, help="judge J and F on every N-th frame")
@@ -76,12 +76,20 @@ def main() -> None:
     cv2.setNumThreads(1)
     segmenter = Segmenter(ahead=0, edges="map")
 
+    if arguments.scenes:
+        judge_mattes(segmenter, arguments.scenes, arguments.frames)
+    for dataset in arguments.dataset:
+        judge_masks(dataset, segmenter, arguments.every)
+
+
+def judge_mattes(segmenter: Segmenter, scenes: int, frames: int) -> None:
+    """Print the errors of cut-outs of rendered scenes."""
     errors: dict[str, list[list[float]]] = {edges: [] for edges in EDGES}
     seconds = dict.fromkeys(EDGES, 0.0)
     mixed_colours = []
-    for seed in range(arguments.scenes):
+    for seed in range(scenes):
         scene = draw_edge_scene(np.random.default_rng(seed), KINDS[seed % len(KINDS)])
-        exposed = [scene.expose(t) for t in range(arguments.frames)]
+        exposed = [scene.expose(t) for t in range(frames)]
         found = with_steps(list(segmenter([one.image for one in exposed])))
         for image, alpha, own in exposed:
             mixed_colours.append(colour_error(image, own, alpha, (alpha > 0.02) & (alpha < 0.98)))
@@ -94,34 +102,35 @@ def main() -> None:
     print("| --- |" + " --- |" * 7)
     for edges in EDGES:
         *others, colour = np.mean(errors[edges], axis=0)
-        spent = 1000 * seconds[edges] / (arguments.scenes * arguments.frames)
+        spent = 1000 * seconds[edges] / (scenes * frames)
         print(f"| {edges} | {' | '.join(f'{value:.3g}' for value in others)} | {colour:.1f} | {spent:.1f} |")
     print(f"\nColours as the frame mixes them: {np.mean(mixed_colours):.1f}")
-    if arguments.dataset:
-        judge_masks(arguments.dataset, segmenter, arguments.every)
 
 
 def judge_masks(dataset: Path, segmenter: Segmenter, every: int) -> None:
-    """Print J and F of masks with and without refined edges."""
-    scores: dict[str, list[list[float]]] = {"map": [], "refined": []}
+    """Print J and F of the masks of each sequence with and without refined edges."""
     folders = find_frame_folders(dataset)
+    print(f"\n| {dataset.name} | map: J | F | refined: J | F |\n| --- |" + " --- |" * 4)
+    rows = []
     for name, truth in find_sequences(dataset).items():
         judged = sorted(truth)[1:-1][::every]
-        measures = {edges: (RegionSimilarity(), BoundaryAccuracy()) for edges in scores}
+        measures = [(edges, RegionSimilarity(), BoundaryAccuracy()) for edges in ("map", "refined")]
         for result in segmenter(open_frames(folders[name])):
             if result.name not in judged:
                 continue
             annotation = read_gray(truth[result.name])
-            for edges, pair in measures.items():
+            for edges, *pair in measures:
                 ((shown, _),) = with_edges([(result, None)], edges)
                 for measure in pair:
                     measure.step(pictures.mask(shown, Look()), annotation)
-        for edges, pair in measures.items():
-            scores[edges].append([100 * measure.result().mean for measure in pair])
-    print("\n| edges | J | F |\n| --- | --- | --- |")
-    for edges, of_sequences in scores.items():
-        j, f = np.mean(of_sequences, axis=0)
-        print(f"| {edges} | {j:.1f} | {f:.1f} |")
+        rows.append([100 * measure.result().mean for _, *pair in measures for measure in pair])
+        print_row(name, rows[-1])
+    print_row("mean", np.mean(rows, axis=0))
+
+
+def print_row(name: str, values: Sequence[float] | NDArray[np.float64]) -> None:
+    """Print a row of a table."""
+    print(f"| {name} | {' | '.join(f'{value:.1f}' for value in values)} |", flush=True)
 
 
 if __name__ == "__main__":

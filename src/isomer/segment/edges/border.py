@@ -12,7 +12,7 @@ from isomer.segment.edges.band import Place, find_band, in_full
 from isomer.segment.edges.guided import LocalColours, Plane, colour_planes, predicted
 
 _NOISE = 1e-6  # variance of colours that is not followed, 0.25 of 255 levels squared
-_FADE = 0.1  # probability below which, and above 1 less that, the map is the more believed against colours
+_SURE, _UNSURE = 0.1, 0.3  # probability up to which, or from 1 less that on, the map is believed, and is not, in a mask
 _TINY = 1e-12
 
 
@@ -55,15 +55,16 @@ class Border:
         self._band = find_band(image, probability, margin=2 * _REFINED.radius)
 
     def refined(self) -> Plane:
-        """Return the map with borders that follow the picture: float32 [H, W], the same where it is certain.
+        """Return the map with borders that follow the picture: float32 [H, W], the same where it is sure.
 
-        Where it is in doubt it is in [0.25, 0.75] wherever opacity is neither none nor all.
+        Where it is not, it is in [0.25, 0.75] wherever opacity is neither none nor all. In between it is a mean of both:
+        colours move a border, they do not find what the map has not.
         """
         result: Plane = self._probability.copy()
         for place, opacity, share in self._followed(_REFINED):
             map_ = result[place]
             opacity = np.clip(0.5 * opacity + 0.25, np.minimum(map_, 0.25), np.maximum(map_, 0.75))
-            share *= np.minimum(np.minimum(map_, 1 - map_) * np.float32(1 / _FADE), 1)
+            share *= np.clip((np.minimum(map_, 1 - map_) - np.float32(_SURE)) * np.float32(1 / (_UNSURE - _SURE)), 0, 1)
             map_ += share * (opacity - map_)
         return result
 
