@@ -482,6 +482,16 @@ def test_a_read_only_folder_is_refused_at_once(clip: Path, kind: str) -> None:
     assert "cannot be written" in refused(kind, locked / Path(f"out{OUTPUTS[kind].suffix}"), source)
 
 
+@pytest.mark.parametrize("is_large", [False, True])
+def test_no_large_picture_waits_for_a_later_one(clip: Path, is_large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order of the file or not: pictures that wait in the encoder fill the memory."""
+    if is_large:
+        monkeypatch.setattr("isomer.media.containers.video._LARGE", 0)
+    with av.open(str(write_all("overlay", None, open_frames(clip)))) as container:
+        stamps = [packet.pts for packet in container.demux(video=0) if packet.size]
+    assert (stamps == sorted(stamps)) == is_large
+
+
 @pytest.mark.parametrize(("kind", "codec"), [("overlay", "libx264"), ("cutout", "libvpx-vp9"), ("prores", "prores_ks")])
 def test_pictures_that_no_encoder_takes_are_refused_at_once(clip: Path, kind: str, codec: str) -> None:
     source = open_frames(clip)

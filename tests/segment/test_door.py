@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from isomer.flow import DISFlow
 from isomer.media import Frame
 from isomer.model.network import Isomer
 from isomer.segment import Segmenter
-from isomer.segment.door import as_frames
+from isomer.segment.door import TakenFrames, as_frames
 
 Picture = NDArray[np.uint8]
 
@@ -194,3 +196,29 @@ def test_a_fork_is_refused(is_new: bool, segmenter: Segmenter, network: Isomer, 
     process.start()
     process.join(60)
     assert process.exitcode == 42
+
+
+class Drawn:
+    """A source that draws its frames, with weak references to all of their images."""
+
+    path, size, fps, count = Path("clip.mp4"), (32, 24), Fraction(25), 6
+
+    def __init__(self) -> None:
+        self.images: list[weakref.ref[Picture]] = []
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in range(self.count):
+            frame = Frame(index, np.full((24, 32, 3), index, np.uint8), float(index), str(index))
+            self.images.append(weakref.ref(frame.image))
+            yield frame
+
+
+def test_no_frame_is_held_after_the_next_has_been_taken() -> None:
+    """Large ones fill the memory."""
+    source = Drawn()
+    frames = as_frames(TakenFrames(source))
+    copies: list[weakref.ref[Picture]] = []
+    for _ in range(3):
+        copies.append(weakref.ref(next(frames).image))
+    assert [image() is None for image in source.images] == [True, True, False]  # the source's own loop has the third
+    assert [image() is None for image in copies[:-1]] == [True, True]

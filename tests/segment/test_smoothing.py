@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -74,6 +76,28 @@ def test_nothing_crosses_a_cut() -> None:
     still = span(link(), link())
     keys = [(None, constant(0)), (still, constant(0)), (None, constant(1)), (still, constant(1))]
     np.testing.assert_array_equal(smoothed(keys, 3), [p for _, p in keys])
+
+
+def test_no_key_frame_is_held_while_the_one_after_the_next_is_awaited() -> None:
+    """Key frames bring along the frames between, which fill the memory where they are large."""
+
+    class Held:
+        span = span(link(), link())
+
+    held: list[weakref.ref[Held]] = []
+    alive: list[list[bool]] = []
+
+    def keys() -> Iterator[tuple[Held, NDArray[np.float32]]]:
+        for _ in range(4):
+            alive.append([one() is not None for one in held])
+            key = Held()
+            held.append(weakref.ref(key))
+            yield key, constant(0.5)
+            del key
+
+    for key, _ in smooth(keys(), 1):
+        del key
+    assert alive == [[], [True], [False, True], [False, False, True]]
 
 
 def test_without_frames_there_is_nothing() -> None:

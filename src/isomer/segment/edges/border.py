@@ -57,8 +57,7 @@ class Border:
     def refined(self) -> Plane:
         """Return the map with borders that follow the picture: float32 [H, W], the same where it is sure.
 
-        Where it is not, it is in [0.25, 0.75] wherever opacity is neither none nor all. In between it is a mean of both:
-        colours move a border, they do not find what the map has not.
+        Where it is not, it is in [0.25, 0.75] wherever opacity is neither none nor all, and in between a mean of both.
         """
         result: Plane = self._probability.copy()
         for place, opacity, share in self._followed(_REFINED):
