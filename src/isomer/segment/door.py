@@ -53,8 +53,10 @@ def _checked(frames: Iterator[Frame | NDArray[np.uint8]]) -> Iterator[Frame]:
             raise InputError(f"{name}: {_shape(image)}, but those before [{size[0]}, {size[1]}, 3]; pass one size")
         size = image.shape
         own = np.array(image, np.uint8, order="C")
-        is_frame = isinstance(given, Frame)
-        frame = replace(given, image=own) if is_frame else Frame(count, own, float(count), f"{count:05d}")
+        if isinstance(given, Frame):
+            frame = replace(given, image=own)
+        else:
+            frame = Frame(count, own, float(count), f"{count:05d}")
         count += 1
         del given, image  # which the caller need not hold any longer, and large frames fill the memory
         yield frame
