@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from isomer.errors import InputError
 from isomer.files import atomic_path, take_lock
@@ -61,6 +62,7 @@ class Job:
         error: why it failed or was lost.
         warning: what was wrong with the video, if it could be segmented all the same.
         bytes: size of its files.
+        corrections: what clients have said of frames, in order; see `isomer.serve.corrections`.
     """
 
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
@@ -82,6 +84,12 @@ class Job:
     error: str | None = None
     warning: str | None = None
     bytes: int = 0
+    corrections: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix."""
+        return self.name.rpartition(".")[0] or self.name
 
 
 class JobStore:
