@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+from isomer.segment.video import Summary
 
 try:
     import uvicorn
@@ -90,3 +95,23 @@ def wait(client: TestClient, job: dict[str, Any], state: str = "final", seconds:
             return job
         time.sleep(0.05)
     raise AssertionError(f"not {state}: {job}")
+
+
+def unzipped(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def gray(data: bytes) -> NDArray[np.uint8]:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def decoded(data: bytes, pixel_format: str = "rgb24") -> list[NDArray[np.uint8]]:
+    with av.open(io.BytesIO(data)) as container:
+        return [frame.to_ndarray(format=pixel_format) for frame in container.decode(video=0)]
+
+
+def as_files(summary: Summary) -> dict[str, bytes]:
+    (folder,) = summary.outputs
+    return {file.name: file.read_bytes() for file in folder.iterdir()}

@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from isomer.errors import InputError
-from isomer.media.image import encode_image
+from isomer.media import open_frames, open_output
 from isomer.options import VideoOptions
+from isomer.segment.objects.video_objects import Moment
+from isomer.serve.kept import keep_maps
 from isomer.serve.options import Limits
+from isomer.serve.preview import at_preview_size, preview_output
 from isomer.serve.tasks import Finished
 
 Report = Callable[[int, "int | None"], None]
@@ -27,11 +30,13 @@ def quick(folder: Path, options: VideoOptions, limits: Limits, report: Report) -
 
 def noisy(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Finished:
     """Leave maps that hardly compress, of 10 frames."""
-    (folder / "probabilities").mkdir()
     random = np.random.default_rng(0)
-    for index in range(10):
-        noise = random.integers(0, 256, (64, 96), np.uint8)
-        (folder / "probabilities" / f"{index:05d}.png").write_bytes(encode_image(noise))
+    source = open_frames(folder / "video")
+    with keep_maps(folder) as maps, open_output(preview_output(source), folder / "preview.mp4", source) as writer:
+        for frame in source:
+            noise = random.integers(0, 256, (64, 96), np.uint8)
+            maps.add(Moment(frame.index, frame.time), noise)
+            writer.write(at_preview_size(frame, source, noise, "map"))
     return Finished(10, 96, 64, 25.0, None)
 
 

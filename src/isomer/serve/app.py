@@ -379,7 +379,9 @@ class _Around:
             if message["type"] == "http.response.start":
                 route = getattr(scope.get("route"), "path", "page")
                 self._metrics.count_answer(scope["method"], route, message["status"])
-                MutableHeaders(scope=message).update(_HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(_HEADERS)
+                headers.setdefault("Cache-Control", "no-cache")  # previews and results follow corrections
                 self._log(scope, message["status"], time.monotonic() - start)
             await send(message)
 

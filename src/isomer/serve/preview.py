@@ -18,6 +18,7 @@ from typing import TypeVar
 import av
 import cv2
 import numpy as np
+from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -99,7 +100,7 @@ class Preview:
     def __init__(self, path: Path) -> None:
         self._path = path
         with av.open(str(path)) as container:
-            packets = list(_packets(container.streams.video[0]))
+            packets = list(_packets(container))
         self._stamps = [packet.pts or 0 for packet in packets]
         self._keys = [position for position, packet in enumerate(packets) if packet.is_keyframe]
 
@@ -139,13 +140,13 @@ class Preview:
                         else:
                             writer.write(Segmented.of(frame, from_levels(np.ascontiguousarray(below[..., 0]))))
                 with av.open(str(part)) as container:
-                    parts |= zip(run, _packets(container.streams.video[0]), strict=True)
+                    parts |= zip(run, _packets(container), strict=True)
             finally:
                 with suppress(FileNotFoundError):
                     part.unlink()
         with av.open(str(self._path)) as base, av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
             stream = container.add_stream_from_template(base.streams.video[0])
-            for position, packet in enumerate(_packets(base.streams.video[0])):
+            for position, packet in enumerate(_packets(base)):
                 put = parts.get(position, packet)
                 put.pts = put.dts = self._stamps[position]
                 put.stream = stream
@@ -177,9 +178,9 @@ class Preview:
                         break
 
 
-def _packets(stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """Yield the packets of a stream, one a frame."""
-    return (packet for packet in stream.container.demux(stream) if packet.size)  # type: ignore[union-attr]
+def _packets(container: InputContainer) -> Iterator[Packet[VideoStream]]:
+    """Yield the packets of a preview, one a frame."""
+    return (packet for packet in container.demux(container.streams.video[0]) if packet.size)
 
 
 def _resized(image: NDArray[_Number], size: tuple[int, int]) -> NDArray[_Number]:

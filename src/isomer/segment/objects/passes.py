@@ -9,7 +9,7 @@ from contextlib import closing
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.media import Frame, Writer
+from isomer.media import Frame, Segmented, Writer
 from isomer.options import VideoOptions
 from isomer.segment.edges.stream import with_edges
 from isomer.segment.objects.tracker import with_steps
@@ -75,7 +75,7 @@ def write_objects(
     enlarged = shown(again())
     if options.edges == "matte":
         enlarged = with_steps(result for result, _ in enlarged)
-    results = (result for result, _ in with_edges(enlarged, options.edges))
+    results: Iterator[Segmented] = (result for result, _ in with_edges(enlarged, options.edges))
     if objects and options.objects:
         results = objects.labelled(results, options.threshold, chosen)
     for result in results:
