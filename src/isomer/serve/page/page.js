@@ -24,8 +24,8 @@ const options = [...document.querySelectorAll("[data-option]")]; // controls, ea
 
 const EDGES = {
   map: "As soft as they were found; the quickest downloads.",
-  refined: "They follow the picture; cut-outs take a fifth longer, masks twice as long.",
-  matte: "Hair and blur let the background through, in cut-outs and over backgrounds; these take half as long again. Not in the preview.",
+  refined: "They follow the picture; 0.01 s more for a frame of 854 × 480.",
+  matte: "Hair and blur let the background through, in cut-outs and over backgrounds; 0.04 s more for a frame of 854 × 480. Not in the preview.",
 };
 
 class Refused extends Error {}
