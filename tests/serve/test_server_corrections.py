@@ -32,6 +32,7 @@ from isomer.options import VideoOptions
 from isomer.segment import segment_video
 from isomer.segment.objects.project import read_project
 from isomer.serve import queue as queues
+from isomer.serve.jobs import SCRATCH
 from isomer.serve.options import Limits
 
 LENGTH, FRAME = 90, 45
@@ -219,13 +220,16 @@ def test_jobs_that_are_not_done_take_no_correction(start: Start, clip: Path, tmp
     assert not (tmp_path / "jobs" / job["id"]).exists()
 
 
-def test_corrections_survive_a_restart(start: Start, clip: Path) -> None:
+def test_corrections_survive_a_restart(start: Start, clip: Path, tmp_path: Path) -> None:
     client = start(stand_ins.quick)
     job = wait(client, submit(client, clip))
     said = {"frame": 2, "add": [[0.25, 0.5]], "number": 3}
     client.post(f"/v1/jobs/{job['id']}/corrections", json=said)
     client.__exit__(None, None, None)
+    (left,) = tmp_path.glob("jobs/*/job.json")
+    (left.parent / f"{SCRATCH}x").mkdir()  # as a server that was killed leaves
     again = start(stand_ins.quick)
+    assert not list(tmp_path.glob(f"jobs/*/{SCRATCH}*"))
     assert again.get(f"/v1/jobs/{job['id']}").json()["corrections"] == [said]
 
 

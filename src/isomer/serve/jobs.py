@@ -19,6 +19,9 @@ from isomer.files import atomic_path, take_lock
 from isomer.options import VideoOptions
 from isomer.serve.log import log_event
 
+SCRATCH = ".scratch-"
+"""Begins the names of folders, in that of a job, in which results are written until they are whole."""
+
 _RECORD = "job.json"
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
@@ -135,6 +138,11 @@ class JobStore:
             with suppress(FileNotFoundError):  # a temporary one
                 total += file.stat().st_size
         job.bytes = total
+
+    def sweep(self, job: Job) -> None:
+        """Remove what results that were cut short have left."""
+        for folder in self.path(job).glob(f"{SCRATCH}*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def remove(self, job: Job) -> None:
         """Remove a job's files."""

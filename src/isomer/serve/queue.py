@@ -86,6 +86,7 @@ class JobQueue:
         for job in await asyncio.to_thread(self._store.recover):
             self._table.add(job)
             if job.state.is_final:
+                self._store.sweep(job)
                 continue
             self._store.clean(job)
             if job.state is State.running and job.attempts >= _ATTEMPTS:

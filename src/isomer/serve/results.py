@@ -169,17 +169,20 @@ class Results:
         async with self._turn:  # so that what one takes is known when the next begins
             most = min(_most_bytes(job, wanted.kind), self._storage.free)
             with self._storage.reserve(most):
-                await self._lane.run(
-                    job,
-                    tasks.write_result,
-                    self._store.path(job),
-                    wanted,
-                    path,
-                    self._limits,
-                    most,
-                    seconds=self._limits.job_seconds,
-                )
-                await asyncio.to_thread(self._store.measure, job)
+                try:
+                    await self._lane.run(
+                        job,
+                        tasks.write_result,
+                        self._store.path(job),
+                        wanted,
+                        path,
+                        self._limits,
+                        most,
+                        seconds=self._limits.job_seconds,
+                    )
+                finally:
+                    await asyncio.to_thread(self._store.sweep, job)
+                    await asyncio.to_thread(self._store.measure, job)
         self._metrics.results.labels(wanted.kind).inc()
 
 

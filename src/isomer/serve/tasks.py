@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 from isomer.errors import InputError
 from isomer.files import atomic_path
 from isomer.options import Options, VideoOptions
+from isomer.serve.jobs import SCRATCH
 from isomer.serve.options import Limits
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def write_result(folder: Path, wanted: Wanted, path: Path, limits: Limits, most:
 
     with (
         _relative_to(folder),
-        tempfile.TemporaryDirectory(dir=folder) as scratch,
+        tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH) as scratch,
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")  # the job said it already
