@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,11 +77,11 @@ def write_objects(
     if options.edges == "matte":
         enlarged = with_steps(result for result, _ in enlarged)
     results: Iterator[Segmented] = (result for result, _ in with_edges(enlarged, options.edges))
-    if objects and options.objects:
+    if objects:
         results = objects.labelled(results, options.threshold, chosen)
     for result in results:
         for writer in writers:
-            writer.write(result)
+            writer.write(result if options.objects else replace(result, labels=None))
         count += 1
         highest = max(highest, float(result.probability.max()))
     if objects and objects.found and chosen is not None and not chosen:
