@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+from isomer.segment.video import Summary
 
 try:
     import uvicorn
@@ -42,12 +47,29 @@ def moving_square(count: int = 10, size: tuple[int, int] = (96, 64)) -> list[NDA
     return images
 
 
+def two_squares(count: int) -> list[NDArray[np.uint8]]:
+    """An orange square on the left that goes to the right, and a blue one on the right that goes down: 192 x 128."""
+    images = []
+    for index, image in enumerate(moving_square(count, (192, 128))):
+        image[20:44] = image[84:108]
+        left, top = 16 + 2 * index, 24 + 2 * index
+        image[40:80, left : left + 40] = (220, 180, 60)
+        image[top : top + 32, 136:168] = (60, 90, 230)
+        images.append(image)
+    return images
+
+
 def encode(path: Path, fps: int = 25, count: int = 10, size: tuple[int, int] = (96, 64), aspect: str = "1/1") -> Path:
     """Encode the moving square."""
+    return encode_images(path, moving_square(count, size), fps, aspect)
+
+
+def encode_images(path: Path, images: list[NDArray[np.uint8]], fps: int = 25, aspect: str = "1/1") -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps, options={"crf": "12", "aspect": aspect})
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        for image in moving_square(count, size):
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for image in images:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
         container.mux(stream.encode(None))
     return path
@@ -90,3 +112,23 @@ def wait(client: TestClient, job: dict[str, Any], state: str = "final", seconds:
             return job
         time.sleep(0.05)
     raise AssertionError(f"not {state}: {job}")
+
+
+def unzipped(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def gray(data: bytes) -> NDArray[np.uint8]:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def decoded(data: bytes, pixel_format: str = "rgb24") -> list[NDArray[np.uint8]]:
+    with av.open(io.BytesIO(data)) as container:
+        return [frame.to_ndarray(format=pixel_format) for frame in container.decode(video=0)]
+
+
+def as_files(summary: Summary) -> dict[str, bytes]:
+    (folder,) = summary.outputs
+    return {file.name: file.read_bytes() for file in folder.iterdir()}

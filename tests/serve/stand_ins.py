@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isomer.errors import InputError
-from isomer.media.image import encode_image
+from isomer.media import open_frames, open_output
 from isomer.options import VideoOptions
+from isomer.segment.objects.video_objects import Moment
+from isomer.serve.kept import keep_maps
 from isomer.serve.options import Limits
+from isomer.serve.preview import at_preview_size, preview_output
 from isomer.serve.tasks import Finished
 
 Report = Callable[[int, "int | None"], None]
@@ -26,13 +31,27 @@ def quick(folder: Path, options: VideoOptions, limits: Limits, report: Report) -
 
 
 def noisy(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Finished:
-    """Leave maps that hardly compress, of 10 frames."""
-    (folder / "probabilities").mkdir()
+    """Leave maps that hardly compress."""
     random = np.random.default_rng(0)
-    for index in range(10):
-        noise = random.integers(0, 256, (64, 96), np.uint8)
-        (folder / "probabilities" / f"{index:05d}.png").write_bytes(encode_image(noise))
-    return Finished(10, 96, 64, 25.0, None)
+    return _finding(folder, lambda image: random.integers(0, 256, image.shape[:2], np.uint8))
+
+
+def seeing(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Finished:
+    """Find what is bright."""
+    return _finding(folder, lambda image: np.where(image.max(2) > 150, 255, 0).astype(np.uint8))
+
+
+def _finding(folder: Path, find: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Finished:
+    source = open_frames(folder / "video")
+    times = []
+    with keep_maps(folder) as maps, open_output(preview_output(source), folder / "preview.mp4", source) as writer:
+        for frame in source:
+            levels = find(frame.image)
+            maps.add(Moment(frame.index, frame.time), levels)
+            writer.write(at_preview_size(frame, source, levels, "map"))
+            times.append(frame.time)
+    (folder / "times.json").write_text(json.dumps({"times": times}))
+    return Finished(len(times), *source.size, float(source.fps), None)
 
 
 def endless(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Finished:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import stand_ins
 from PIL import Image
-from serving import JobQueue, encode, listening
+from serving import JobQueue, encode, encode_images, listening, two_squares
 
 from isomer.options import QUALITIES, VideoOptions
 from isomer.serve.options import Limits
@@ -117,7 +117,7 @@ def choose(browser: Any, view: str, threshold: float = 0.5) -> None:
     )
 
 
-def scrub(browser: Any, frame: int) -> None:
+def scrub(browser: Any, frame: int, count: int = 10) -> None:
     browser.execute_script(
         """
         const slider = document.getElementById("scrub");
@@ -126,7 +126,7 @@ def scrub(browser: Any, frame: int) -> None:
         """,
         frame,
     )
-    until(browser, f"document.getElementById('position').textContent === '{frame + 1} / 10'")
+    until(browser, f"document.getElementById('position').textContent === '{frame + 1} / {count}'")
 
 
 @pytest.mark.parametrize("browser", SCREENS, indirect=True)
@@ -177,6 +177,7 @@ def set_option(browser: Any, name: str, value: object) -> None:
         if (control.type === "checkbox") control.checked = arguments[1];
         else control.value = arguments[1];
         control.dispatchEvent(new Event("input"));
+        control.dispatchEvent(new Event("change"));
         """,
         name,
         value,
@@ -251,6 +252,199 @@ def test_an_object_is_left_out_by_a_click(browser: Any, address: str, clip: Path
     assert levels == [(0, 0)] * 10
     browser.find_element("css selector", "#found button").click()
     until(browser, "document.querySelector('#found button').getAttribute('aria-pressed') === 'true'")
+
+
+def click_at(browser: Any, x: float, y: float, to: tuple[float, float] | None = None) -> None:
+    """Click on the original at shares of its sides, or drag from there."""
+    places = browser.execute_script(
+        """
+        const surface = document.querySelector(".marks");
+        const { width, height } = surface.viewBox.baseVal;
+        return arguments[0].map(([x, y]) => {
+          const place = new DOMPoint(x * width, y * height).matrixTransform(surface.getScreenCTM());
+          return [Math.round(place.x), Math.round(place.y)];
+        });
+        """,
+        [(x, y), to or (x, y)],
+    )
+    actions = webdriver.common.action_chains.ActionBuilder(browser)
+    actions.pointer_action.move_to_location(*places[0]).pointer_down().move_to_location(*places[1]).pointer_up()
+    actions.perform()
+
+
+def pixel(browser: Any, x: float, y: float) -> list[int]:
+    """RGB of the result at shares of its sides."""
+    return browser.execute_script(
+        """
+        const canvas = document.getElementById("result");
+        const copy = document.createElement("canvas");
+        [copy.width, copy.height] = [canvas.width, canvas.height];
+        const context = copy.getContext("2d");
+        context.drawImage(canvas, 0, 0);
+        const [x, y] = [arguments[0] * canvas.width, arguments[1] * canvas.height];
+        return Array.from(context.getImageData(x, y, 1, 1).data.slice(0, 3));
+        """,
+        x,
+        y,
+    )
+
+
+def until_pixel(browser: Any, place: tuple[float, float], rgb: list[int]) -> None:
+    deadline = time.monotonic() + 60
+    while pixel(browser, *place) != rgb:
+        assert time.monotonic() < deadline, browser.find_element("id", "notice").text
+        time.sleep(0.05)
+
+
+def use_tool(browser: Any, tool: str) -> None:
+    browser.execute_script("document.querySelector(`[name=tool][value='${arguments[0]}']`).click()", tool)
+
+
+@pytest.fixture(scope="module")
+def seeing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that finds what is bright, whatever the weights."""
+    queue = JobQueue(tmp_path_factory.mktemp("seeing") / "jobs", Limits(), VideoOptions(), stand_ins.seeing)
+    with listening(queue) as address:
+        yield address
+
+
+@pytest.mark.parametrize("browser", SCREENS, indirect=True)
+def test_from_a_video_to_what_was_chosen_and_corrected(browser: Any, seeing: str, tmp_path: Path) -> None:
+    clip = encode_images(tmp_path / "two.mp4", two_squares(30))
+    width = browser.execute_script("return screen.width")
+    browser.get(seeing)
+    browser.find_element("id", "file").send_keys(str(clip))
+    until(browser, shown("player"))
+    until(browser, "document.querySelectorAll('#found button').length === 2")
+    use_tool(browser, "remove")
+    assert browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]") == [width, width]
+    scrub(browser, 15, 30)
+    choose(browser, "mask")
+    orange, blue, nothing = (66 / 192, 60 / 128), (152 / 192, 70 / 128), (20 / 192, 110 / 128)
+    assert [pixel(browser, *place)[0] for place in (orange, blue, nothing)] == [255, 255, 0]
+
+    browser.find_element("css selector", "#found button:nth-child(2)").click()
+    until_pixel(browser, blue, [0, 0, 0])
+    assert pixel(browser, *orange) == [255, 255, 255]
+
+    assert not browser.find_element("id", "apply").is_enabled()
+    click_at(browser, *orange)
+    assert browser.find_element("id", "apply").text == "Apply 1"
+    assert len(browser.find_elements("css selector", ".marks .remove")) == 2  # one a pane
+    browser.find_element("id", "apply").click()
+    until_pixel(browser, orange, [0, 0, 0])
+    until(browser, "document.getElementById('undo').textContent === 'Undo 1'")
+    assert browser.find_element("id", "position").text == "16 / 30"
+    pressed = "return [...document.querySelectorAll('#found button')].map((one) => one.getAttribute('aria-pressed'))"
+    assert browser.execute_script(pressed) == ["true", "false"]  # numbers stay, and who is left out
+
+    browser.find_element("id", "undo").click()
+    until_pixel(browser, orange, [255, 255, 255])
+    click_at(browser, *orange)
+    browser.find_element("id", "apply").click()
+    until_pixel(browser, orange, [0, 0, 0])
+    until(browser, "document.getElementById('apply').textContent === 'Apply'")
+    written = download(browser, "cutouts", tmp_path / "downloads" / "two_cutouts.zip")
+    with zipfile.ZipFile(written) as archive:
+        alpha = [np.asarray(Image.open(io.BytesIO(archive.read(name))))[..., 3] for name in sorted(archive.namelist())]
+    assert max(picture[:, 132:].max() for picture in alpha) == 0  # of the one that was clicked away
+    here, early = ((60, 36 + 2 * index) for index in (15, 0))
+    assert (alpha[15][here], alpha[0][early]) == (0, 255)
+    project = download(browser, "project", tmp_path / "downloads" / "two_project.zip")
+    with zipfile.ZipFile(project) as archive:
+        assert sorted(archive.namelist()) == ["two.isomer.json", "two.isomer.zip"]
+    browser.refresh()
+    until(browser, shown("player"))
+    until(browser, "document.getElementById('undo').textContent === 'Undo 1'")
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def test_marks_are_of_one_frame(browser: Any, seeing: str, tmp_path: Path) -> None:
+    browser.get(seeing)
+    browser.find_element("id", "file").send_keys(str(encode_images(tmp_path / "two.mp4", two_squares(10))))
+    until(browser, shown("player"))
+    use_tool(browser, "add")
+    assert browser.execute_script("return document.getElementById('video').paused")
+    scrub(browser, 5)
+    click_at(browser, 0.1, 0.9)
+    scrub(browser, 6)
+    assert not browser.find_elements("css selector", ".marks circle")
+    assert not browser.find_element("id", "apply").is_enabled()
+    scrub(browser, 5)
+    assert len(browser.find_elements("css selector", ".marks circle")) == 2
+    ActionChains(browser).send_keys(Keys.ESCAPE).perform()
+    assert not browser.find_elements("css selector", ".marks circle")
+    use_tool(browser, "box")
+    click_at(browser, 0.6, 0.8, to=(0.2, 0.3))
+    assert len(browser.find_elements("css selector", ".marks rect")) == 2
+    browser.find_element("id", "apply").click()
+    until(browser, "document.getElementById('undo').textContent === 'Undo 1'")
+    (kept,) = browser.execute_script(
+        "return fetch(`v1/jobs/${location.hash.slice(1)}`).then((response) => response.json())"
+    )["corrections"]
+    assert (kept["frame"], kept["box"]) == (5, pytest.approx([0.2, 0.3, 0.4, 0.5], abs=0.02))
+    use_tool(browser, "")
+    click_at(browser, 0.1, 0.9)
+    assert not browser.find_elements("css selector", ".marks circle")
+
+
+def test_edges_say_what_they_cost_and_are_downloaded(browser: Any, seeing: str, tmp_path: Path) -> None:
+    browser.get(seeing)
+    browser.find_element("id", "file").send_keys(str(encode_images(tmp_path / "two.mp4", two_squares(10))))
+    until(browser, shown("player"))
+    offered = browser.execute_script("return [...document.getElementById('edges').options].map((one) => one.value)")
+    assert offered == ["map", "refined", "matte"]
+    said = set()
+    for edges in offered:
+        set_option(browser, "edges", edges)
+        said.add(browser.find_element("id", "edge-cost").text)
+        browser.find_element("css selector", "[data-kind=cutouts]").click()
+        until(
+            browser,
+            f"performance.getEntriesByType('resource').some(({{ name }}) => /cutouts.*edges={edges}/.test(name))",
+        )
+        until(browser, "document.querySelector('[data-kind=cutouts]').disabled === false")
+        assert browser.find_element("id", "notice").text == "two_cutouts.zip is ready."
+    assert len(said) == 3
+
+
+@pytest.mark.parametrize("kind", ["overlay", "mask", "composite", "cutout"])
+def test_browsers_play_what_is_written(browser: Any, seeing: str, tmp_path: Path, kind: str) -> None:
+    browser.get(seeing)
+    browser.find_element("id", "file").send_keys(str(encode_images(tmp_path / "two.mp4", two_squares(20))))
+    until(browser, shown("player"))
+    browser.execute_script(
+        """
+        const video = Object.assign(document.createElement("video"), { muted: true, id: "played" });
+        video.src = `v1/jobs/${location.hash.slice(1)}/results/${arguments[0]}`;
+        document.body.append(video);
+        video.play();
+        """,
+        kind,
+    )
+    until(browser, "document.getElementById('played').ended || document.getElementById('played').error", 60)
+    played = "const video = document.getElementById('played'); return "
+    assert browser.execute_script(f"{played} video.error?.message ?? null") is None
+    state = browser.execute_script(f"{played} [video.readyState, video.videoWidth, video.videoHeight]")
+    assert (state[0] >= 2, state[1:]) == (True, [192, 128])
+    assert browser.execute_script(f"{played} video.duration") == pytest.approx(0.8, abs=0.05)
+    corner, square = browser.execute_script(
+        f"""
+        {played} (() => {{
+          const context = document.createElement("canvas").getContext("2d");
+          [context.canvas.width, context.canvas.height] = [192, 128];
+          context.drawImage(video, 0, 0);
+          return [[5, 120], [74, 60]].map((place) => Array.from(context.getImageData(...place, 1, 1).data));
+        }})()
+        """
+    )
+    if kind == "cutout":
+        assert (corner[3], square[3]) == (0, 255)
+        assert np.abs(np.subtract(square[:3], (220, 180, 60))).max() < 30
+    elif kind == "mask":
+        assert (max(corner[:3]), min(square[:3])) == (0, 255)
+    elif kind == "composite":
+        assert np.abs(np.subtract(corner[:3], (0, 255, 0))).max() < 30
 
 
 @pytest.mark.parametrize("focus", ["threshold", "objects", "play", "views"])

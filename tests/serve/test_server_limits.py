@@ -475,7 +475,7 @@ def test_the_page_loads_nothing_from_elsewhere(start: Start) -> None:
     client = start(stand_ins.quick)
     page = client.get("/")
     assert "default-src 'self'" in page.headers["content-security-policy"]
-    for name in ("", "page.css", "page.js", "blend.js", "icon.svg"):
+    for name in ("", "page.css", "page.js", "adjust.js", "blend.js", "marks.js", "icon.svg"):
         text = client.get(f"/{name}").text.replace("http://www.w3.org/2000/svg", "")
         assert "http:" not in text
         assert "https:" not in text

@@ -172,10 +172,10 @@ class Segmenter:
             options_of(VideoOptions)["threshold"].check("objects", objects)
         return self._results(*self._readings(frames), objects)
 
-    def find(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Generator[Found, None, None]:
-        """Do the first half of `__call__`: yield maps at the network's size, with the flow between; see `shown`."""
+    def find(self, frames: Iterable[Frame | NDArray[np.uint8]], *, steps: bool = True) -> Generator[Found, None, None]:
+        """Do the first half of `__call__`: yield maps at the network's size, with their `steps`; see `shown`."""
         _check_process()
-        return self._found(*self._readings(frames), steps=True)
+        return self._found(*self._readings(frames), steps=steps)
 
     def inputs(self, frames: Iterable[Frame | NDArray[np.uint8]]) -> Iterator[Views]:
         """Yield what the network sees of a video, key frame by key frame, without running it; see `__call__`."""

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response, status
 from fastapi.exceptions import RequestValidationError
@@ -28,6 +28,7 @@ from isomer.errors import InputError
 from isomer.media import OUTPUTS
 from isomer.media.background import PLAIN
 from isomer.options import QUALITIES, Adjustments, Option, VideoOptions, options_of
+from isomer.serve.corrections import MARKS_SCHEMA, receive_marks
 from isomer.serve.errors import OUR_FAULT, QueueFullError, StorageFullError
 from isomer.serve.guard import guard
 from isomer.serve.jobs import Job, State
@@ -75,8 +76,9 @@ _UPLOAD_SCHEMA = {
 }
 
 _OF_OBJECTS = ("threshold",)
-_OF_PREVIEW = ("threshold", "keep", "drop")
-_OF_RESULTS = (*options_of(Adjustments), "objects", "keep", "drop", "background")
+_OF_PROJECT = ("threshold", "keep", "drop")
+_OF_PREVIEW = ("threshold", "keep", "drop", "edges")
+_OF_RESULTS = (*options_of(Adjustments), "edges", "objects", "keep", "drop", "background")
 _PICKS = 255
 """The most objects that a request names."""
 
@@ -155,8 +157,8 @@ def create_app(
         return job
 
     quality_by_default = QualityName(queue.options.quality)
-    of_objects, of_preview, of_results = (
-        Depends(_query(names, queue.options)) for names in (_OF_OBJECTS, _OF_PREVIEW, _OF_RESULTS)
+    of_objects, of_project, of_preview, of_results = (
+        Depends(_query(names, queue.options)) for names in (_OF_OBJECTS, _OF_PROJECT, _OF_PREVIEW, _OF_RESULTS)
     )
 
     @guarded.post(
@@ -208,10 +210,55 @@ def create_app(
         """Fetch the video behind the page: each frame above its probability map, H.264."""
         return FileResponse(await queue.results.preview(finished(job_id), asked), media_type="video/mp4")
 
+    @guarded.get("/v1/jobs/{job_id}/times", response_class=FileResponse)
+    async def times(job_id: str) -> FileResponse:
+        """Fetch the `times` of the frames, in seconds."""
+        return FileResponse(queue.results.times(finished(job_id)), media_type="application/json")
+
     @guarded.get("/v1/jobs/{job_id}/objects", response_class=FileResponse)
     async def objects(job_id: str, asked: dict[str, Any] = of_objects) -> FileResponse:
         """List the objects that were found, as `isomer objects --json` does, each with a `thumbnail`, a data URL."""
         return FileResponse(await queue.results.objects(finished(job_id), asked), media_type="application/json")
+
+    @guarded.post(
+        "/v1/jobs/{job_id}/corrections",
+        status_code=status.HTTP_201_CREATED,
+        openapi_extra=MARKS_SCHEMA,
+        responses=_refusals(
+            {
+                400: "not JSON, or cut short",
+                409: "the job is not done",
+                413: "the correction is too large",
+                422: "not a correction, of no frame of the video, or one too many",
+                507: "the storage is full",
+            }
+        ),
+    )
+    async def correct(job_id: str, request: Request) -> Job:
+        """Say of a frame what is of the object and what is not; objects, preview and results then follow it."""
+        finished(job_id)
+        said = await receive_marks(request, queue.limits)
+        job = finished(job_id)  # still, after the wait
+        await queue.correct(job, said)
+        return job
+
+    @guarded.delete(
+        "/v1/jobs/{job_id}/corrections/last", responses=_refusals({409: "the job is not done, or has no correction"})
+    )
+    async def undo(job_id: str) -> Job:
+        """Take the last correction back."""
+        job = finished(job_id)
+        if not job.corrections:
+            raise HTTPException(status.HTTP_409_CONFLICT, "the job has no correction to undo")
+        await queue.undo(job)
+        return job
+
+    @guarded.get("/v1/jobs/{job_id}/project", response_class=FileResponse)
+    async def project(job_id: str, asked: dict[str, Any] = of_project) -> FileResponse:
+        """Fetch a zip of the project, with which `isomer segment` and `isomer correct` go on beside the video."""
+        job = finished(job_id)
+        path = await queue.results.project(job, asked)
+        return FileResponse(path, filename=f"{job.stem}_project.zip")
 
     @guarded.get(
         "/v1/jobs/{job_id}/results/{kind}",
@@ -233,8 +280,7 @@ def create_app(
         """Fetch a result, a video or a zip of PNGs; the first call for it waits until it is written."""
         job = finished(job_id)
         path = await queue.results.result(job, kind.value, asked)
-        stem = job.name.rpartition(".")[0] or job.name
-        return FileResponse(path, filename=f"{stem}_{kind.value}{result_suffix(kind.value)}")
+        return FileResponse(path, filename=f"{job.stem}_{kind.value}{result_suffix(kind.value)}")
 
     @app.get("/health", responses={503: {"description": "jobs are not worked on"}})
     async def health() -> JSONResponse:
@@ -289,6 +335,8 @@ def _parameter(name: str, said: Option) -> object:
         return Annotated[str, Query(pattern=f"^({PLAIN})$", description="what is behind the object in composites")]
     if said.kind is tuple:
         return Annotated[Sequence[str], Query(max_length=_PICKS, description=said.help)]
+    if said.choices:
+        return Annotated[Literal[said.choices], Query(description=said.help)]
     more: dict[str, Any] = {}
     if said.low is not None:
         more["gt" if said.is_open else "ge"] = said.low
@@ -331,7 +379,9 @@ class _Around:
             if message["type"] == "http.response.start":
                 route = getattr(scope.get("route"), "path", "page")
                 self._metrics.count_answer(scope["method"], route, message["status"])
-                MutableHeaders(scope=message).update(_HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(_HEADERS)
+                headers.setdefault("Cache-Control", "no-cache")  # previews and results follow corrections
                 self._log(scope, message["status"], time.monotonic() - start)
             await send(message)
 

@@ -12,11 +12,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from isomer.errors import InputError
 from isomer.files import atomic_path, take_lock
 from isomer.options import VideoOptions
 from isomer.serve.log import log_event
+
+SCRATCH = ".scratch-"
+"""Begins the names of folders, in that of a job, in which results are written until they are whole."""
 
 _RECORD = "job.json"
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
@@ -61,6 +65,7 @@ class Job:
         error: why it failed or was lost.
         warning: what was wrong with the video, if it could be segmented all the same.
         bytes: size of its files.
+        corrections: what clients have said of frames, in order; see `isomer.serve.corrections`.
     """
 
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
@@ -82,6 +87,12 @@ class Job:
     error: str | None = None
     warning: str | None = None
     bytes: int = 0
+    corrections: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix."""
+        return self.name.rpartition(".")[0] or self.name
 
 
 class JobStore:
@@ -127,6 +138,11 @@ class JobStore:
             with suppress(FileNotFoundError):  # a temporary one
                 total += file.stat().st_size
         job.bytes = total
+
+    def sweep(self, job: Job) -> None:
+        """Remove what results that were cut short have left."""
+        for folder in self.path(job).glob(f"{SCRATCH}*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def remove(self, job: Job) -> None:
         """Remove a job's files."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from isomer.errors import InputError
 from isomer.options import VideoOptions
@@ -25,6 +27,9 @@ from isomer.serve.worker import TaskFailedError, TaskTimeoutError, WorkerDiedErr
 
 _ATTEMPTS = 2
 _MIB = 2**20
+
+CORRECTIONS = 200
+"""The most that a job takes."""
 
 
 class JobQueue:
@@ -81,6 +86,7 @@ class JobQueue:
         for job in await asyncio.to_thread(self._store.recover):
             self._table.add(job)
             if job.state.is_final:
+                self._store.sweep(job)
                 continue
             self._store.clean(job)
             if job.state is State.running and job.attempts >= _ATTEMPTS:
@@ -161,6 +167,39 @@ class JobQueue:
         for lane in self._lanes:
             await asyncio.to_thread(lane.kill, job)
         await asyncio.to_thread(self._store.remove, job)
+
+    async def correct(self, job: Job, said: dict[str, Any]) -> None:
+        """Keep a correction of a job that is done, as `isomer.segment.objects.corrections.Correction.of` takes it.
+
+        Raises:
+            InputError: the job has no such frame, or too many corrections.
+            StorageFullError: nothing more can be kept.
+        """
+        frames = job.frames_total or 0
+        if said["frame"] >= frames:
+            raise InputError(f"frame: {said['frame']} is not in the video; choose one of 0 to {frames - 1}")
+        if len(job.corrections) >= CORRECTIONS:
+            raise InputError(f"correction: the job has {CORRECTIONS}, and takes no more; undo some")
+        await self._keep_corrections(job, [*job.corrections, said])
+
+    async def undo(self, job: Job) -> None:
+        """Take the last correction of a job back.
+
+        Raises:
+            StorageFullError: this cannot be kept.
+        """
+        await self._keep_corrections(job, job.corrections[:-1])
+
+    async def _keep_corrections(self, job: Job, corrections: list[dict[str, Any]]) -> None:
+        before = job.corrections
+        with full_disk_said(), self._storage.reserve(len(json.dumps(corrections))):
+            job.corrections = corrections
+            try:
+                self._store.save(job)
+            except BaseException:
+                job.corrections = before
+                raise
+        await asyncio.to_thread(self._store.measure, job)
 
     async def _expire(self) -> None:
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
@@ -61,15 +62,21 @@ class Results:
             if self._store.path(job) in path.parents:
                 task.cancel()
 
+    def times(self, job: Job) -> Path:
+        """Return the times of the frames of a job that is done."""
+        return self._store.path(job) / "times.json"
+
     async def preview(self, job: Job, asked: Mapping[str, Any]) -> Path:
-        """Return the preview of a job that is done, of all that was found or of some objects; errors as of `result`.
+        """Return the preview of a job that is done; errors as of `result`.
 
         Args:
             job: it is done.
-            asked: values of `threshold`, `keep` and `drop`.
+            asked: values of `threshold`, `keep`, `drop` and `edges`.
         """
-        if asked["keep"] or asked["drop"]:
-            return await self._once_written(job, tasks.PREVIEW, replace(self._options, objects=False, **asked))
+        edges = "map" if asked["edges"] == "map" else VideoOptions.edges  # a matte shows in results alone
+        if asked["keep"] or asked["drop"] or job.corrections or edges != VideoOptions.edges:
+            options = replace(self._options, objects=False, **{**asked, "edges": edges})
+            return await self._once_written(job, tasks.PREVIEW, options)
         return self._store.path(job) / "preview.mp4"
 
     async def objects(self, job: Job, asked: Mapping[str, Any]) -> Path:
@@ -80,6 +87,15 @@ class Results:
             asked: the value of `threshold`.
         """
         return await self._once_written(job, tasks.OBJECTS, replace(self._options, objects=False, **asked))
+
+    async def project(self, job: Job, asked: Mapping[str, Any]) -> Path:
+        """Return a zip of the project of a job that is done; errors as of `result`.
+
+        Args:
+            job: it is done.
+            asked: values of `threshold`, `keep` and `drop`.
+        """
+        return await self._once_written(job, tasks.PROJECT, replace(self._options, objects=False, **asked))
 
     async def result(self, job: Job, kind: str, asked: Mapping[str, Any]) -> Path:
         """Return a result of a job that is done.
@@ -95,7 +111,7 @@ class Results:
             InputError: it cannot be written.
         """
         without_influence = {*options_of(Adjustments)} if kind == "probabilities" else set()
-        if asked["keep"] or asked["drop"]:
+        if asked["keep"] or asked["drop"] or job.corrections:
             without_influence.discard("threshold")  # it decides on who there is
         if not OUTPUTS[kind].shows_background:
             without_influence.add("background")
@@ -104,11 +120,12 @@ class Results:
 
     async def _once_written(self, job: Job, kind: str, options: VideoOptions) -> Path:
         options = replace(options, keep=tuple(options.keep), drop=tuple(options.drop))
-        path = self._store.path(job) / "results" / _file_name(kind, options)
+        wanted = tasks.Wanted(kind, options, tuple(job.corrections), job.name)
+        path = self._store.path(job) / "results" / _file_name(wanted)
         if not path.exists():
             if len(self._files) > self._limits.queue:
                 raise QueueFullError
-            await self.once(path, lambda: self._write(job, kind, options, path))
+            await self.once(path, lambda: self._write(job, wanted, path))
         return path
 
     async def example(self) -> Path:
@@ -148,23 +165,25 @@ class Results:
             log_event(logging.ERROR, "result", path=path, error=error)
             raise InputError(f"{path.name}: could not be written; the server's log says why") from error
 
-    async def _write(self, job: Job, kind: str, options: VideoOptions, path: Path) -> None:
+    async def _write(self, job: Job, wanted: tasks.Wanted, path: Path) -> None:
         async with self._turn:  # so that what one takes is known when the next begins
-            most = min(_most_bytes(job, kind), self._storage.free)
+            most = min(_most_bytes(job, wanted.kind), self._storage.free)
             with self._storage.reserve(most):
-                await self._lane.run(
-                    job,
-                    tasks.write_result,
-                    self._store.path(job),
-                    kind,
-                    options,
-                    path,
-                    self._limits,
-                    most,
-                    seconds=self._limits.job_seconds,
-                )
-                await asyncio.to_thread(self._store.measure, job)
-        self._metrics.results.labels(kind).inc()
+                try:
+                    await self._lane.run(
+                        job,
+                        tasks.write_result,
+                        self._store.path(job),
+                        wanted,
+                        path,
+                        self._limits,
+                        most,
+                        seconds=self._limits.job_seconds,
+                    )
+                finally:
+                    await asyncio.to_thread(self._store.sweep, job)
+                    await asyncio.to_thread(self._store.measure, job)
+        self._metrics.results.labels(wanted.kind).inc()
 
 
 def _most_bytes(job: Job, kind: str) -> int:
@@ -173,21 +192,24 @@ def _most_bytes(job: Job, kind: str) -> int:
     return job.bytes + _HEADERS + tasks.raw_bytes(kind) * pixels
 
 
-def _file_name(kind: str, options: VideoOptions) -> str:
-    """Return the name of a result's file, which tells it from those with other options."""
+def _file_name(wanted: tasks.Wanted) -> str:
+    """Return the name of a result's file, which tells it from those with other options or corrections."""
+    kind, options = wanted.kind, wanted.options
     parts = [kind, f"{options.threshold:.2f}"]
     if options.objects:
         parts.append("objects")
+    if options.edges != VideoOptions.edges:
+        parts.append(options.edges)
     if kind in OUTPUTS and OUTPUTS[kind].shows_background:
         parts.append(str(options.background).strip("#").replace(":", ""))
     adjusted = replace(options, threshold=VideoOptions.threshold).of(Adjustments)
-    said = [*options.keep, "", *options.drop, "", *map(repr, adjusted.values())]
-    if options.keep or options.drop or adjusted != Adjustments().of(Adjustments):
+    said = [*options.keep, "", *options.drop, "", *map(repr, adjusted.values()), json.dumps(wanted.corrections)]
+    if options.keep or options.drop or wanted.corrections or adjusted != Adjustments().of(Adjustments):
         parts.append(hashlib.sha256("\n".join(said).encode()).hexdigest()[:16])
     return "-".join(parts) + result_suffix(kind)
 
 
 def result_suffix(kind: str) -> str:
     """Return the suffix of a result's file: of a video, or of the zip of a folder."""
-    suffix = {tasks.PREVIEW: ".mp4", tasks.OBJECTS: ".json"}.get(kind)
+    suffix = {tasks.PREVIEW: ".mp4", tasks.OBJECTS: ".json", tasks.PROJECT: ".zip"}.get(kind)
     return suffix or Path(OUTPUTS[kind].suffix).suffix or ".zip"

@@ -3,8 +3,9 @@
 The server process itself never parses media. A job's folder holds
 
     video or frames/   what was uploaded
-    probabilities/     one 8-bit PNG a frame, round(255 p)
+    maps.zip           what was found, and beside it what is known of objects and corrections; see `isomer.serve.kept`
     preview.mp4        each frame above its map, for the page
+    times.json         of the frames, in seconds
     results/           what was asked for, each named by its options: `masks-0.50.zip`, `composite-0.50-blur.mp4`
 
 Every task takes a `report(done, total)` for its progress, in frames; total is None where it is not known.
@@ -20,9 +21,9 @@ import shutil
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,19 +31,25 @@ from typing import TYPE_CHECKING
 from isomer.errors import InputError
 from isomer.files import atomic_path
 from isomer.options import Options, VideoOptions
+from isomer.serve.jobs import SCRATCH
 from isomer.serve.options import Limits
 
 if TYPE_CHECKING:
-    from isomer.media import Frame, FrameSource, Segmented
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from isomer.media import Frame, FrameSource
     from isomer.segment import Segmenter
+    from isomer.segment.objects.video_objects import FrameMaps, VideoObjects
+    from isomer.serve.kept import Kept, Said
 
 Report = Callable[[int, "int | None"], None]
 
 CONTAINERS = "asf,avi,flv,matroska,mov,mpeg,mpegts,ogg"
 """Demuxers of FFmpeg that uploads may use: each whole in its file. `isomer.media` itself takes a few more."""
 
-PREVIEW, OBJECTS = "preview", "objects"
-"""Kinds of result for the page alone, besides `isomer.media.OUTPUTS`."""
+PREVIEW, OBJECTS, PROJECT = "preview", "objects", "project"
+"""Kinds of result besides `isomer.media.OUTPUTS`."""
 
 EXAMPLE_SIZE, EXAMPLE_FRAMES = (854, 480), 72
 
@@ -63,6 +70,23 @@ class Finished:
     height: int
     fps: float
     warning: str | None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of a job that is done.
+
+    Attributes:
+        kind: of `isomer.media.OUTPUTS`, or of those above.
+        options: how it is written.
+        corrections: that clients have made; see `isomer.serve.kept`.
+        name: of the video, as the client calls it.
+    """
+
+    kind: str
+    options: VideoOptions
+    corrections: Sequence[Said]
+    name: str
 
 
 def load(options: VideoOptions, report: Report) -> None:
@@ -87,14 +111,16 @@ def check(folder: Path, limits: Limits, report: Report) -> None:
 
 
 def segment(folder: Path, options: VideoOptions, limits: Limits, report: Report) -> Finished:
-    """Segment what was uploaded: write its `probabilities` and its `preview.mp4`.
+    """Segment what was uploaded: write its `maps.zip`, its `preview.mp4` and its `times.json`.
 
     Raises:
         InputError: as `check`, or a limit is met on the way; nothing is left written.
     """
-    from isomer.media import OUTPUTS, open_outputs
-    from isomer.segment.video import segment_frames
-    from isomer.serve.preview import preview_output
+    from isomer.media import open_output
+    from isomer.segment.objects.video_objects import Moment
+    from isomer.segment.spool import as_levels
+    from isomer.serve.kept import keep_maps
+    from isomer.serve.preview import at_preview_size, preview_output
 
     with _relative_to(folder), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -103,53 +129,54 @@ def segment(folder: Path, options: VideoOptions, limits: Limits, report: Report)
         total = source.count and min(source.count, limits.frames)
         report(0, total)
         frames = _Bounded(source, limits.frames)
-        outputs = [
-            (OUTPUTS["probabilities"], folder / "probabilities"),
-            (preview_output(source), folder / "preview.mp4"),
-        ]
-        with open_outputs(outputs, source) as writers:
-            done = segment_frames(_segmenter(options), frames, writers, written=lambda done: report(done, total))
+        times = []
+        with (
+            keep_maps(folder) as maps,
+            open_output(preview_output(source), folder / "preview.mp4", source) as writer,
+            closing(_segmenter(options).find(frames, steps=False)) as results,
+        ):
+            for found in results:
+                levels = as_levels(found.probability)
+                maps.add(Moment(found.frame.index, found.frame.time), levels)
+                writer.write(at_preview_size(found.frame, source, levels, VideoOptions.edges))
+                times.append(found.frame.time)
+                report(len(times), total)
+        (folder / "times.json").write_text(json.dumps({"times": times}), encoding="utf-8")
     width, height = source.size
     warning = next((str(w.message) for w in caught if issubclass(w.category, UserWarning)), None)
-    return Finished(done, width, height, float(source.fps), warning)
+    return Finished(len(times), width, height, float(source.fps), warning)
 
 
-def write_result(
-    folder: Path, kind: str, options: VideoOptions, path: Path, limits: Limits, most: int, report: Report
-) -> None:
-    """Write one kind of `isomer.media.OUTPUTS`, or of those above, from the stored maps; a folder becomes a zip.
+def write_result(folder: Path, wanted: Wanted, path: Path, limits: Limits, most: int, report: Report) -> None:
+    """Write one result of what is kept; a folder becomes a zip.
 
     Raises:
         InputError: the result cannot be written.
         OSError: ENOSPC, for this or because it takes more than `most` bytes.
     """
-    from isomer import media
-    from isomer.segment.objects.video_objects import track_objects
-    from isomer.serve.preview import preview_output
+    from isomer.serve.kept import Kept
 
-    if kind == OBJECTS:
-        _write_objects(folder, options, path, limits, report)
-        return
-    with _relative_to(folder), tempfile.TemporaryDirectory(dir=folder) as scratch:
-        source = _open(folder, limits, audio=options.audio, deep=_is_deep(kind))
-        output = preview_output(source) if kind == PREVIEW else media.OUTPUTS[kind]
-        look = media.Look.asked_for(options, source)
-        target = Path(scratch) / ("pngs" if output.is_folder else path.name)
-        room = _Room(Path(scratch), most, raw_bytes(kind) * source.size[0] * source.size[1])
-        with media.open_output(output, target, source, look) as writer, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the job said it already
-            stored = _Stored(source, folder / "probabilities")
-            told = track_objects(stored, options.threshold, options.keep, options.drop)
-            for result in told if options.follows_objects else stored:
-                writer.write(result if options.objects else replace(result, labels=None))
-                room.take()
-                report(result.index + 1, source.count)
+    with (
+        _relative_to(folder),
+        tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH) as scratch,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # the job said it already
+        source = _open(folder, limits, audio=wanted.options.audio, deep=_is_deep(wanted.kind))
+        room = _Room(Path(scratch), most, raw_bytes(wanted.kind) * source.size[0] * source.size[1])
+        target = Path(scratch) / path.name
+        with Kept(folder, source, wanted.options.threshold) as kept:
+            if wanted.kind == OBJECTS:
+                _write_objects(kept, wanted, target)
+            elif wanted.kind == PREVIEW:
+                _write_preview(kept, source, wanted, target)
+            elif wanted.kind == PROJECT:
+                _write_project(kept, source, wanted, target)
+            else:
+                _write_output(kept, source, wanted, target, room, report)
         room.check()  # encoders keep frames back until the end
-        if output.is_folder:
-            _zip(target, path)
-        else:
-            path.parent.mkdir(exist_ok=True)
-            target.replace(path)
+        path.parent.mkdir(exist_ok=True)
+        target.replace(path)
 
 
 def raw_bytes(kind: str) -> int:
@@ -173,28 +200,86 @@ def _is_deep(kind: str) -> bool:
     return kind in OUTPUTS and OUTPUTS[kind].is_deep
 
 
-def _write_objects(folder: Path, options: VideoOptions, path: Path, limits: Limits, report: Report) -> None:
+def _write_output(kept: Kept, source: FrameSource, wanted: Wanted, path: Path, room: _Room, report: Report) -> None:
+    """Write one kind of `isomer.media.OUTPUTS`."""
+    from isomer.media import OUTPUTS, Look, open_output
+    from isomer.segment.objects.passes import write_objects
+
+    def frames() -> Iterator[Frame]:
+        for done, frame in enumerate(source):
+            if done:
+                room.take()
+                report(done, source.count)
+            yield frame
+
+    output = OUTPUTS[wanted.kind]
+    target = path.with_name("pngs") if output.is_folder else path
+    maps, objects = _corrected(kept, wanted)
+    with open_output(output, target, source, Look.asked_for(wanted.options, source)) as writer:
+        write_objects(frames(), maps, objects, [writer], wanted.options)
+    if output.is_folder:
+        _zip(target, path)
+
+
+def _corrected(kept: Kept, wanted: Wanted) -> tuple[FrameMaps, VideoObjects | None]:
+    """Return the maps and, where they are needed, the objects of a job, as they are corrected."""
+    if wanted.corrections:
+        return kept.corrected(wanted.corrections)
+    return kept.found, kept.objects() if wanted.options.follows_objects else None
+
+
+def _write_objects(kept: Kept, wanted: Wanted, path: Path) -> None:
     """Write the list of the objects, each with a thumbnail, as JSON."""
     from isomer.media.image import encode_image
     from isomer.segment.objects.sheet import thumbnails
-    from isomer.segment.objects.tracker import with_steps
-    from isomer.segment.objects.video_objects import Follower
 
-    with _relative_to(folder), Follower(options.threshold) as follower:
-        source = _open(folder, limits)
-        stored = _Stored(source, folder / "probabilities")
-        for result, step in with_steps(stored):
-            follower.add(result, result.probability, step)
-            report(result.index + 1, source.count)
-        objects = follower.objects()
-        drawn = thumbnails(objects, source)
+    _, objects = kept.corrected(wanted.corrections)
+    drawn = thumbnails(objects, kept.preview.frames({one.clearest for one in objects.found}))
     listed = []
     for one in objects.found:
         image = base64.b64encode(encode_image(drawn[one.number], ".jpg")).decode()
         listed.append(asdict(one) | {"thumbnail": f"data:image/jpeg;base64,{image}"})
-    path.parent.mkdir(exist_ok=True)
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps({"objects": listed}), encoding="utf-8")
+    path.write_text(json.dumps({"objects": listed}), encoding="utf-8")
+
+
+def _write_preview(kept: Kept, source: FrameSource, wanted: Wanted, path: Path) -> None:
+    """Write the preview with other maps where they are others."""
+    import numpy as np
+
+    from isomer.segment.objects.corrections import ChangedMaps
+    from isomer.segment.spool import as_levels, from_levels
+
+    maps, objects = _corrected(kept, wanted)
+    options = wanted.options
+    chosen = objects.chosen(options.keep, options.drop) if objects else None
+
+    def level(position: int) -> NDArray[np.uint8]:
+        if objects is None or chosen is None:
+            return maps[position]
+        return as_levels(objects.left(position, from_levels(maps[position]), chosen))
+
+    changed: Collection[int] = range(len(kept.found))
+    if (options.edges == "map") == (VideoOptions.edges == "map"):
+        if chosen is None:
+            changed = maps.others if isinstance(maps, ChangedMaps) else ()
+        changed = {position for position in changed if not np.array_equal(kept.found[position], level(position))}
+    kept.preview.write_changed(path, source, changed, level, options.edges)
+
+
+def _write_project(kept: Kept, source: FrameSource, wanted: Wanted, path: Path) -> None:
+    """Write a zip of both files of a project."""
+    from isomer.segment.objects.corrections import Correction
+    from isomer.segment.objects.project import SUFFIX, correct, kept_path, make_project
+
+    if source.path.is_dir():
+        raise InputError("project: is of a video; these are frames, which have no names here")
+    project = path.with_name((Path(wanted.name).stem or "video") + SUFFIX)
+    make_project(project, source, wanted.name, wanted.options, kept.objects(), kept.found)
+    correct(project, [Correction.of(dict(said)) for said in wanted.corrections])
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for file in (project, kept_path(project)):
+            archive.write(file, file.name)
+            file.unlink()
 
 
 @lru_cache(maxsize=1)
@@ -262,23 +347,6 @@ def _relative_to(folder: Path) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(str(error).replace(f"{folder}{os.sep}", "")) from error
-
-
-class _Stored:
-    """The results of a job, as often as they are gone through."""
-
-    def __init__(self, source: FrameSource, folder: Path) -> None:
-        self._source, self._folder = source, folder
-
-    def __iter__(self) -> Iterator[Segmented]:
-        import numpy as np
-
-        from isomer.media import Segmented
-        from isomer.media.image import read_gray
-
-        for frame in self._source:
-            levels = read_gray(self._folder / f"{frame.name}.png")
-            yield Segmented.of(frame, np.divide(levels, 255, dtype=np.float32))
 
 
 class _Room:

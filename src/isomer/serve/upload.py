@@ -68,6 +68,23 @@ async def receive(request: Request, folder: Path, limits: Limits) -> str:
     return form.name
 
 
+async def receive_bytes(request: Request, most: int, seconds: float) -> bytes:
+    """Read a small body.
+
+    Raises:
+        HTTPException: 400 cut short, 408 too slow, 413 larger than this.
+    """
+    content = b""
+    try:
+        async for chunk in _timed(request.stream(), seconds):
+            content += chunk
+            if len(content) > most:
+                raise HTTPException(status.HTTP_413_CONTENT_TOO_LARGE, f"more than {most} bytes; send less")
+    except ClientDisconnect as error:
+        raise HTTPException(status.HTTP_400_BAD_REQUEST, "the request is cut short") from error
+    return content
+
+
 class _Form:
     """Writes the files of a form as the parser meets them; a context manager that closes what is open."""
 

@@ -86,24 +86,24 @@ def corrected(
     objects: VideoObjects,
     corrections: Sequence[Correction],
     threshold: float,
-) -> tuple[FrameMaps, VideoObjects]:
+) -> tuple[ChangedMaps, VideoObjects]:
     """Apply corrections, in their order.
 
     Args:
-        frames: of the video, those in which the objects were followed.
+        frames: of the video, in order; those `around` the corrections will do.
         maps: as they were found, 255 times the probability, uint8 [h, w], one a frame.
         objects: as they were found.
         corrections: what a person said.
         threshold: probability in (0, 1) from which on a pixel is of an object.
 
     Returns:
-        The maps and the objects, with what the corrections have changed.
+        The maps and the objects, with what the corrections have changed; the labels of these are `ChangedMaps`, too.
     """
     places = {moment.index: position for position, moment in enumerate(objects.moments)}
     meant = [(places[one.frame], one) for one in corrections if one.frame in places]
-    around = range(-_REACH, _REACH + 1)
-    scenes = _scenes(frames, {position + step for position, _ in meant for step in around})
-    changed, labels = _Changed(maps), _Changed(objects.labels)
+    needed = around((position for position, _ in meant), len(objects.moments))
+    scenes = {places[index]: scene for index, scene in _scenes(frames, {objects.moments[one].index for one in needed})}
+    changed, labels = ChangedMaps(maps), ChangedMaps(objects.labels)
     found = {one.number: one for one in objects.found}
     for position, correction in meant:
         scene = scenes[position]
@@ -123,21 +123,38 @@ def corrected(
     return changed, VideoObjects(list(found.values()), objects.moments, labels)
 
 
-class _Changed:
-    """Maps of the frames of a video, some of them others than they were."""
+def around(positions: Iterable[int], count: int) -> list[int]:
+    """Return the positions, of `count`, of the frames that corrections of these may reach."""
+    reached = {place for position in positions for place in range(position - _REACH, position + _REACH + 1)}
+    return sorted(reached & set(range(count)))
 
-    def __init__(self, maps: FrameMaps) -> None:
-        self._maps = maps
-        self._others: dict[int, NDArray[np.uint8]] = {}
+
+class ChangedMaps:
+    """Maps of the frames of a video, some of them others than they were.
+
+    Args:
+        maps: as they were; where these are changed ones, what they have changed is copied.
+        others: what is changed, by position.
+
+    Attributes:
+        others: what is changed, by position.
+    """
+
+    def __init__(self, maps: FrameMaps, others: Mapping[int, NDArray[np.uint8]] | None = None) -> None:
+        self.others: dict[int, NDArray[np.uint8]] = dict(others or {})
+        if isinstance(maps, ChangedMaps):
+            self.others = maps.others | self.others
+            maps = maps._maps
+        self._maps: FrameMaps = maps
 
     def __len__(self) -> int:
         return len(self._maps)
 
     def __getitem__(self, position: int, /) -> NDArray[np.uint8]:
-        return self._others[position] if position in self._others else self._maps[position]
+        return self.others[position] if position in self.others else self._maps[position]
 
     def __setitem__(self, position: int, values: NDArray[np.uint8]) -> None:
-        self._others[position] = values
+        self.others[position] = values
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         return (self[position] for position in range(len(self)))
@@ -158,17 +175,15 @@ class _Scene:
     opens_shot: bool
 
 
-def _scenes(frames: Iterable[Frame], needed: Collection[int]) -> dict[int, _Scene]:
-    """Return the frames of the needed positions by these."""
-    result: dict[int, _Scene] = {}
+def _scenes(frames: Iterable[Frame], needed: Collection[int]) -> Iterator[tuple[int, _Scene]]:
+    """Yield the frames of the needed indices, with these."""
     shot_before = -1
-    for shot, position, frame in numbered_by_shot(frames):
-        if position in needed:
+    for shot, _, frame in numbered_by_shot(frames):
+        if frame.index in needed:
             height, width = grid_of(frame)
             image = resize_image(frame.image, (width, height))
-            result[position] = _Scene(image, _LINKS.gray(frame), shot != shot_before)
+            yield frame.index, _Scene(image, _LINKS.gray(frame), shot != shot_before)
         shot_before = shot
-    return result
 
 
 def _number(correction: Correction, objects: VideoObjects, position: int) -> int:
@@ -238,6 +253,7 @@ def _target(
     is_object = (said == cv2.GC_FGD) | (said == cv2.GC_PR_FGD)
     if min(is_object.sum(), (~is_object).sum()) >= _LEAST:
         models = np.zeros((1, 65)), np.zeros((1, 65))
+        cv2.setRNGSeed(0)  # GrabCut begins with clusters at random
         said = np.asarray(cv2.grabCut(image, said, None, *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)[0], np.uint8)  # type: ignore[call-overload]
         is_object = (said == cv2.GC_FGD) | (said == cv2.GC_PR_FGD)
     other = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST) > 0

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.media import Frame, Writer
+from isomer.media import Frame, Segmented, Writer
 from isomer.options import VideoOptions
 from isomer.segment.edges.stream import with_edges
 from isomer.segment.objects.tracker import with_steps
@@ -46,16 +46,16 @@ def follow_objects(
 def write_objects(
     frames: Iterable[Frame],
     maps: Iterable[NDArray[np.uint8]],
-    objects: VideoObjects,
+    objects: VideoObjects | None,
     writers: Collection[Writer],
     options: VideoOptions,
 ) -> int:
-    """Give the frames of a video whose objects are known to every writer.
+    """Give the frames of a video whose maps are known to every writer.
 
     Args:
         frames: of the video, those in which the objects were followed.
         maps: 255 times the probability, uint8 [h, w] of any size, one a frame.
-        objects: of the video.
+        objects: of the video; None where none need be told apart.
         writers: of its outputs; they stay open.
         options: which objects are left, what is of them, and what edges they have.
 
@@ -65,23 +65,26 @@ def write_objects(
     Raises:
         ArgumentError: there is no such object.
     """
-    chosen = objects.chosen(options.keep, options.drop)
+    chosen = objects.chosen(options.keep, options.drop) if objects else None
 
     def again() -> Iterator[Found]:
         for position, (frame, levels) in enumerate(zip(frames, maps, strict=True)):
-            yield Found(frame, objects.left(position, from_levels(levels), chosen), None)
+            probability = from_levels(levels)
+            yield Found(frame, objects.left(position, probability, chosen) if objects else probability, None)
 
     count, highest = 0, 0.0
     enlarged = shown(again())
     if options.edges == "matte":
         enlarged = with_steps(result for result, _ in enlarged)
-    results = (result for result, _ in with_edges(enlarged, options.edges))
-    for result in objects.labelled(results, options.threshold, chosen):
+    results: Iterator[Segmented] = (result for result, _ in with_edges(enlarged, options.edges))
+    if objects:
+        results = objects.labelled(results, options.threshold, chosen)
+    for result in results:
         for writer in writers:
             writer.write(result if options.objects else replace(result, labels=None))
         count += 1
         highest = max(highest, float(result.probability.max()))
-    if objects.found and chosen is not None and not chosen:
+    if objects and objects.found and chosen is not None and not chosen:
         warnings.warn("keep and drop leave no object", stacklevel=2)
     elif highest < options.threshold:
         warn_of_nothing()

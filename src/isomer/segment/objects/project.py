@@ -202,12 +202,18 @@ class OpenProject:
             maps, self.objects = corrected(frames, maps, self.objects, project.corrections, project.threshold)
         return maps
 
-    def _pictures(self, kind: str) -> _Pictures:
-        return _Pictures(self._archive, kind, len(self.project.moments))
+    def _pictures(self, kind: str) -> KeptPictures:
+        return KeptPictures(self._archive, kind, len(self.project.moments))
 
 
-class _Pictures:
-    """One kind of what a project keeps of its frames, read when it is asked for."""
+class KeptPictures:
+    """One kind of what a project keeps of its frames, read when it is asked for.
+
+    Args:
+        archive: has them; it stays open.
+        kind: `maps` or `objects`.
+        count: of the frames.
+    """
 
     def __init__(self, archive: zipfile.ZipFile, kind: str, count: int) -> None:
         self._archive, self._kind, self._count = archive, kind, count
@@ -216,7 +222,7 @@ class _Pictures:
         return self._count
 
     def __getitem__(self, position: int, /) -> NDArray[np.uint8]:
-        name = _entry(self._kind, position)
+        name = entry_name(self._kind, position)
         try:
             return decode_gray(self._archive.read(name), name)
         except (KeyError, zipfile.BadZipFile) as error:
@@ -268,7 +274,8 @@ def list_objects(
         if sheet is not None:
             write_image(sheet, contact_sheet(objects, TakenFrames(source, options.stride)))
         if out is not None:
-            _make(Path(out), source, options, objects, maps)
+            video = _path_from(Path(out).parent, source.path)
+            make_project(Path(out), source, video, options, objects, maps)
         return objects.found
 
 
@@ -285,28 +292,50 @@ def _refuse_finding(options: VideoOptions, project: Project, names: Sequence[str
             raise ArgumentError(name, asked[name], "a project has what was found; leave it out, or make that anew")
 
 
-def _make(path: Path, source: FrameSource, options: VideoOptions, objects: VideoObjects, maps: Spool[np.uint8]) -> None:
-    video = source.path.resolve()
-    folder = path.resolve().parent
+def make_project(
+    path: Path, source: FrameSource, video: str, options: VideoOptions, objects: VideoObjects, maps: FrameMaps
+) -> None:
+    """Write both files of a project.
+
+    Args:
+        path: of the project.
+        source: of the video.
+        video: its path, from the project's folder.
+        options: how objects were found, and which are left.
+        objects: that were found.
+        maps: 255 times the probability, uint8 [h, w], one a frame.
+
+    Raises:
+        InputError: they cannot be written.
+    """
     project = Project(
-        video=str(video.relative_to(folder)) if video.is_relative_to(folder) else str(video),
+        video=video,
         size=source.size,
-        sample=_sample(video),
+        sample=_sample(source.path),
         threshold=options.threshold,
         stride=options.stride,
         moments=tuple(objects.moments),
         objects=tuple(objects.found),
+        keep=tuple(options.keep),
+        drop=tuple(options.drop),
     )
     with Stage() as stage:
         stage.file(path).write_text(project.text(), encoding="utf-8")
         with zipfile.ZipFile(stage.file(kept_path(path)), "w", zipfile.ZIP_STORED) as archive:
             for position, (levels, labels) in enumerate(zip(maps, objects.labels, strict=True)):
-                archive.writestr(_entry("maps", position), encode_image(levels))
-                archive.writestr(_entry("objects", position), encode_image(labels))
+                archive.writestr(entry_name("maps", position), encode_image(levels))
+                archive.writestr(entry_name("objects", position), encode_image(labels))
 
 
-def _entry(kind: str, position: int) -> str:
+def entry_name(kind: str, position: int) -> str:
+    """Return the name, in the archive, of what is kept of a frame."""
     return f"{kind}/{position:05d}.png"
+
+
+def _path_from(folder: Path, video: Path) -> str:
+    """Return the path of a video from a folder; where it is not below that, from the root."""
+    video, folder = video.resolve(), folder.resolve()
+    return str(video.relative_to(folder)) if video.is_relative_to(folder) else str(video)
 
 
 def _sample(video: Path) -> str:
@@ -342,14 +371,15 @@ def _parsed(said: dict[str, Any]) -> Project:
         threshold=options.threshold,
         stride=options.stride,
         moments=tuple(Moment(int(index), float(time)) for index, time in said["moments"]),
-        objects=tuple(_object(one) for one in said["objects"]),
+        objects=tuple(found_object(one) for one in said["objects"]),
         keep=tuple(options.keep),
         drop=tuple(options.drop),
         corrections=tuple(Correction.of(one) for one in said["corrections"]),
     )
 
 
-def _object(said: dict[str, Any]) -> FoundObject:
+def found_object(said: dict[str, Any]) -> FoundObject:
+    """Make an object of JSON; KeyError, TypeError and ValueError say what is wrong."""
     if said["number"] not in range(1, 256):
         raise ValueError("an object's number is not between 1 and 255")
     spans = tuple((int(first), int(last)) for first, last in said["spans"])

@@ -23,7 +23,7 @@ def contact_sheet(objects: VideoObjects, frames: Iterable[Frame]) -> NDArray[np.
 
     Args:
         objects: of the video.
-        frames: of the video, those in which the objects were followed.
+        frames: of the video; those in which an object is the clearest will do.
 
     Returns:
         uint8 RGB [H, W, 3].
@@ -40,9 +40,10 @@ def thumbnails(objects: VideoObjects, frames: Iterable[Frame]) -> dict[int, NDAr
     Returns:
         By number, uint8 RGB [144, 240, 3].
     """
+    places = {moment.index: position for position, moment in enumerate(objects.moments)}
     return {
-        one.number: _thumbnail(frame, objects, position, one)
-        for position, frame in enumerate(frames)
+        one.number: _thumbnail(frame, objects, places[frame.index], one)
+        for frame in frames
         for one in objects.found
         if one.clearest == frame.index
     }

@@ -1,5 +1,6 @@
 // The page: upload, follow the job, then blend frame and probability map, which one video carries, in the browser.
 import { Blender } from "./blend.js";
+import { Marks } from "./marks.js";
 
 const $ = (id) => document.getElementById(id);
 const POLL_MS = 400;
@@ -11,10 +12,21 @@ let job = null; // as the server last said
 let upload = null; // the request under way
 let turn = 0; // counts submissions: what belongs to an earlier one must not show
 let frames = 0;
+let times = []; // of the frames, in seconds
 let listing = 0; // counts lists of objects, likewise
+let loading = 0; // and previews
+let correcting = false; // whether a correction is under way
 let tabs = false; // whether the focus was moved with the keyboard
 const left = new Set(); // numbers of the objects that are left out
+const tool = () => document.querySelector("[name=tool]:checked").value;
+const marks = new Marks([...document.querySelectorAll(".marks")], tool, () => draw());
 const options = [...document.querySelectorAll("[data-option]")]; // controls, each named as its option
+
+const EDGES = {
+  map: "As soft as they were found; the quickest downloads.",
+  refined: "They follow the picture; 0.01 s more for a frame of 854 × 480.",
+  matte: "Hair and blur let the background through, in cut-outs and over backgrounds; 0.04 s more for a frame of 854 × 480. Not in the preview.",
+};
 
 class Refused extends Error {}
 
@@ -63,7 +75,7 @@ function reason(status, text) {
 
 async function ask(path, options = {}) {
   for (;;) {
-    const response = await fetch(path, { ...options, headers: headers() });
+    const response = await fetch(path, { ...options, headers: { ...options.headers, ...headers() } });
     if (response.status === 401) await askToken();
     else if (response.ok) return response;
     else throw reason(response.status, await response.text());
@@ -169,6 +181,13 @@ function offerOptions({ paths }) {
   const described = Object.fromEntries(asked.map((parameter) => [parameter.name, parameter]));
   for (const control of options) {
     const { schema, description } = described[control.id];
+    if (control.matches("select")) {
+      control.replaceChildren(...schema.enum.map((name) => new Option(name, name)));
+      control.value = schema.default;
+      control.parentElement.title = description;
+      control.oninput();
+      continue;
+    }
     const step = schema.multipleOf ?? 1;
     const high = schema.maximum ?? schema.exclusiveMaximum - step;
     control.parentElement.title = description;
@@ -188,6 +207,8 @@ async function play(mine) {
   progress(1, "Loading the result");
   if (!$("threshold").min) offerOptions(await (await ask("openapi.json")).json());
   left.clear();
+  marks.clear();
+  ({ times } = await (await ask(`v1/jobs/${job.id}/times`)).json());
   if (!(await load(mine))) return;
   frames = job.frames_total;
   $("scrub").max = frames - 1;
@@ -196,17 +217,18 @@ async function play(mine) {
   for (const canvas of [$("original"), $("result")]) canvas.classList.toggle("wide", job.width > job.height);
   $("panes").classList.toggle("tall", job.height > job.width);
   show("player");
+  document.querySelector("[name=tool]").click();
   draw();
   video.play().catch(() => {}); // some browsers want a tap first
   clearObjects();
   if (frames <= LISTED) listObjects();
 }
 
-/** Load the preview without the objects that are left out; false where the page shows something else by then. */
+/** Load the preview as things are; false where the page shows something else by then. */
 async function load(mine) {
-  const wanted = [...left].join();
+  const own = ++loading;
   const content = await (await ask(`v1/jobs/${job.id}/preview?${picks()}`)).blob();
-  if (mine !== turn || wanted !== [...left].join()) return false;
+  if (mine !== turn || own !== loading) return false;
   URL.revokeObjectURL(video.src);
   video.src = URL.createObjectURL(content);
   await new Promise((resolve, reject) => {
@@ -220,7 +242,7 @@ async function load(mine) {
 
 function picks() {
   const dropped = [...left].map((number) => ["drop", number]);
-  return new URLSearchParams([["threshold", $("threshold").value], ...dropped]);
+  return new URLSearchParams([["threshold", $("threshold").value], ["edges", $("edges").value], ...dropped]);
 }
 
 function clearObjects() {
@@ -231,11 +253,16 @@ function clearObjects() {
   $("list").hidden = $("list").disabled = false;
 }
 
-async function listObjects() {
+function listObjects() {
   clearObjects();
-  const mine = listing;
   $("list").disabled = true;
   $("list").textContent = "Looking for objects…";
+  return fillStrip();
+}
+
+/** Show the objects there are; those that are left out stay so. */
+async function fillStrip() {
+  const mine = ++listing;
   try {
     const { objects } = await (await ask(`v1/jobs/${job.id}/objects?${picks()}`)).json();
     if (mine !== listing) return;
@@ -261,7 +288,7 @@ function card({ number, thumbnail, spans }) {
   }
   button.append(image, `${number}`, bar);
   button.setAttribute("aria-label", `Object ${number}`);
-  button.setAttribute("aria-pressed", true);
+  button.setAttribute("aria-pressed", !left.has(number));
   button.onclick = () => choose(number, button);
   return button;
 }
@@ -270,6 +297,41 @@ function choose(number, button) {
   if (!left.delete(number)) left.add(number);
   button.setAttribute("aria-pressed", !left.has(number));
   return reload();
+}
+
+// --- Corrections --------------------------------------------------------------------------------------------
+
+/** Change the job's corrections by a request, and show what comes of it. */
+async function correct(path, request) {
+  const { id } = job;
+  const isListed = $("found").children.length > 0;
+  correcting = true;
+  draw();
+  try {
+    job = { ...job, ...(await (await ask(`v1/jobs/${id}/corrections${path}`, request)).json()) };
+    marks.clear();
+    notice("");
+    await reload();
+    if (isListed && id === job?.id) await fillStrip();
+  } catch (error) {
+    notice(said(error));
+  } finally {
+    correcting = false;
+    draw();
+  }
+}
+
+function apply() {
+  const body = JSON.stringify(marks.said);
+  return correct("", { method: "POST", body, headers: { "Content-Type": "application/json" } });
+}
+
+function describeMarks() {
+  const count = job.corrections.length;
+  $("apply").disabled = correcting || !marks.count || marks.frame !== frame();
+  $("apply").textContent = correcting ? "Applying…" : marks.count ? `Apply ${marks.count}` : "Apply";
+  $("undo").disabled = correcting || !count;
+  $("undo").textContent = count ? `Undo ${count}` : "Undo";
 }
 
 /** Load the preview again, and go on where it was. */
@@ -287,7 +349,17 @@ async function reload() {
 // --- The player ---------------------------------------------------------------------------------------------
 
 const view = () => document.querySelector("[name=view]:checked").value;
-const frame = () => Math.min(frames - 1, Math.floor((video.currentTime / video.duration) * frames + 1e-3));
+
+/** The index of the frame that is shown: the last whose time has come. */
+function frame() {
+  let [low, high] = [0, frames - 1];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (times[middle] <= video.currentTime + 1e-3) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
 
 function draw() {
   if ($("player").hidden || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
@@ -301,6 +373,8 @@ function draw() {
   });
   $("scrub").value = frame();
   $("position").textContent = `${frame() + 1} / ${frames}`;
+  marks.show(frame(), video.videoWidth, video.videoHeight / 2);
+  describeMarks();
 }
 
 function everyFrame(callback) {
@@ -314,7 +388,8 @@ function everyFrame(callback) {
 
 function seek(index) {
   video.pause();
-  video.currentTime = ((Math.max(0, Math.min(frames - 1, index)) + 0.5) / frames) * video.duration;
+  const at = Math.max(0, Math.min(frames - 1, index));
+  video.currentTime = (times[at] + (times[at + 1] ?? video.duration)) / 2;
 }
 
 function toggle() {
@@ -339,7 +414,7 @@ async function download(button) {
     const asked = picks();
     for (const { id, type, checked, value } of options) asked.set(id, type === "checkbox" ? checked : value);
     asked.set("background", $("blur").checked ? "blur" : $("colour").value);
-    const response = await ask(`v1/jobs/${id}/results/${kind}?${asked}`);
+    const response = await ask(`v1/jobs/${id}/${kind === "project" ? kind : `results/${kind}`}?${asked}`);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(await response.blob());
     const [, suffix] = /\.(\w+)"?$/.exec(response.headers.get("content-disposition"));
@@ -382,15 +457,26 @@ $("scrub").oninput = () => seek(Number($("scrub").value));
 for (const control of options) {
   control.oninput = () => {
     const shown = control.parentElement.querySelector("output");
+    if (control.id === "edges") $("edge-cost").textContent = EDGES[control.value];
     if (shown) shown.textContent = control.step < 0.1 ? Number(control.value).toFixed(2) : control.value;
     draw();
   };
 }
+$("edges").onchange = reload;
+for (const choice of document.querySelectorAll("[name=tool]")) {
+  choice.onchange = () => {
+    if (tool()) video.pause();
+    else marks.clear();
+    draw();
+  };
+}
+$("apply").onclick = apply;
+$("undo").onclick = () => correct("/last", { method: "DELETE" });
 $("threshold").onchange = () => {
   if (!$("found").children.length && !$("list").disabled) return;
   const wasWhole = left.size === 0;
   listObjects(); // others may be found, so all are in again
-  if (!wasWhole) reload();
+  if (!wasWhole || job.corrections.length) reload();
 };
 for (const control of [$("colour"), $("blur")]) {
   control.oninput = () => {
@@ -418,6 +504,11 @@ addEventListener("keydown", (event) => {
     ArrowRight: () => seek(frame() + 1),
     Home: () => seek(0),
     End: () => seek(frames - 1),
+    ...($("apply").disabled ? {} : { Enter: apply }),
+    Escape: () => {
+      marks.clear();
+      draw();
+    },
   };
   if (!acts[event.key]) return;
   event.preventDefault();
@@ -428,7 +519,7 @@ addEventListener("keydown", (event) => {
 function isOwn({ key, target }) {
   if (target.matches("[type=number], [type=password]")) return true;
   if (!tabs || target.id === "scrub") return false;
-  return target.matches(key === " " ? "button, input:not([type=range])" : "[type=range], [type=radio]");
+  return target.matches([" ", "Enter"].includes(key) ? "button, select, input:not([type=range])" : "[type=range], [type=radio], select");
 }
 
 everyFrame(draw);
