@@ -96,6 +96,14 @@ def test_the_command_leaves_with_all_that_it_said_and_its_code(name: str, code: 
     assert ("unknown model" in result.stderr) == (code == 2)
 
 
+def test_the_package_itself_is_the_command() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "isomer", "models", "nope"], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("isomer: nope: unknown model")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="shells there close no streams")
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_disturb_nothing(closed: str, folder: Path) -> None:

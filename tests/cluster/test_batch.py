@@ -360,6 +360,15 @@ def test_a_bad_video_and_a_killed_worker_stop_nothing_and_runs_go_on(
     assert "was made with key_interval 6, not 3" in capsys.readouterr().err
 
 
+def test_a_batch_spells_options_as_the_command_does(
+    weights: Path, write_clip: WriteClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "keep=1.mp4", [2.0] * 3)
+    words = ["batch", str(clip), "-o", str(tmp_path / "out"), "--keep", "99", "--model", str(weights), "--size", "64"]
+    assert main(words) == 1
+    assert f"isomer: failed: {clip}: --keep 99: no such object" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "error", [ArgumentError("keep", 9, "no such object"), OSError("disk full"), InputError("{}: bad")]
 )

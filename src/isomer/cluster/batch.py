@@ -14,6 +14,8 @@ from isomer.cluster.plan import Plan, Progress
 from isomer.cluster.settings import Settings
 from isomer.errors import require
 from isomer.files import remove_unfinished, sole_writer
+from isomer.media import OUTPUTS
+from isomer.media.outputs import warn_of_idle
 
 _PARTS = ".isomer-parts"
 
@@ -67,6 +69,7 @@ def segment_batch(
     """
     require("isomer batch", "cluster", "ray")
     settings, resources = settings or Settings(), resources or Resources()
+    warn_of_idle(settings, [OUTPUTS[kind] for kind in settings.outputs])
     videos = find_videos(inputs, output)
     output = Path(output).absolute()
     with sole_writer(output):

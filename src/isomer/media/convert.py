@@ -12,7 +12,7 @@ from isomer.errors import ArgumentError, InputError
 from isomer.media.folder import DEFAULT_FPS
 from isomer.media.frame import FrameSource
 from isomer.media.masks import MaskSource, open_masks
-from isomer.media.outputs import find_output, open_outputs, output_paths
+from isomer.media.outputs import find_output, open_outputs, output_paths, warn_of_idle
 from isomer.media.pictures import Look
 from isomer.media.reader import open_frames
 from isomer.media.segmented import Segmented
@@ -81,6 +81,7 @@ def convert_masks(
     for name, kind in zip(names, kinds, strict=True):
         if kind.shows_video and video is None:
             raise InputError(f"{name}: shows the pictures too; give the video as well")
+    warn_of_idle(options, kinds)
     source = open_masks(masks, fps)
     is_deep = any(kind.is_deep for kind in kinds)
     pictures = None if video is None else open_frames(video, audio=audio, deep=is_deep)

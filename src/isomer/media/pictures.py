@@ -142,6 +142,10 @@ def _over(above: Pixels, behind: Pixels) -> Pixels:
     return np.asarray(np.rint(mixed), above.dtype)
 
 
+SOFT = frozenset({cutout, deep_cutout, composite, deep_composite})
+"""Pictures that show how much of each pixel is of the object, not only whether it is."""
+
+
 def overlay(result: Segmented, look: Look) -> NDArray[np.uint8]:
     """The frame with the object, or each of the objects, tinted and outlined and the rest dimmed."""
     if result.labels is None:

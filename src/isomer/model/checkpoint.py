@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from isomer.errors import InputError, brief
+from isomer.errors import InputError, brief, reason
 from isomer.files import atomic_path
 from isomer.model.config import EncoderName, IsomerConfig
 from isomer.model.encoders import Encoder
@@ -61,7 +61,7 @@ def save_model(
         with atomic_path(path) as temporary:
             save_file(tensors, temporary, {_HEADER: header})
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: cannot be written ({error}); make room or choose another output") from error
+        raise InputError(f"{path}: cannot be written ({reason(error)}); make room or choose another output") from error
 
 
 def load_checkpoint(path: str | Path) -> Isomer:

@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 from pydantic import ValidationError
 from torch import nn
 
-from isomer.errors import InputError
+from isomer.errors import InputError, reason
 from isomer.files import atomic_path
 from isomer.model.network import Isomer
 from isomer.train.config import OptimizerConfig, TrainConfig
@@ -69,7 +69,7 @@ class Checkpoint:
             try:
                 torch.save(state, temporary)
             except (OSError, RuntimeError) as error:
-                raise InputError(f"{self.path}: cannot be written ({error}); make room and resume") from error
+                raise InputError(f"{self.path}: cannot be written ({reason(error)}); make room and resume") from error
 
     def restore(
         self,

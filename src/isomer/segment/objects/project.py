@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.errors import ArgumentError, InputError, brief
+from isomer.errors import ArgumentError, InputError, brief, reason
 from isomer.files import Stage
 from isomer.media import FrameSource, open_frames
 from isomer.media.image import decode_gray, encode_image, write_image
@@ -183,7 +183,7 @@ class OpenProject:
         try:
             self._archive = self._resources.enter_context(zipfile.ZipFile(kept))
         except (OSError, zipfile.BadZipFile) as error:
-            raise InputError(f"{kept}: cannot be read ({brief(error)}); make the project anew") from error
+            raise InputError(f"{kept}: cannot be read ({reason(error)}); make the project anew") from error
         self.objects = VideoObjects(self.project.objects, self.project.moments, self._pictures("objects"))
         return self
 
