@@ -125,6 +125,19 @@ def test_a_full_standard_output_gets_one_line() -> None:
     assert result.stderr == "isomer: the system: No space left on device; make room, or raise the limit\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="has no such limit, or keeps it not")
+@pytest.mark.parametrize(("mib", "code"), [(600, 2), (2047, 2), (4096, 0)])
+def test_too_few_addresses_are_refused_before_libraries_reserve_them(mib: int, code: int, tmp_path: Path) -> None:
+    command = f"ulimit -v {mib * 1024}; '{sys.executable}' -m isomer synth a.mp4 --size 64x48 --frames 2"
+    result = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == code
+    assert (tmp_path / "a.mp4").exists() == (code == 0)
+    said = [line for line in result.stderr.splitlines() if "warning" not in line]
+    assert [line.partition(";")[0] for line in said] == [
+        f"isomer: ulimit -v: {mib} MiB of addresses, and libraries reserve up to 2048 MiB, which they do not use"
+    ] * (code == 2)
+
+
 def test_names_that_the_terminal_cannot_show_are_said_in_escapes(folder: Path) -> None:
     (folder / "scans").mkdir(exist_ok=True)
     cv2.imwrite(str(folder / "scans" / "0.png"), np.full((32, 32), 255, np.uint8))
