@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from isomer.errors import InputError
-from isomer.model import checkpoint, weights
+from isomer.model import weights
 from isomer.model.checkpoint import load_checkpoint, load_encoder, save_model
 from isomer.model.config import IsomerConfig
 from isomer.model.encoders import ENCODERS

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from isomer.errors import ArgumentError
 from isomer.media.frame import FrameSource, Pixels, pixel_aspect
-from isomer.media.image import IMAGE_SUFFIXES, read_image
+from isomer.media.image import IMAGE_SUFFIXES, MAX_PIXELS, read_image
 from isomer.media.reader import open_frames
 from isomer.media.resize import resize_image
 
@@ -152,13 +152,16 @@ def _looped(source: FrameSource) -> Iterator[tuple[NDArray[np.uint8], float]]:
             yield frame.image, end
 
 
-def open_background(background: str | Path, fit: str, aspect: Fraction = Fraction(1)) -> Background:
+def open_background(
+    background: str | Path, fit: str, aspect: Fraction = Fraction(1), max_pixels: int = MAX_PIXELS
+) -> Background:
     """Open a background.
 
     Args:
         background: see `isomer.options.VideoOptions`.
         fit: of an image or a video; see `fitted`.
         aspect: width of the frames' pixels over their height.
+        max_pixels: the most that a picture of it may have.
 
     Raises:
         ArgumentError: it is neither of `PLAIN` nor a file or folder that is there.
@@ -174,8 +177,8 @@ def open_background(background: str | Path, fit: str, aspect: Fraction = Fractio
             f"neither {', '.join(_COLOURS)}, #RRGGBB, blur, blur:RADIUS, transparent nor a file that is there",
         )
     if Path(background).suffix.lower() in IMAGE_SUFFIXES:
-        return Still(read_image(background), fit, aspect)
-    return Moving(open_frames(background), fit, aspect)
+        return Still(read_image(background, max_pixels), fit, aspect)
+    return Moving(open_frames(background, max_pixels), fit, aspect)
 
 
 def _plain(text: str) -> Background:

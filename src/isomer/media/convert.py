@@ -55,6 +55,7 @@ def convert_masks(
     background: str | Path = VideoOptions.background,
     fit: str = VideoOptions.fit,
     audio: bool = VideoOptions.audio,
+    max_pixels: int = VideoOptions.max_pixels,
 ) -> Converted:
     """Write masks in other formats.
 
@@ -69,11 +70,12 @@ def convert_masks(
         background: of composites; see `isomer.options.VideoOptions`.
         fit: of the background; see there.
         audio: keep the sound of `video` in videos.
+        max_pixels: the most that a frame of the masks, the video or the background may have.
 
     Raises:
         InputError: the input, an output or an option is no good; nothing is left written.
     """
-    options = VideoOptions(**vars(adjustments), background=background, fit=fit, audio=audio)
+    options = VideoOptions(**vars(adjustments), background=background, fit=fit, audio=audio, max_pixels=max_pixels)
     if fps <= 0:
         raise ArgumentError("fps", fps, f"not positive; {DEFAULT_FPS} is the default")
     names = list(dict.fromkeys(outputs)) or [_kind_by_suffix(output)]
@@ -82,9 +84,9 @@ def convert_masks(
         if kind.shows_video and video is None:
             raise InputError(f"{name}: shows the pictures too; give the video as well")
     warn_of_idle(options, kinds)
-    source = open_masks(masks, fps)
+    source = open_masks(masks, fps, max_pixels)
     is_deep = any(kind.is_deep for kind in kinds)
-    pictures = None if video is None else open_frames(video, audio=audio, deep=is_deep)
+    pictures = None if video is None else open_frames(video, max_pixels, audio=audio, deep=is_deep)
     paths = output_paths(pictures or source, output, kinds)
     for path in paths:
         if path.resolve() == Path(masks).resolve():

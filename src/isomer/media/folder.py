@@ -55,7 +55,7 @@ class FolderSource:
         for index, file in enumerate(self.files):
             image = read_image(file, self._max_pixels)
             self._check_size(file, (image.shape[1], image.shape[0]))  # the folder may have changed since
-            at_depth = partial(_at_depth, file) if self._deep and is_deep_image(file) else None
+            at_depth = partial(_at_depth, file, self._max_pixels) if self._deep and is_deep_image(file) else None
             yield Frame(index, image, float(index / self.fps), file.stem, float(1 / self.fps), at_depth)
 
     def _check_stems(self) -> None:
@@ -73,8 +73,8 @@ class FolderSource:
             )
 
 
-def _at_depth(file: Path) -> Deep:
-    return Deep(read_deep_image(file), Tags())
+def _at_depth(file: Path, max_pixels: int) -> Deep:
+    return Deep(read_deep_image(file, max_pixels), Tags())
 
 
 def _is_image(file: Path) -> bool:

@@ -44,7 +44,7 @@ class Look(Adjustments):
         Raises:
             InputError: the background cannot be read.
         """
-        background = open_background(options.background, options.fit, pixel_aspect(source))
+        background = open_background(options.background, options.fit, pixel_aspect(source), options.max_pixels)
         return cls(**options.of(Adjustments), background=background)
 
 

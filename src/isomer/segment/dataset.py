@@ -108,7 +108,7 @@ def predict_dataset(
         source = open_frames(folder, max_pixels)
         target = output / name
         names = {frame.stem for frame in _images(folder)}
-        finished = all(_is_finished(target / f"{frame}.png", source) for frame in names)
+        finished = all(_is_finished(target / f"{frame}.png", source, max_pixels) for frame in names)
         if not finished:
             with open_output(OUTPUTS["probabilities"], target, source) as writer:
                 segment_frames(segmenter, TakenFrames(source), [writer])
@@ -123,9 +123,9 @@ def _text(settings: Mapping[str, object]) -> str:
     return json.dumps(dict(settings), indent=2, sort_keys=True) + "\n"
 
 
-def _is_finished(path: Path, source: FrameSource) -> bool:
+def _is_finished(path: Path, source: FrameSource, max_pixels: int) -> bool:
     try:
-        height, width = read_gray(path).shape
+        height, width = read_gray(path, max_pixels).shape
     except InputError:
         return False
     return (width, height) == source.size

@@ -138,7 +138,7 @@ def write_result(
         room = _Room(Path(scratch), most, raw_bytes(kind) * source.size[0] * source.size[1])
         with media.open_output(output, target, source, look) as writer, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the job said it already
-            stored = _Stored(source, folder / "probabilities")
+            stored = _Stored(source, folder / "probabilities", limits.pixels)
             told = track_objects(stored, options.threshold, options.keep, options.drop)
             for result in told if options.follows_objects else stored:
                 writer.write(result if options.objects else replace(result, labels=None))
@@ -182,7 +182,7 @@ def _write_objects(folder: Path, options: VideoOptions, path: Path, limits: Limi
 
     with _relative_to(folder), Follower(options.threshold) as follower:
         source = _open(folder, limits)
-        stored = _Stored(source, folder / "probabilities")
+        stored = _Stored(source, folder / "probabilities", limits.pixels)
         for result, step in with_steps(stored):
             follower.add(result, result.probability, step)
             report(result.index + 1, source.count)
@@ -267,8 +267,8 @@ def _relative_to(folder: Path) -> Iterator[None]:
 class _Stored:
     """The results of a job, as often as they are gone through."""
 
-    def __init__(self, source: FrameSource, folder: Path) -> None:
-        self._source, self._folder = source, folder
+    def __init__(self, source: FrameSource, folder: Path, max_pixels: int) -> None:
+        self._source, self._folder, self._max_pixels = source, folder, max_pixels
 
     def __iter__(self) -> Iterator[Segmented]:
         import numpy as np
@@ -277,7 +277,7 @@ class _Stored:
         from isomer.media.image import read_gray
 
         for frame in self._source:
-            levels = read_gray(self._folder / f"{frame.name}.png")
+            levels = read_gray(self._folder / f"{frame.name}.png", self._max_pixels)
             yield Segmented.of(frame, np.divide(levels, 255, dtype=np.float32))
 
 
