@@ -124,6 +124,15 @@ def add_max_pixels(parser: argparse.ArgumentParser) -> None:
     add_options(parser, VideoOptions, only=("max_pixels",))
 
 
+def max_pixels_of(arguments: argparse.Namespace) -> int:
+    """Return what was given, or the default.
+
+    Raises:
+        ArgumentError: it is out of its range.
+    """
+    return VideoOptions(max_pixels=arguments.max_pixels).max_pixels
+
+
 def add_json_argument(parser: argparse.ArgumentParser) -> None:
     """Declare --json, for `report`."""
     parser.add_argument("--json", action="store_true", help="print what was done as JSON, and nothing else")

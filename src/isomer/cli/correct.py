@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_json_argument, add_max_pixels, chosen, report
-from isomer.options import VideoOptions
+from isomer.cli._options import add_json_argument, add_max_pixels, max_pixels_of, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     project = read_project(arguments.project)
     marks = {kind: getattr(arguments, kind) for kind in ("add", "remove", "box", "mask")}
-    max_pixels = chosen(VideoOptions, arguments).max_pixels
+    max_pixels = max_pixels_of(arguments)
     corrections = corrections_of(project.moments, **marks, number=arguments.object, max_pixels=max_pixels)
     project = correct(arguments.project, corrections, undo=arguments.undo)
     count = len(project.corrections)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_max_pixels, chosen
-from isomer.options import VideoOptions
+from isomer.cli._options import add_max_pixels, max_pixels_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         sequences=arguments.sequences,
         missing=arguments.missing,
         workers=arguments.workers or os.cpu_count() or 1,
-        max_pixels=chosen(VideoOptions, arguments).max_pixels,
+        max_pixels=max_pixels_of(arguments),
         **others,
     )
     print(format_table(evaluation, sequences=not arguments.summary))

@@ -11,8 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_max_pixels, chosen, report
-from isomer.options import VideoOptions
+from isomer.cli._options import add_max_pixels, max_pixels_of, report
 
 # Of `isomer.runtime.export.FORMATS`, whose import takes PyTorch, and of the package.
 _SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2", "package": ".onnx"}
@@ -65,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         from isomer.runtime.quantization import export_int8
         from isomer.segment.calibration import calibration_samples
 
-        samples = calibration_samples(network, arguments.int8, chosen(VideoOptions, arguments).max_pixels)
+        samples = calibration_samples(network, arguments.int8, max_pixels_of(arguments))
         frames, mean, similarity = export_int8(network, out, samples)
         report(
             arguments,

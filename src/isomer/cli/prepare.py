@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_max_pixels, chosen, report
-from isomer.options import VideoOptions
+from isomer.cli._options import add_max_pixels, max_pixels_of, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("--jobs must be 1 or more, and levels 0 to 255")
     if min(arguments.steps) < 1:
         raise InputError("--steps: must be 1 or more")
-    max_pixels = chosen(VideoOptions, arguments).max_pixels
+    max_pixels = max_pixels_of(arguments)
     if arguments.stills:
         images, colon, masks = arguments.stills.partition(":")
         if not colon:

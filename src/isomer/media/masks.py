@@ -214,7 +214,7 @@ def _open_json(path: Path, fps: Fraction, max_pixels: int) -> MaskSource:
         if not isinstance(document, dict):
             raise TypeError("no object at its top")
         size, names, objects = _youtube_vis(document) if "videos" in document else _coco(document)
-        if min(size) < 1 or size[0] * size[1] > max_pixels:  # in a file that is small all the same
+        if min(size) < 1:
             raise ValueError(f"frames of {size[0]}x{size[1]} pixels")
         if not names or len(set(names)) < len(names):
             raise ValueError("no frames, or two of one name")
@@ -222,6 +222,9 @@ def _open_json(path: Path, fps: Fraction, max_pixels: int) -> MaskSource:
         raise InputError(f"{path}: not COCO or YouTube-VIS ({brief(error)} is missing); export it again") from error
     except (AttributeError, IndexError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not COCO or YouTube-VIS JSON ({brief(error)}); export it again") from error
+    if size[0] * size[1] > max_pixels:  # in a file that is small all the same
+        stated = brief(f"{size[0]} x {size[1]}")
+        raise InputError(f"{path}: frames of {stated}, which is more than {max_pixels} pixels; make them smaller")
     return _JSONMasks(path, size, names, objects, fps)
 
 
