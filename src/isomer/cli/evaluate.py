@@ -85,13 +85,12 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.ground_truth,
         sequences=arguments.sequences,
         missing=arguments.missing,
-        workers=arguments.workers or os.cpu_count() or 1,
+        workers=(os.cpu_count() or 1) if arguments.workers is None else arguments.workers,
         max_pixels=max_pixels_of(arguments),
         **others,
     )
     print(format_table(evaluation, sequences=not arguments.summary))
-    for path in arguments.save:
-        save(evaluation, path)
+    save(evaluation, *arguments.save)
     if arguments.plots:
         save_plots(evaluation, arguments.plots)
     return 0

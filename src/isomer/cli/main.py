@@ -104,7 +104,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:  # of what surrounds the command, such as a disk that its standard output goes to
         _drop_output()
-        return _failed(f"{error.filename or 'the system'}: {error.strerror or error}; make room, or raise the limit")
+        is_access = isinstance(error, (PermissionError, FileNotFoundError, IsADirectoryError, NotADirectoryError))
+        remedy = "check it and its permissions" if is_access else "make room, or raise the limit"
+        return _failed(f"{error.filename or 'the system'}: {error.strerror or error}; {remedy}")
     except MemoryError:
         return _failed("not enough memory; choose a smaller video, or raise the limit")
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.errors import InputError
+from isomer.errors import ArgumentError, InputError
 from isomer.evaluate.layout import Sequences, find_sequences
 from isomer.evaluate.maps import Annotations, Predictions
 from isomer.evaluate.protocols import Protocol, get_protocol
@@ -141,6 +141,8 @@ def _evaluate(
         raise InputError(f"measures: none given; choose from {', '.join(MEASURES)}")
     if missing not in ("error", "zero", "skip"):
         raise InputError(f"{missing}: no way to treat missing frames; choose error, zero or skip")
+    if workers < 1:
+        raise ArgumentError("workers", workers, "less than 1")
     annotated = select_sequences(ground_truth, find_sequences(ground_truth), sequences)
     notes: dict[str, None] = {}
     jobs = []

@@ -37,10 +37,13 @@ class FolderSource:
         self.fps = fps
         self._max_pixels = max_pixels
         self._deep = deep
-        self.files = sorted(
-            (file for file in self.path.iterdir() if _is_image(file)),
-            key=lambda file: natural_order(file.name),
-        )
+        try:
+            files = [file for file in self.path.iterdir() if _is_image(file)]
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
+            ) from error
+        self.files = sorted(files, key=lambda file: natural_order(file.name))
         if not self.files:
             formats = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
             raise InputError(f"{self.path}: no images in this folder; give one with {formats} files")
@@ -78,7 +81,9 @@ def _at_depth(file: Path, max_pixels: int) -> Deep:
 
 
 def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
+    """Whether it is named as one and is a file, or a link to nothing, which stands for a frame that is lost."""
+    is_named = file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
+    return is_named and (file.is_file() or (file.is_symlink() and not file.exists()))
 
 
 def natural_order(name: str) -> list[str | tuple[int, str]]:

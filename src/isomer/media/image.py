@@ -140,10 +140,18 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
     Raises:
         InputError: the file cannot be written, or its suffix is not an image format.
     """
-    path = Path(path)
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
+    check_image_suffix(path)
+    _write_bytes(path, encode_image(image, Path(path).suffix))
+
+
+def check_image_suffix(path: str | Path) -> None:
+    """Refuse a path whose suffix names no image format.
+
+    Raises:
+        InputError: it does not.
+    """
+    if Path(path).suffix.lower() not in IMAGE_SUFFIXES:
         raise InputError(f"{path}: not an image format; use one of {', '.join(sorted(IMAGE_SUFFIXES))}")
-    _write_bytes(path, encode_image(image, path.suffix))
 
 
 def read_palette(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:

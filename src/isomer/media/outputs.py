@@ -267,6 +267,8 @@ def open_outputs(
     with Stage() as stage, ExitStack() as stack:
         writers = []
         for output, path in outputs:
+            if look.background.path is not None and Path(path).resolve() == look.background.path.resolve():
+                raise InputError(f"{path}: is the background itself; choose another output")
             container = stack.enter_context(output.container(Path(path), source, stage))
             writers.append(Writer(output.picture, container, look))
         yield writers

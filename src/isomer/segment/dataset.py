@@ -70,7 +70,7 @@ def check_dataset(
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: is a file, not a folder; choose another output")
     made_with = output / _SETTINGS
-    if made_with.exists() and made_with.read_text() != _text(settings):
+    if made_with.exists() and not (made_with.is_file() and made_with.read_bytes() == _text(settings).encode()):
         raise InputError(f"{output}: holds maps made with other settings ({_SETTINGS}); choose another output")
     return folders
 

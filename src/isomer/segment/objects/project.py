@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isomer.errors import ArgumentError, InputError, brief, reason
-from isomer.files import Stage
+from isomer.files import Stage, said_of
 from isomer.media import FrameSource, open_frames
-from isomer.media.image import decode_gray, encode_image, write_image
+from isomer.media.image import check_image_suffix, decode_gray, encode_image, write_image
 from isomer.options import Options, VideoOptions, options_of
 from isomer.progress import Progress
 from isomer.segment.door import TakenFrames
@@ -101,13 +101,13 @@ def read_project(path: str | Path) -> Project:
         said = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({brief(error)}); give a project that isomer objects -o wrote") from error
     if not isinstance(said, dict) or said.pop("isomer_project", None) != _VERSION:
         raise InputError(f"{path}: no project of version {_VERSION}; make it anew by isomer objects -o")
     try:
         return _parsed(said)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else brief(error)
         raise InputError(f"{path}: not as a project is ({what}); mend it, or make it anew") from error
 
@@ -118,8 +118,9 @@ def write_project(path: str | Path, project: Project) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    with Stage() as stage:
-        stage.file(Path(path)).write_text(project.text(), encoding="utf-8")
+    path = Path(path)
+    with Stage() as stage, said_of(path):
+        stage.file(path).write_text(project.text(), encoding="utf-8")
 
 
 def correct(path: str | Path, corrections: Sequence[Correction] = (), *, undo: bool = False) -> Project:
@@ -249,6 +250,8 @@ def list_objects(
     """
     if out is not None and not is_project(out):
         raise InputError(f"{out}: a project's name ends in {SUFFIX}; choose another")
+    if sheet is not None:
+        check_image_suffix(sheet)
     if is_project(video):
         if out is not None:
             raise InputError(f"{video}: a project already; copy its two files to keep another")
@@ -259,16 +262,16 @@ def list_objects(
                 write_image(sheet, contact_sheet(opened.objects, TakenFrames(opened.source, opened.project.stride)))
             return opened.objects.found
     source = open_frames(video, options.max_pixels)
-    with Follower(options.threshold) as follower, Spool(np.uint8) as maps:
+    with Stage() as stage, Follower(options.threshold) as follower, Spool(np.uint8) as maps:
         frames = TakenFrames(source, options.stride)
         total = None if source.count is None else -(-source.count // options.stride)
         with Progress(total, "frame", shown=progress) as bar:
             follow_objects(Segmenter(**options.of(Options)), frames, maps, follower, bar.step)
         objects = follower.objects()
+        if out is not None:
+            _make(Path(out), stage, source, options, objects, maps)
         if sheet is not None:
             write_image(sheet, contact_sheet(objects, TakenFrames(source, options.stride)))
-        if out is not None:
-            _make(Path(out), source, options, objects, maps)
         return objects.found
 
 
@@ -285,7 +288,14 @@ def _refuse_finding(options: VideoOptions, project: Project, names: Sequence[str
             raise ArgumentError(name, asked[name], "a project has what was found; leave it out, or make that anew")
 
 
-def _make(path: Path, source: FrameSource, options: VideoOptions, objects: VideoObjects, maps: Spool[np.uint8]) -> None:
+def _make(
+    path: Path,
+    stage: Stage,
+    source: FrameSource,
+    options: VideoOptions,
+    objects: VideoObjects,
+    maps: Spool[np.uint8],
+) -> None:
     video = source.path.resolve()
     folder = path.resolve().parent
     project = Project(
@@ -297,7 +307,7 @@ def _make(path: Path, source: FrameSource, options: VideoOptions, objects: Video
         moments=tuple(objects.moments),
         objects=tuple(objects.found),
     )
-    with Stage() as stage:
+    with said_of(path):
         stage.file(path).write_text(project.text(), encoding="utf-8")
         with zipfile.ZipFile(stage.file(kept_path(path)), "w", zipfile.ZIP_STORED) as archive:
             for position, (levels, labels) in enumerate(zip(maps, objects.labels, strict=True)):
