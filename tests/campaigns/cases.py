@@ -18,7 +18,7 @@ _SECONDS = 600
 _RENAMED = {
     "[p for _,p in": "[p.probability for p in",
     "isomer.segment.cache": "isomer.runtime.cache",
-    "isomer convert $d/$s $d/o_$s --to masks": "isomer convert $d/$s -o $d/o_$s --output masks",
+    "isomer convert $d/$s $d/o_$s --to masks": "isomer convert $d/$s -o $d/o_$s.d --output masks",
     "odd_mask.mp4 $d/cut.webm": "odd_mask.mp4 -o $d/cut.webm",
     "t.join(60)": "t.join(240)",
     "p.join(30)": "p.join(240)",

@@ -385,6 +385,21 @@ def test_a_failure_names_its_video_once(error: Exception, tmp_path: Path, monkey
     assert result.error.count(str(video.path)) == 1
 
 
+def test_a_batch_that_cannot_start_leaves_nothing(
+    write_clip: WriteClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(_: object) -> None:
+        raise InputError("Ray cannot be started")
+
+    monkeypatch.setattr("isomer.cluster.batch.require", lambda *_: None)
+    monkeypatch.setattr("isomer.cluster.batch.import_ray", lambda _: None)
+    monkeypatch.setattr("isomer.cluster.batch.ray_running", refuses)
+    clip = write_clip(tmp_path / "clip.mp4", [2.0])
+    with pytest.raises(InputError, match="Ray cannot be started"):
+        segment_batch([clip], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_batch_at_a_time_writes_to_a_folder(
     write_clip: WriteClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

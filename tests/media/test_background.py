@@ -185,6 +185,19 @@ def test_options_without_effect_are_named(kinds: list[str], options: dict[str, A
     assert [str(warning.message).partition(":")[0] for warning in caught] == idle
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "a.png"])
+def test_an_output_does_not_replace_its_background(clip: Path, name: str, tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", quadrants(WIDTH, HEIGHT))
+    other = encode(tmp_path / "other.mp4", [quadrants(WIDTH, HEIGHT)] * 3, fps=10)
+    look = Look(background=open_background(tmp_path / name, "cover"))
+    kind = OUTPUTS["composite" if name.endswith("mp4") else "composites"]
+    with (
+        pytest.raises(InputError, match=f"{name}: is the background itself"),
+        open_output(kind, tmp_path / name, open_frames(other), look),
+    ):
+        pass
+
+
 def test_composites_are_written(clip: Path) -> None:
     source = open_frames(clip)
     for kind in ("composite", "composites"):

@@ -88,12 +88,11 @@ def segment_batch(
         pending = manifest.open(videos, retry_failed=retry_failed)
         if pending:
             plan = Plan(pending, manifest, settings.shard, resources.retries, output / _PARTS, progress)
-            with ExitStack() as ends:
-                with ray_running(resources):  # before anything is written
-                    ends.callback(_tidy, plan, manifest, settings)
-                    started(len(pending))
-                    Crew(settings, resources).work_off(plan)
-                    plan.remove_parts()
+            with ExitStack() as ends, ray_running(resources):  # before anything is written
+                ends.callback(_tidy, plan, manifest, settings)
+                started(len(pending))
+                Crew(settings, resources).work_off(plan)
+                plan.remove_parts()
     states = [manifest[video].state for video in videos]
     tried = [manifest[video] for video in pending]
     done = [record for record in tried if record.state is State.done]
