@@ -166,6 +166,7 @@ def manifest(tree: Path) -> tuple[Manifest, Video]:
     video = Video(tree / "in" / "a.mp4", tree / "out" / "a")
     manifest = Manifest(tree / "out" / "manifest.json", {"size": 64})
     assert manifest.open([video], retry_failed=False) == [video]
+    manifest.save()
     return manifest, video
 
 
@@ -201,6 +202,7 @@ def test_manifest_says_what_is_left_to_do(
 
     again = Manifest(first.path, {"size": 64})
     assert again.open([video], retry_failed=retry_failed) == ([video] if is_pending else [])
+    again.save()
     assert json.loads(first.path.read_text())["videos"][str(video.path)]["state"] == (
         "pending" if is_pending else state.value
     )
