@@ -40,14 +40,14 @@ VERBS = {
 }
 
 BAD = {
-    "quality": {"good": "not fast, default or best; default is the default"},
+    "quality": {"good": "not fast, default or best", "bset": "not fast, default or best (did you mean best?)"},
     "size": {
         "63": "not between 64 and 4096 pixels",
         "4097": "not between 64 and 4096 pixels",
         "1.5": "not a whole number",
         "big": "not a whole number",
     },
-    "backend": {"tensorrt": "not auto, openvino, onnx or torch; auto is the default"},
+    "backend": {"tensorrt": "not auto, openvino, onnx or torch"},
     "flow": {"farneback": "not dis or raft"},
     "max_step": {
         "0": "not between 1 and 16 frames; 4 is the default",
@@ -73,7 +73,7 @@ BAD = {
         "1.0": "not between 0 and 1; 0.5 is the default",
         "nan": "not between 0 and 1; 0.5 is the default",
     },
-    "edges": {"sharp": "not map, refined or matte; refined is the default"},
+    "edges": {"sharp": "not map, refined or matte"},
     "min_area": {"-1": "less than 0 pixels; 0 is the default"},
     "grow": {
         "-1": "not between 0 and 100 pixels; 0 is the default",
@@ -89,7 +89,7 @@ BAD = {
         "0.4,0.5@later": "no time after the @ such as 3.2s, or 80 for frame 80",
     },
     "drop": {"0": "not an object's number, which is between 1 and 255"},
-    "fit": {"fill": "not cover, contain or stretch; cover is the default"},
+    "fit": {"fill": "not cover, contain or stretch"},
     "max_pixels": {"0": "less than 1; 67108864 is the default"},
 }
 

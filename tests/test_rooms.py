@@ -25,7 +25,7 @@ import isomer
 
 HOME = Path(isomer.__file__).parent
 ROOMS = {path.parent.name for path in HOME.glob("*/__init__.py")}
-BASE = {path.stem for path in HOME.glob("*.py")} - {"__init__"}
+BASE = {path.stem for path in HOME.glob("*.py")} - {"__init__", "__main__"}
 LEFT = {
     "isomer": set[str](),
     "media": set[str](),

@@ -129,6 +129,14 @@ def test_a_folder_in_the_place_of_a_file_is_refused_at_once(tmp_path: Path) -> N
         stage.file(tmp_path / "a.mp4")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_to_nothing_in_the_place_of_a_folder_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "masks").symlink_to("gone")
+    with pytest.raises(InputError, match="masks: is a link to nothing, not a folder"), Stage() as stage:
+        stage.folder(tmp_path / "masks")
+    assert [path.name for path in tmp_path.iterdir()] == ["masks"]
+
+
 @pytest.mark.parametrize("name", ["clip.mp4", LONG])
 def test_what_a_killed_process_left_goes_and_nothing_else(tmp_path: Path, name: str) -> None:
     (tmp_path / "masks").mkdir()

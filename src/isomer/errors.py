@@ -65,6 +65,11 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
+def reason(error: BaseException) -> str:
+    """Why something failed, without the name of its file, which stands in the line already."""
+    return str(getattr(error, "strerror", None) or brief(error))
+
+
 def brief(said: object) -> str:
     """What came from elsewhere, such as another exception, as part of such a line."""
     text = " ".join(str(said).split())

@@ -182,8 +182,9 @@ class Stage:
             InputError: nothing can be written there.
         """
         with said_of(path):
-            if path.exists() and not path.is_dir():
-                raise InputError(f"{path}: is a file, not a folder; choose another output")
+            if os.path.lexists(path) and not path.is_dir():
+                what = "a link to nothing" if path.is_symlink() and not path.exists() else "a file"
+                raise InputError(f"{path}: is {what}, not a folder; choose another output")
             parent = path if path.is_dir() else path.parent  # `path` may be a file system of its own
             self._enter(parent)
             _remove_abandoned(path)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from isomer.choice import parse_pick
-from isomer.errors import ArgumentError
+from isomer.errors import ArgumentError, suggestion
 
 if TYPE_CHECKING:
     from isomer.flow import FlowEstimator
@@ -74,7 +74,7 @@ class Option:
         """
         is_left_out = value is None and self.default is None
         if not is_left_out and (problem := self._problem(value)):
-            default = "" if self.default in (None, ()) else f"; {self.default} is the default"
+            default = "" if self.choices or self.default in (None, ()) else f"; {self.default} is the default"
             raise ArgumentError(name, value, problem + default)
         if self.form is not None and isinstance(value, Sequence):
             for one in value:
@@ -98,7 +98,9 @@ class Option:
         if self.choices:
             *others, last = map(str, self.choices)
             is_object = self.in_python and callable(value)
-            return "" if is_object or value in self.choices else f"not {', '.join(others)} or {last}"
+            if is_object or value in self.choices:
+                return ""
+            return f"not {', '.join(others)} or {last}{suggestion(str(value), map(str, self.choices))}"
         if self.low is not None and self.high is not None:
             is_inside = self.low < value < self.high if self.is_open else self.low <= value <= self.high
             return "" if is_inside else f"not between {self.low} and {self.high}{self.unit}"

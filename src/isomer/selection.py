@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from isomer.errors import InputError
+from isomer.errors import InputError, reason
 
 DAVIS16_VAL = (
     "blackswan",
@@ -66,5 +66,7 @@ def _listed(path: Path) -> list[str]:
     try:
         lines = [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a list of sequences ({error}); give a text file") from error
+        raise InputError(
+            f"{path}: no list of sequences that can be read ({reason(error)}); give a text file"
+        ) from error
     return list(dict.fromkeys(Path(line).parent.name if "/" in line else line for line in lines))

@@ -14,8 +14,15 @@ from trial import Outcome, Verdict
 
 FOLDER = Path(__file__).parents[3] / "shared" / "cases"
 _SECONDS = 600
-# How the cases name what has another name now.
-_RENAMED = {"[p for _,p in": "[p.probability for p in", "isomer.segment.cache": "isomer.runtime.cache"}
+# What the cases call has another name now; and a machine that has other work to do needs time.
+_RENAMED = {
+    "[p for _,p in": "[p.probability for p in",
+    "isomer.segment.cache": "isomer.runtime.cache",
+    "isomer convert $d/$s $d/o_$s --to masks": "isomer convert $d/$s -o $d/o_$s.d --output masks",
+    "odd_mask.mp4 $d/cut.webm": "odd_mask.mp4 -o $d/cut.webm",
+    "t.join(60)": "t.join(240)",
+    "p.join(30)": "p.join(240)",
+}
 
 
 def _numbers(pattern: str, said: str) -> list[float]:
@@ -37,7 +44,10 @@ RIGHT: dict[str, Callable[[str], bool]] = {
     "03": lambda said: set(_numbers(r"\d: ([\d.]+)", said)) == {0.0} and "True" not in said,
     "04": lambda said: _near(_numbers(r"(?:format,|transcode: )([\d.]+)", said), 3.33, 0.1),
     "06": lambda said: said.count("notes ('") == 3,
-    "07": lambda said: said.count("InputError") + len(re.findall(r"IoU with the right masks 1\.000", said)) == 6,
+    "07": lambda said: (
+        len(re.findall("InputError|ArgumentError", said)) + len(re.findall(r"IoU with the right masks 1\.000", said))
+        == 6
+    ),
     "08": lambda said: "InputError" in said or "exit code 0" in said,
     "09": lambda said: not re.search("Error|Exception|Could|Incorrect", said),
     "10": lambda said: not re.search(r"(TERM|HUP): \S", said),

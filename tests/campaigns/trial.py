@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import resource
 import signal
 import sys
@@ -22,9 +23,9 @@ Command = Sequence[str | bytes] | Callable[[], object]
 MOST_MEMORY = 1.5 * 2**30
 _CEILING = 10 * 2**30  # of addresses, so that nothing harms the machine; libraries reserve many more than they use
 _BEAT = 0.005
-_BESIDE = (
-    *("isomer: warning: ", "isomer: the network runs in "),
-    *("libpng ", "Corrupt JPEG data", "Premature end of JPEG", "Invalid SOS", "Unsupported marker"),
+_BESIDE = re.compile(  # progress is told where a try takes long
+    r"isomer: (warning: |the network runs in |\d+ of \d+ \w+, )"
+    "|libpng |Corrupt JPEG data|Premature end of JPEG|Invalid SOS|Unsupported marker"
 )
 
 
@@ -230,6 +231,6 @@ def orphans_of(session: int, seconds: float = 5) -> tuple[int, ...]:
 
 
 def _is_one_line(said: str) -> bool:
-    """Whether it is one line, but for warnings, what runs the network, and what decoders of images print themselves."""
+    """Whether it is one line, but for warnings, what runs the network, progress, and what decoders of images print."""
     *others, last = said.splitlines() or [""]
-    return last.startswith("isomer: ") and all(line.startswith(_BESIDE) for line in others)
+    return last.startswith("isomer: ") and all(map(_BESIDE.match, others))

@@ -96,6 +96,14 @@ def test_the_command_leaves_with_all_that_it_said_and_its_code(name: str, code: 
     assert ("unknown model" in result.stderr) == (code == 2)
 
 
+def test_the_package_itself_is_the_command() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "isomer", "models", "nope"], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("isomer: nope: unknown model")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="shells there close no streams")
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_disturb_nothing(closed: str, folder: Path) -> None:
@@ -115,6 +123,69 @@ def test_a_full_standard_output_gets_one_line() -> None:
         result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr == "isomer: the system: No space left on device; make room, or raise the limit\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has no such limit, or keeps it not")
+@pytest.mark.parametrize(("mib", "code"), [(600, 2), (2047, 2), (4096, 0)])
+def test_too_few_addresses_are_refused_before_libraries_reserve_them(mib: int, code: int, tmp_path: Path) -> None:
+    command = f"ulimit -v {mib * 1024}; '{sys.executable}' -m isomer synth a.mp4 --size 64x48 --frames 2"
+    result = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == code
+    assert (tmp_path / "a.mp4").exists() == (code == 0)
+    said = [line for line in result.stderr.splitlines() if "warning" not in line]
+    assert [line.partition(";")[0] for line in said] == [
+        f"isomer: ulimit -v: {mib} MiB of addresses, and libraries reserve up to 2048 MiB, which they do not use"
+    ] * (code == 2)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small and large masks: as a folder, a zip, a video, JSON, maps and a data set."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for name, side in (("small", 32), ("large", 64)):
+        for place in (f"{name}/masks", f"{name}/maps/s", f"{name}/set/JPEGImages/s", f"{name}/set/Annotations/s"):
+            (folder / place).mkdir(parents=True)
+            for index in range(3):
+                mask = np.zeros((side, side), np.uint8)
+                mask[8:20, 8 + index : 20 + index] = 255
+                cv2.imwrite(str(folder / place / f"{index}.png"), mask)
+        for suffix in (".zip", ".mkv", ".json"):
+            assert main(["convert", str(folder / name / "masks"), "-o", str(folder / name / f"m{suffix}"), "-q"]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "convert large/masks -o out",
+        "convert large/m.zip -o out",
+        "convert large/m.mkv -o out",
+        "convert large/m.json -o out",
+        "convert small/masks -o out.mkv --video small/m.mkv --output composite --background large/masks/0.png",
+        "convert small/masks -o out.mkv --video small/m.mkv --output composite --background large/m.mkv",
+        "evaluate zvos large/maps small/set/Annotations --protocol all-frames --workers 1",
+        "evaluate vsod small/maps large/set/Annotations --workers 1 --protocol isomer",
+        "prepare large/set out --flow none",
+        "prepare large out --stills masks:masks",
+        "predict large/set -o out --backend torch --size 64",
+    ],
+)
+def test_every_verb_that_reads_pictures_has_the_same_limit(command: str, run: Run, pictures: Path) -> None:
+    limited = run(*command.split(), "--max-pixels", "1024", cwd=pictures)
+    said = limited.err + limited.out
+    assert limited.code == (1 if command.startswith("prepare") else 2)  # which leaves out what is no good
+    assert "1024 pixels" in said
+    assert "large" in said
+    assert not list(pictures.glob("out*")) or command.startswith(("prepare", "predict"))
+
+
+def test_the_limit_of_pixels_can_be_higher_than_it_is_by_itself(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    cv2.imwrite(str(tmp_path / "masks" / "0.png"), np.zeros((8200, 8200), np.uint8))
+    assert run("convert", "masks", "-o", "out", cwd=tmp_path).err.endswith(
+        "masks/0.png: an image of 8200 x 8200, which is more than 67108864 pixels; make it smaller\n"
+    )
+    assert run("convert", "masks", "-o", "out", "--max-pixels", "67240000", cwd=tmp_path).code == 0
 
 
 def test_names_that_the_terminal_cannot_show_are_said_in_escapes(folder: Path) -> None:

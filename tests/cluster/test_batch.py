@@ -166,6 +166,7 @@ def manifest(tree: Path) -> tuple[Manifest, Video]:
     video = Video(tree / "in" / "a.mp4", tree / "out" / "a")
     manifest = Manifest(tree / "out" / "manifest.json", {"size": 64})
     assert manifest.open([video], retry_failed=False) == [video]
+    manifest.save()
     return manifest, video
 
 
@@ -201,6 +202,7 @@ def test_manifest_says_what_is_left_to_do(
 
     again = Manifest(first.path, {"size": 64})
     assert again.open([video], retry_failed=retry_failed) == ([video] if is_pending else [])
+    again.save()
     assert json.loads(first.path.read_text())["videos"][str(video.path)]["state"] == (
         "pending" if is_pending else state.value
     )
@@ -360,6 +362,15 @@ def test_a_bad_video_and_a_killed_worker_stop_nothing_and_runs_go_on(
     assert "was made with key_interval 6, not 3" in capsys.readouterr().err
 
 
+def test_a_batch_spells_options_as_the_command_does(
+    weights: Path, write_clip: WriteClip, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "keep=1.mp4", [2.0] * 3)
+    words = ["batch", str(clip), "-o", str(tmp_path / "out"), "--keep", "99", "--model", str(weights), "--size", "64"]
+    assert main(words) == 1
+    assert f"isomer: failed: {clip}: --keep 99: no such object" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "error", [ArgumentError("keep", 9, "no such object"), OSError("disk full"), InputError("{}: bad")]
 )
@@ -374,6 +385,21 @@ def test_a_failure_names_its_video_once(error: Exception, tmp_path: Path, monkey
     assert isinstance(result, Failed)
     assert result.error.startswith(f"{video.path}: ")
     assert result.error.count(str(video.path)) == 1
+
+
+def test_a_batch_that_cannot_start_leaves_nothing(
+    write_clip: WriteClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(_: object) -> None:
+        raise InputError("Ray cannot be started")
+
+    monkeypatch.setattr("isomer.cluster.batch.require", lambda *_: None)
+    monkeypatch.setattr("isomer.cluster.batch.import_ray", lambda _: None)
+    monkeypatch.setattr("isomer.cluster.batch.ray_running", refuses)
+    clip = write_clip(tmp_path / "clip.mp4", [2.0])
+    with pytest.raises(InputError, match="Ray cannot be started"):
+        segment_batch([clip], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_one_batch_at_a_time_writes_to_a_folder(

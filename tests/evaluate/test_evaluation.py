@@ -507,6 +507,11 @@ def test_files_state_the_protocol_and_every_figure(two_methods, tmp_path):
     assert r"perfect\_one & \textbf{100.0}" in latex
     with pytest.raises(InputError, match="no table format"):
         save(result, tmp_path / "table.xlsx")
+    with pytest.raises(InputError, match=r"b\.csv: cannot be written"):
+        save(result, tmp_path / "first.csv", tmp_path / "out" / "table.csv" / "b.csv")
+    assert not (tmp_path / "first.csv").exists()
+    with pytest.raises(InputError, match="workers=0: less than 1"):
+        evaluate_zvos(*two_methods, workers=0)
 
 
 def test_terminal_table(two_methods):

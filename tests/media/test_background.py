@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -19,7 +21,9 @@ from isomer.errors import ArgumentError, InputError
 from isomer.media import OUTPUTS, Frame, Look, Segmented, open_frames, open_output
 from isomer.media.background import Background, Blur, open_background
 from isomer.media.image import read_image, write_image
+from isomer.media.outputs import warn_of_idle
 from isomer.media.pictures import composite, cutout
+from isomer.options import VideoOptions
 
 WIDTH, HEIGHT = 96, 64
 
@@ -158,6 +162,40 @@ def test_outputs_say_where_a_background_has_no_place(clip: Path, kind: str, back
     ):
         pass
     assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "options", "idle"),
+    [
+        (["masks"], {"feather": 2.0}, ["feather"]),
+        (["masks", "cutouts"], {"feather": 2.0}, []),
+        (["overlay"], {"edges": "matte"}, ["edges"]),
+        (["prores"], {"edges": "matte"}, []),
+        (["composite"], {"fit": "contain"}, ["fit"]),
+        (["composite"], {"fit": "contain", "background": "a.png"}, []),
+        (["probabilities"], {"grow": 2, "threshold": 0.4}, ["threshold", "grow"]),
+        (["probabilities", "masks"], {"grow": 2, "threshold": 0.4}, []),
+        (["masks"], {}, []),
+    ],
+)
+def test_options_without_effect_are_named(kinds: list[str], options: dict[str, Any], idle: list[str]) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_idle(VideoOptions(**options), [OUTPUTS[kind] for kind in kinds])
+    assert [str(warning.message).partition(":")[0] for warning in caught] == idle
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "a.png"])
+def test_an_output_does_not_replace_its_background(clip: Path, name: str, tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", quadrants(WIDTH, HEIGHT))
+    other = encode(tmp_path / "other.mp4", [quadrants(WIDTH, HEIGHT)] * 3, fps=10)
+    look = Look(background=open_background(tmp_path / name, "cover"))
+    kind = OUTPUTS["composite" if name.endswith("mp4") else "composites"]
+    with (
+        pytest.raises(InputError, match=f"{name}: is the background itself"),
+        open_output(kind, tmp_path / name, open_frames(other), look),
+    ):
+        pass
 
 
 def test_composites_are_written(clip: Path) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from isomer.errors import InputError
 from isomer.media import DamagedVideoWarning, Frame, open_frames
 from isomer.media.frame import pixel_aspect
 from isomer.media.image import write_image
+from isomer.media.masks import open_masks
 
 
 def read(path: Path) -> list[Frame]:
@@ -382,6 +385,18 @@ def test_frames_of_a_folder_stay_for_as_long_as_each_other(tmp_path: Path) -> No
     assert [frame.duration for frame in frames] == [1 / 24, 1 / 24]
 
 
+@pytest.mark.parametrize("opened", [open_frames, open_masks])
+def test_a_folder_that_may_not_be_read_is_said(
+    opened: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\); check the path and its permissions"):
+        opened(tmp_path)
+
+
 def test_bad_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "no images" in refused(tmp_path / "empty")
@@ -389,6 +404,10 @@ def test_bad_folders_are_refused(tmp_path: Path) -> None:
     broken = image_folder(tmp_path / "broken", ["a.png", "b.png"])
     (broken / "b.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"b\.png"):
+        open_frames(broken)
+    broken.joinpath("b.png").unlink()
+    broken.joinpath("b.png").symlink_to("gone.png")  # a frame that is lost
+    with pytest.raises(InputError, match=r"b\.png: cannot be read"):
         open_frames(broken)
     late = image_folder(tmp_path / "late", ["a.png", "b.png"])
     (late / "b.png").write_bytes((late / "b.png").read_bytes()[:40])  # the header is whole

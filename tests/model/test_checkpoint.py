@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import os
 import pickle
 import re
 import subprocess
@@ -19,12 +21,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from published_efficientnet import SCALES, random_state
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from isomer.errors import InputError
-from isomer.model import checkpoint, weights
+from isomer.model import weights
 from isomer.model.checkpoint import load_checkpoint, load_encoder, save_model
 from isomer.model.config import IsomerConfig
 from isomer.model.encoders import ENCODERS
@@ -194,6 +196,18 @@ def test_metadata_is_kept_in_the_header(model: Isomer, tmp_path: Path) -> None:
     assert header["config"] == {"encoder": "mobilenet_v2", "fusion": "isomer", "head_width": 8, "hidden": {}}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_names_that_are_no_utf8_are_written_and_read(
+    model: Isomer, published: dict[str, Tensor], tmp_path: Path
+) -> None:
+    own, theirs = (tmp_path / os.fsdecode(b"caf\xe9" + suffix) for suffix in (b".safetensors", b".pth"))
+    save_model(model, own)
+    assert load_checkpoint(own).config == model.config
+    with theirs.open("wb") as file:
+        torch.save(published, file)
+    assert load_checkpoint(theirs).config.encoder == "mit_b0"
+
+
 def test_unwritable_output_is_refused_and_leaves_nothing(model: Isomer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
@@ -202,10 +216,10 @@ def test_unwritable_output_is_refused_and_leaves_nothing(model: Isomer, tmp_path
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(model: Isomer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise SafetensorError("No space left on device")
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InputError, match=r"cannot be written .*No space left"):
         save_model(model, tmp_path / "model.safetensors")
     assert list(tmp_path.iterdir()) == []

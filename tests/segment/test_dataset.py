@@ -117,6 +117,9 @@ def test_an_output_made_with_other_settings_is_refused(tmp_path: Path) -> None:
     list(predict_dataset(tmp_path / "data", out, BrightnessSegmenter(), {"size": 384}))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="other settings"):
         list(predict_dataset(tmp_path / "data", out, BrightnessSegmenter(), {"size": 512}))  # type: ignore[arg-type]
+    (out / "predictions.json").write_bytes(b"\xff")
+    with pytest.raises(InputError, match="other settings"):
+        list(predict_dataset(tmp_path / "data", out, BrightnessSegmenter(), {"size": 384}))  # type: ignore[arg-type]
 
 
 def test_a_folder_without_sequences_is_named(tmp_path: Path) -> None:

@@ -204,6 +204,9 @@ def without_entry(archive: Path, name: str) -> None:
 
 BROKEN = {
     "not JSON": lambda project: project.write_text("{"),
+    "maximum recursion depth": lambda project: project.write_text("[" * 99_999),
+    "'str' object has no attribute": changed(lambda said: said.update(corrections=["x"])),
+    "cannot convert float infinity": changed(lambda said: said.update(corrections=[{"frame": float("inf")}])),
     "no project of version 1": changed(lambda said: said.update(isomer_project=2)),
     "lacks 'size'": changed(lambda said: said.pop("size")),
     "has colour, which is unknown": changed(lambda said: said.update(colour="red")),
@@ -223,6 +226,15 @@ BROKEN = {
     ),
     "cannot be read": lambda project: kept_path(project).unlink(),
 }
+
+
+@pytest.mark.parametrize("name", ["sheet.mp4", "sheet"])
+def test_a_sheet_that_is_no_image_is_refused_before_the_work(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isomer.segment.objects.project.open_frames", None)
+    with pytest.raises(InputError, match=f"{name}: not an image format"):
+        list_objects(tmp_path / "clip.mp4", VideoOptions(), None, tmp_path / name)
 
 
 @pytest.mark.parametrize("problem", BROKEN)

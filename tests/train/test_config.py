@@ -50,6 +50,8 @@ def test_overrides_reach_every_depth(recipe: Path) -> None:
     ("override", "complaint"),
     [
         ("optimizer.step=3", "optimizer.step: unknown key; did you mean steps"),
+        ("init=some/where", "init: unknown key; did you mean model.init"),
+        ("weight=1", "weight: unknown key; did you mean data.cutouts.N.weight"),
         ("optimiser.steps=3", "optimiser: unknown key; did you mean optimizer"),
         ("optimizer.steps=many", "optimizer.steps: .*many"),
         ("optimizer.steps=2.5", "optimizer.steps: .*2.5"),

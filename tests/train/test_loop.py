@@ -241,8 +241,9 @@ def test_a_full_disk_loses_no_earlier_checkpoint(recipe: Path) -> None:
     checkpoint = config.output / "last.pt"
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
-        with pytest.raises(InputError, match="cannot be written"):
+        with pytest.raises(InputError, match="cannot be written") as error:
             train(longer)
+        assert str(error.value).count("last.pt") == 1
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, handler)

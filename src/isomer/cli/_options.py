@@ -119,6 +119,20 @@ def chosen(group: type[_Group], arguments: argparse.Namespace) -> _Group:
     return group(**{name: given[name] for name in options_of(group) if name in given})
 
 
+def add_max_pixels(parser: argparse.ArgumentParser) -> None:
+    """Declare --max-pixels alone, for a verb that reads images and segments none."""
+    add_options(parser, VideoOptions, only=("max_pixels",))
+
+
+def max_pixels_of(arguments: argparse.Namespace) -> int:
+    """Return what was given, or the default.
+
+    Raises:
+        ArgumentError: it is out of its range.
+    """
+    return VideoOptions(max_pixels=arguments.max_pixels).max_pixels
+
+
 def add_json_argument(parser: argparse.ArgumentParser) -> None:
     """Declare --json, for `report`."""
     parser.add_argument("--json", action="store_true", help="print what was done as JSON, and nothing else")

@@ -7,9 +7,15 @@ of each video. One that cannot be segmented fails by itself; the exit code is th
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from isomer.cli._options import add_json_argument, add_options, chosen, report
+from isomer.cli._options import add_json_argument, add_options, chosen, flag, report
+
+if TYPE_CHECKING:
+    from isomer.cluster import Record
+    from isomer.cluster.inputs import Video
 
 NEEDS = ("cluster", "ray")
 
@@ -35,8 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Segment the videos, name those that fail, and sum up."""
     from contextlib import ExitStack
 
-    from isomer.cluster import Record, Resources, Settings, State, segment_batch
-    from isomer.cluster.inputs import Video
+    from isomer.cluster import Resources, Settings, State, segment_batch
     from isomer.progress import Progress
 
     bar = None
@@ -49,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         def progress(video: Video, record: Record, left: int) -> None:
             assert bar is not None
             if record.state is State.failed:
-                bar.write(f"failed: {record.error}")
+                bar.write(f"failed: {_spelled(record, video)}")
             bar.step()
 
         summary = segment_batch(
@@ -68,3 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
         **vars(summary),
     )
     return 1 if summary.failed else 0
+
+
+def _spelled(record: Record, video: Video) -> str:
+    """Return why a video failed, where that is an argument spelled as here: `clip.mp4: --keep 9: no such object`."""
+    name = f"{video.path}: "
+    error = str(record.error).removeprefix(name)
+    return name + re.sub(r"^(\w+)=", lambda found: f"{flag(found[1])} ", error)

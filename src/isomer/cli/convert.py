@@ -15,7 +15,7 @@ from pathlib import Path
 from isomer.cli._options import add_options, add_output_argument, chosen, report
 from isomer.options import Adjustments, VideoOptions, options_of
 
-_OF_VIDEO = ("background", "fit", "premultiplied", "audio")
+_OF_VIDEO = ("background", "fit", "premultiplied", "audio", "max_pixels")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

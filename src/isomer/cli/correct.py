@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import add_json_argument, report
+from isomer.cli._options import add_json_argument, add_max_pixels, max_pixels_of, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--object", type=int, metavar="N", help="the object that is meant (default: the nearest)")
     parser.add_argument("--undo", action="store_true", help="take the last correction back")
+    add_max_pixels(parser)
     add_json_argument(parser)
 
 
@@ -36,7 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     project = read_project(arguments.project)
     marks = {kind: getattr(arguments, kind) for kind in ("add", "remove", "box", "mask")}
-    corrections = corrections_of(project.moments, **marks, number=arguments.object)
+    max_pixels = max_pixels_of(arguments)
+    corrections = corrections_of(project.moments, **marks, number=arguments.object, max_pixels=max_pixels)
     project = correct(arguments.project, corrections, undo=arguments.undo)
     count = len(project.corrections)
     said = f"{count} correction{'s' * (count != 1)}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from isomer.cli._options import add_max_pixels, max_pixels_of
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `isomer evaluate`."""
@@ -58,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="also write plots (needs the extra plots)")
     parser.add_argument("--summary", action="store_true", help="print the means only, not every sequence")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a CPU)")
+    add_max_pixels(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -71,23 +74,23 @@ def run(arguments: argparse.Namespace) -> int:
     check_formats(arguments.save)
     if arguments.plots:
         check_matplotlib()
-    chosen = {}
+    others = {}
     if arguments.protocol:
-        chosen["protocol"] = arguments.protocol
+        others["protocol"] = arguments.protocol
     if arguments.measures:
-        chosen["measures"] = list(MEASURES) if arguments.measures == ["all"] else arguments.measures
+        others["measures"] = list(MEASURES) if arguments.measures == ["all"] else arguments.measures
     evaluate = evaluate_zvos if arguments.task == "zvos" else evaluate_vsod
     evaluation = evaluate(
         arguments.predictions,
         arguments.ground_truth,
         sequences=arguments.sequences,
         missing=arguments.missing,
-        workers=arguments.workers or os.cpu_count() or 1,
-        **chosen,
+        workers=(os.cpu_count() or 1) if arguments.workers is None else arguments.workers,
+        max_pixels=max_pixels_of(arguments),
+        **others,
     )
     print(format_table(evaluation, sequences=not arguments.summary))
-    for path in arguments.save:
-        save(evaluation, path)
+    save(evaluation, *arguments.save)
     if arguments.plots:
         save_plots(evaluation, arguments.plots)
     return 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import report
+from isomer.cli._options import add_max_pixels, max_pixels_of, report
 
 # Of `isomer.runtime.export.FORMATS`, whose import takes PyTorch, and of the package.
 _SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2", "package": ".onnx"}
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --format openvino: compute in 8-bit integers, calibrated on videos like those to come, a few "
         "hundred frames in all (needs the extra int8)",
     )
+    add_max_pixels(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         from isomer.runtime.quantization import export_int8
         from isomer.segment.calibration import calibration_samples
 
-        samples = calibration_samples(network, arguments.int8)
+        samples = calibration_samples(network, arguments.int8, max_pixels_of(arguments))
         frames, mean, similarity = export_int8(network, out, samples)
         report(
             arguments,

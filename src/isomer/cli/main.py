@@ -29,6 +29,8 @@ _VERBS = [
     for module in pkgutil.iter_modules(isomer.cli.__path__)
     if module.name != "main" and not module.name.startswith("_")
 ]
+_ADDRESSES = 2**31
+"""Bytes that are reserved, if hardly used, by what is loaded: OpenVINO, PyTorch, stacks of threads."""
 
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
@@ -75,6 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = next((word for word in words if not word.startswith("-")), "")
     ending = Ending()
     try:
+        if verb not in ("", "completion", "doctor", "models"):
+            _check_addresses()
         if verb not in ("", "doctor"):  # which says more
             _hint()
         arguments = _parsed(verb, words)
@@ -100,7 +104,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:  # of what surrounds the command, such as a disk that its standard output goes to
         _drop_output()
-        return _failed(f"{error.filename or 'the system'}: {error.strerror or error}; make room, or raise the limit")
+        is_access = isinstance(error, (PermissionError, FileNotFoundError, IsADirectoryError, NotADirectoryError))
+        remedy = "check it and its permissions" if is_access else "make room, or raise the limit"
+        return _failed(f"{error.filename or 'the system'}: {error.strerror or error}; {remedy}")
     except MemoryError:
         return _failed("not enough memory; choose a smaller video, or raise the limit")
 
@@ -197,6 +203,21 @@ def _drop_output() -> None:
     """Keep what was printed and cannot be written from failing once more at the interpreter's end."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _check_addresses() -> None:
+    """Refuse a limit in which libraries crash, hang or misreport as they are loaded, none of which can be caught."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if 0 <= limit < _ADDRESSES:
+        have, need = limit >> 20, _ADDRESSES >> 20
+        raise InputError(
+            f"ulimit -v: {have} MiB of addresses, and libraries reserve up to {need} MiB, which they do not use; raise "
+            "the limit, or limit memory by a control group"
+        )
 
 
 def _hint() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from isomer.cli._options import report
+from isomer.cli._options import add_max_pixels, max_pixels_of, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="flow from each frame to those N frames on, in flow, flow_2, flow_3, ... (default: 1)",
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
+    add_max_pixels(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -69,11 +70,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("--jobs must be 1 or more, and levels 0 to 255")
     if min(arguments.steps) < 1:
         raise InputError("--steps: must be 1 or more")
+    max_pixels = max_pixels_of(arguments)
     if arguments.stills:
         images, colon, masks = arguments.stills.partition(":")
         if not colon:
             raise InputError(f"--stills {arguments.stills}: write IMAGES:MASKS, two folders below {arguments.input}")
-        results = prepare_stills(arguments.input / images, arguments.input / masks, arguments.output, arguments.jobs)
+        folders = arguments.input / images, arguments.input / masks, arguments.output
+        results = prepare_stills(*folders, arguments.jobs, max_pixels)
         total = None
     else:
         levels = Levels(tuple(arguments.background), tuple(arguments.unknown))
@@ -87,7 +90,8 @@ def run(arguments: argparse.Namespace) -> int:
                 )
             sequences = [sequence for sequence in sequences if sequence.name in wanted]
         flow = None if arguments.flow == "none" else arguments.flow
-        results = prepare_sequences(sequences, arguments.output, flow, sorted(set(arguments.steps)), arguments.jobs)
+        steps = sorted(set(arguments.steps))
+        results = prepare_sequences(sequences, arguments.output, flow, steps, arguments.jobs, max_pixels)
         total = len(sequences)
 
     done = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from isomer.cluster.plan import Plan, Progress
 from isomer.cluster.settings import Settings
 from isomer.errors import require
 from isomer.files import remove_unfinished, sole_writer
+from isomer.media import OUTPUTS
+from isomer.media.outputs import warn_of_idle
 
 _PARTS = ".isomer-parts"
 
@@ -35,6 +38,15 @@ class BatchSummary:
     skipped: int
     frames: int
     manifest: Path
+
+
+def _tidy(plan: Plan, manifest: Manifest, settings: Settings) -> None:
+    """Remove what workers that have been ended had begun, and write the manifest if there is anything to tell."""
+    for video in plan.begun:
+        for path in settings.places(video).values():
+            remove_unfinished(path)
+    if plan.has_begun:
+        manifest.save()
 
 
 def segment_batch(
@@ -67,6 +79,7 @@ def segment_batch(
     """
     require("isomer batch", "cluster", "ray")
     settings, resources = settings or Settings(), resources or Resources()
+    warn_of_idle(settings, [OUTPUTS[kind] for kind in settings.outputs])
     videos = find_videos(inputs, output)
     output = Path(output).absolute()
     with sole_writer(output):
@@ -75,16 +88,11 @@ def segment_batch(
         pending = manifest.open(videos, retry_failed=retry_failed)
         if pending:
             plan = Plan(pending, manifest, settings.shard, resources.retries, output / _PARTS, progress)
-            try:
-                with ray_running(resources):
-                    started(len(pending))
-                    Crew(settings, resources).work_off(plan)
-                    plan.remove_parts()
-            finally:
-                for video in plan.begun:  # by workers that have been ended
-                    for path in settings.places(video).values():
-                        remove_unfinished(path)
-                manifest.save()
+            with ExitStack() as ends, ray_running(resources):  # before anything is written
+                ends.callback(_tidy, plan, manifest, settings)
+                started(len(pending))
+                Crew(settings, resources).work_off(plan)
+                plan.remove_parts()
     states = [manifest[video].state for video in videos]
     tried = [manifest[video] for video in pending]
     done = [record for record in tried if record.state is State.done]

@@ -159,7 +159,7 @@ def _outputs_listed(manifest: Path) -> set[Path]:
     try:
         videos = json.loads(manifest.read_text(encoding="utf-8"))["videos"]
         return {Path(output) for record in videos.values() for output in record["outputs"]}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return set()
 
 

@@ -80,7 +80,7 @@ class Manifest:
         return self._records.get(str(video.path), Record())
 
     def open(self, videos: Iterable[Video], *, retry_failed: bool) -> list[Video]:
-        """Enter the videos and return those that are to be segmented.
+        """Enter the videos, which `save` writes, and return those that are to be segmented.
 
         A video that is unchanged stays done while its outputs exist, and stays failed.
 
@@ -99,7 +99,6 @@ class Manifest:
             if not kept:
                 self._records[str(video.path)] = Record(modified=modified)
                 pending.append(video)
-        self.save()
         return pending
 
     def update(self, video: Video, **changes: object) -> Record:
@@ -125,7 +124,7 @@ def _read(path: Path, settings: Mapping[str, object]) -> dict[str, Record]:
         content = json.loads(path.read_text(encoding="utf-8"))
         made_with = dict(content["settings"])
         records = {video: _record(record) for video, record in content["videos"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: is no manifest of a batch; choose another output") from error
     for name, value in settings.items():
         if made_with.get(name) != value:

@@ -68,6 +68,11 @@ class Plan:
         """Videos that workers were at, and that are neither done nor failed."""
         return [video for video in self._begun if self._manifest[video].state is State.pending]
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether any task has been taken out."""
+        return bool(self._begun)
+
     def take_in(self, task: Task, outcome: Outcome) -> None:
         """Enter what became of a task, and plan what follows from it."""
         video = task.video

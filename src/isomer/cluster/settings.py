@@ -62,7 +62,8 @@ class Settings(VideoOptions):
             if kind not in OUTPUTS:
                 meant = suggestion(kind, OUTPUTS)
                 raise ArgumentError("outputs", kind, f"no such output{meant}; choose from {', '.join(OUTPUTS)}")
-        check_background(open_background(self.background, self.fit), [OUTPUTS[kind] for kind in self.outputs])
+        background = open_background(self.background, self.fit, max_pixels=self.max_pixels)
+        check_background(background, [OUTPUTS[kind] for kind in self.outputs])
         if self.shard:
             self._check_shard()
 

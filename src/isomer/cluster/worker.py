@@ -198,7 +198,7 @@ class Worker:
         count, highest = 0, 0.0
         for frame in TakenFrames(source, settings.stride):
             for kind, writer in writers.items():
-                result = _stored(kept(kind), folder, frame, settings.threshold)
+                result = _stored(kept(kind), folder, frame, settings.threshold, settings.max_pixels)
                 writer.write(result)
                 highest = max(highest, float(result.probability.max()))
             count += 1
@@ -237,12 +237,12 @@ class Worker:
             yield dict(zip(places, writers, strict=True))
 
 
-def _stored(kinds: Collection[str], folder: Path, frame: Frame, threshold: float) -> Segmented:
+def _stored(kinds: Collection[str], folder: Path, frame: Frame, threshold: float, max_pixels: int) -> Segmented:
     """Return a result of which a writer makes the same picture as of that of which `kinds` were kept; see `kept`."""
     levels = {}
     for kind in kinds:
         file = folder / kind / f"{frame.name}.png"
-        levels[kind] = np.divide(decode_stored(read_bytes(file), file), 255, dtype=np.float32)
+        levels[kind] = np.divide(decode_stored(read_bytes(file), file, max_pixels), 255, dtype=np.float32)
     if "cutouts" in levels:
         alpha = levels["cutouts"][..., 3]
         return Segmented.of(frame, (alpha - np.float32(0.5)) / 2 + np.float32(threshold), alpha=alpha)

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.media import png
-from isomer.media.image import decode_gray, read_bytes
+from isomer.media.image import MAX_PIXELS, decode_gray, read_bytes
 from isomer.media.mask_image import decode_mask
 
 _WITH_ALPHA = (4, 6)  # colour types of PNG
 
 
-def read_levels(path: Path) -> NDArray[np.uint8]:
+def read_levels(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Read a mask as uint8 gray [H, W]; colours become luma.
 
     Raises:
@@ -24,7 +24,7 @@ def read_levels(path: Path) -> NDArray[np.uint8]:
     data = read_bytes(path)
     kind = png.peek_kind(data)
     if kind is not None and kind.colour_type in _WITH_ALPHA:
-        alpha = decode_mask(data, path).alpha
+        alpha = decode_mask(data, path, max_pixels).alpha
         if alpha is not None and alpha.min() != alpha.max():
             raise InputError(f"{path}: a mask with transparent parts; take it from them first, with isomer convert")
-    return decode_gray(data, path)
+    return decode_gray(data, path, max_pixels)

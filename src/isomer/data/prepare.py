@@ -24,7 +24,7 @@ from isomer.errors import InputError
 from isomer.files import Stage, atomic_path
 from isomer.flow import create_flow
 from isomer.media import Frame
-from isomer.media.image import IMAGE_SUFFIXES, read_gray, read_image, write_image
+from isomer.media.image import IMAGE_SUFFIXES, MAX_PIXELS, read_gray, read_image, write_image
 from isomer.processes import process_pool
 
 Item = VideoSequence | tuple[Path, Path]
@@ -61,6 +61,7 @@ def prepare_sequences(
     flow: str | None,
     steps: Sequence[int] = (1,),
     jobs: int = 1,
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[Prepared]:
     """Write what is not there yet of some sequences, several at a time, and yield each as it is done.
 
@@ -71,12 +72,15 @@ def prepare_sequences(
             those `steps` on; with None there is no flow.
         steps: in frames.
         jobs: number of processes.
+        max_pixels: the most that a frame may have.
     """
-    work = partial(_caught, partial(_prepare_sequence, output=output, flow=flow, steps=steps))
+    work = partial(_caught, partial(_prepare_sequence, output=output, flow=flow, steps=steps, max_pixels=max_pixels))
     yield from _spread(work, sequences, jobs)
 
 
-def prepare_stills(images: Path, masks: Path, output: Path, jobs: int = 1) -> Iterator[Prepared]:
+def prepare_stills(
+    images: Path, masks: Path, output: Path, jobs: int = 1, max_pixels: int = MAX_PIXELS
+) -> Iterator[Prepared]:
     """Copy still images, and write their masks, of the same stems, as 0 and 255; yield each as it is done.
 
     Raises:
@@ -88,7 +92,7 @@ def prepare_stills(images: Path, masks: Path, output: Path, jobs: int = 1) -> It
         if image.stem not in by_stem:
             raise InputError(f"{image}: has no mask in {masks}; add it or remove the image")
         pairs.append((image, by_stem[image.stem]))
-    yield from _spread(partial(_caught, partial(_prepare_still, output=output)), pairs, jobs)
+    yield from _spread(partial(_caught, partial(_prepare_still, output=output, max_pixels=max_pixels)), pairs, jobs)
 
 
 def read_split(path: Path) -> list[str]:
@@ -126,11 +130,13 @@ def _caught(work: Callable[[Item], Prepared], item: Item) -> Prepared:
         return Prepared(name, error=str(error))
 
 
-def _prepare_sequence(sequence: VideoSequence, output: Path, flow: str | None, steps: Sequence[int]) -> Prepared:
+def _prepare_sequence(
+    sequence: VideoSequence, output: Path, flow: str | None, steps: Sequence[int], max_pixels: int
+) -> Prepared:
     target = output / sequence.name
     try:
-        prepared = Prepared(sequence.name) if target.exists() else _write_sequence(sequence, target)
-        flows = 0 if flow is None else sum(_write_flows(sequence, target, flow, step) for step in steps)
+        prepared = Prepared(sequence.name) if target.exists() else _write_sequence(sequence, target, max_pixels)
+        flows = 0 if flow is None else sum(_write_flows(sequence, target, flow, step, max_pixels) for step in steps)
     except OSError as error:
         raise InputError(
             f"{target}: cannot be written ({error.strerror}); make room or choose another output"
@@ -138,29 +144,29 @@ def _prepare_sequence(sequence: VideoSequence, output: Path, flow: str | None, s
     return replace(prepared, flows=flows)
 
 
-def _write_sequence(sequence: VideoSequence, target: Path) -> Prepared:
+def _write_sequence(sequence: VideoSequence, target: Path, max_pixels: int) -> Prepared:
     """Write the frames and masks, all or none."""
     with Stage() as stage:
         temporary = stage.folder(target)
-        size = read_image(sequence.frames[0]).shape[:2]
+        size = read_image(sequence.frames[0], max_pixels).shape[:2]
         for path in sequence.frames:
-            _copy_image(path, temporary / "frames", size)
+            _copy_image(path, temporary / "frames", size, max_pixels)
         shares, odd = [], 0
         for path in sequence.frames:
             if path.stem not in sequence.masks:
                 continue
-            mask = sequence.mask(path)
+            mask = sequence.mask(path, max_pixels)
             if mask.shape != size:
                 raise InputError(f"{sequence.masks[path.stem][0]}: not of the size of its frame; replace it")
             write_image(temporary / "masks" / f"{path.stem}.png", mask)
             shares.append(float((mask == 255).mean()))
-            odd += any(_is_odd(file, sequence) for file in sequence.masks[path.stem])
+            odd += any(_is_odd(file, sequence, max_pixels) for file in sequence.masks[path.stem])
     return Prepared(sequence.name, len(sequence.frames), len(shares), 0, float(np.mean(shares)), odd)
 
 
-def _copy_image(path: Path, folder: Path, size: tuple[int, ...]) -> None:
+def _copy_image(path: Path, folder: Path, size: tuple[int, ...], max_pixels: int) -> None:
     """Copy a file that decodes, or turn it into a PNG where it is of another format."""
-    image = read_image(path)
+    image = read_image(path, max_pixels)
     if image.shape[:2] != size:
         raise InputError(f"{path}: not of the size of the sequence's first frame; replace it")
     if path.suffix.lower() in IMAGE_SUFFIXES:
@@ -170,14 +176,14 @@ def _copy_image(path: Path, folder: Path, size: tuple[int, ...]) -> None:
         write_image(folder / f"{path.stem}.png", image)
 
 
-def _is_odd(path: Path, sequence: VideoSequence) -> bool:
+def _is_odd(path: Path, sequence: VideoSequence, max_pixels: int) -> bool:
     if is_palette(path):
         return False
     known = {0, 255, *sequence.levels.background, *sequence.levels.unknown}
-    return not set(np.unique(read_gray(path)).tolist()) <= known
+    return not set(np.unique(read_gray(path, max_pixels)).tolist()) <= known
 
 
-def _write_flows(sequence: VideoSequence, target: Path, name: str, step: int) -> int:
+def _write_flows(sequence: VideoSequence, target: Path, name: str, step: int, max_pixels: int) -> int:
     """Write the flow that is missing of a step, and return of how many pairs."""
     folder, pairs = flow_folder(target, step), sequence.pairs(step)
     if not pairs:
@@ -187,7 +193,8 @@ def _write_flows(sequence: VideoSequence, target: Path, name: str, step: int) ->
     estimator = _estimator(name)
     for first, second in missing:
         source, ahead = (
-            Frame(index, read_image(path), float(index), path.stem) for index, path in ((0, first), (step, second))
+            Frame(index, read_image(path, max_pixels), float(index), path.stem)
+            for index, path in ((0, first), (step, second))
         )
         write_kitti_flow(folder / f"{first.stem}.png", estimator(source, ahead))
     return len(missing)
@@ -208,13 +215,13 @@ def _claim(folder: Path, name: str) -> None:
         temporary.write_text(f"{name}\n", encoding="utf-8")
 
 
-def _prepare_still(pair: tuple[Path, Path], output: Path) -> Prepared:
+def _prepare_still(pair: tuple[Path, Path], output: Path, max_pixels: int) -> Prepared:
     image_path, mask_path = pair
     target, mask_target = output / "images" / image_path.name, output / "masks" / f"{image_path.stem}.png"
     if target.exists() and mask_target.exists():
         return Prepared(image_path.stem)
-    mask = read_levels(mask_path)
-    if read_image(image_path).shape[:2] != mask.shape:
+    mask = read_levels(mask_path, max_pixels)
+    if read_image(image_path, max_pixels).shape[:2] != mask.shape:
         raise InputError(f"{mask_path}: not of the size of its image; replace it")
     binary = np.where(mask > 127, 255, 0).astype(np.uint8)
     if not binary.any():

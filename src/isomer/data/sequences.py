@@ -15,7 +15,7 @@ from isomer.data.kitti import read_kitti_flow
 from isomer.data.masks import read_levels
 from isomer.errors import InputError
 from isomer.flow import Flow
-from isomer.media.image import IMAGE_SUFFIXES, read_palette
+from isomer.media.image import IMAGE_SUFFIXES, MAX_PIXELS, read_palette
 
 UNKNOWN = 128
 """Level of a mask where the annotation does not say."""
@@ -47,7 +47,7 @@ class Levels:
     background: tuple[int, ...] = (0,)
     unknown: tuple[int, ...] = (UNKNOWN,)
 
-    def read(self, paths: Sequence[Path]) -> NDArray[np.uint8]:
+    def read(self, paths: Sequence[Path], max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
         """Read the mask of a frame, uint8 [H, W]: 255 object, 0 background, 128 unknown.
 
         Several files are one object each; a palette PNG's levels are its indices.
@@ -55,14 +55,14 @@ class Levels:
         Raises:
             InputError: a file is no image, has transparent parts, or is not of the size of the others.
         """
-        masks = [self._read_one(path) for path in paths]
+        masks = [self._read_one(path, max_pixels) for path in paths]
         for path, mask in zip(paths, masks, strict=True):
             if mask.shape != masks[0].shape:
                 raise InputError(f"{path}: not of the size of {paths[0]}; replace one of them")
         return np.asarray(np.maximum.reduce(masks), np.uint8)
 
-    def _read_one(self, path: Path) -> NDArray[np.uint8]:
-        levels = read_palette(path) if is_palette(path) else read_levels(path)
+    def _read_one(self, path: Path, max_pixels: int) -> NDArray[np.uint8]:
+        levels = read_palette(path, max_pixels) if is_palette(path) else read_levels(path, max_pixels)
         table = np.full(256, 255, np.uint8)
         table[list(self.unknown)] = UNKNOWN
         table[list(self.background)] = 0
@@ -88,9 +88,9 @@ class VideoSequence:
     flow: Mapping[int, Path] = field(default_factory=dict)
     levels: Levels = Levels()
 
-    def mask(self, frame: Path) -> NDArray[np.uint8]:
+    def mask(self, frame: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
         """Read the mask of a frame that has one, uint8 [H, W]: 255 object, 0 background, 128 unknown."""
-        return self.levels.read(self.masks[frame.stem])
+        return self.levels.read(self.masks[frame.stem], max_pixels)
 
     def stored_flow(self, frame: Path, step: int) -> Flow | None:
         """Read the flow from a frame to the one `step` steps on, float32 [h, w, 2]; None where none is stored.

@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.errors import InputError
+from isomer.errors import ArgumentError, InputError
 from isomer.evaluate.layout import Sequences, find_sequences
 from isomer.evaluate.maps import Annotations, Predictions
 from isomer.evaluate.protocols import Protocol, get_protocol
 from isomer.evaluate.results import Curves, Evaluation, MethodResult, SequenceResult, summarize_method
+from isomer.media.image import MAX_PIXELS
 from isomer.metrics import (
     MAE,
     BoundaryAccuracy,
@@ -64,6 +65,7 @@ def evaluate_zvos(
     sequences: Sequence[str] = (),
     missing: Missing = "error",
     workers: int = 1,
+    max_pixels: int = MAX_PIXELS,
 ) -> Evaluation:
     """Judge the masks of one or several methods.
 
@@ -76,6 +78,7 @@ def evaluate_zvos(
         missing: what to do where a counting frame has no prediction: raise an error, take an all-black one
             (`zero`), or leave the frame out (`skip`); the last two are counted in the result's notes.
         workers: number of processes. With more than one, a script needs an `if __name__ == "__main__"` guard.
+        max_pixels: the most that an image may have.
 
     Returns:
         Tables, curves and notes.
@@ -83,7 +86,7 @@ def evaluate_zvos(
     Raises:
         InputError: folders, files or names are not what is asked for, or a process was killed; see the message.
     """
-    return _evaluate(predictions, ground_truth, protocol, measures, sequences, missing, workers)
+    return _evaluate(predictions, ground_truth, protocol, measures, sequences, missing, workers, max_pixels)
 
 
 def evaluate_vsod(
@@ -95,9 +98,10 @@ def evaluate_vsod(
     sequences: Sequence[str] = (),
     missing: Missing = "error",
     workers: int = 1,
+    max_pixels: int = MAX_PIXELS,
 ) -> Evaluation:
     """Judge the saliency maps of one or several methods; as `evaluate_zvos`, with other defaults."""
-    return _evaluate(predictions, ground_truth, protocol, measures, sequences, missing, workers)
+    return _evaluate(predictions, ground_truth, protocol, measures, sequences, missing, workers, max_pixels)
 
 
 class _Frame(NamedTuple):
@@ -116,6 +120,7 @@ class _Job:
     frames: tuple[_Frame, ...]
     measures: tuple[str, ...]
     protocol: Protocol
+    max_pixels: int
 
 
 def _evaluate(
@@ -126,6 +131,7 @@ def _evaluate(
     sequences: Sequence[str],
     missing: Missing,
     workers: int,
+    max_pixels: int,
 ) -> Evaluation:
     protocol = get_protocol(protocol)
     if unknown := [name for name in measures if name not in MEASURES]:
@@ -135,13 +141,15 @@ def _evaluate(
         raise InputError(f"measures: none given; choose from {', '.join(MEASURES)}")
     if missing not in ("error", "zero", "skip"):
         raise InputError(f"{missing}: no way to treat missing frames; choose error, zero or skip")
+    if workers < 1:
+        raise ArgumentError("workers", workers, "less than 1")
     annotated = select_sequences(ground_truth, find_sequences(ground_truth), sequences)
     notes: dict[str, None] = {}
     jobs = []
     for method, folder in _methods(predictions).items():
         predicted = find_sequences(folder)
         notes.update(dict.fromkeys(_unannotated(method, predicted, annotated, bool(sequences))))
-        method_jobs = _pair(method, predicted, annotated, protocol, chosen, missing, notes)
+        method_jobs = _pair(method, predicted, annotated, protocol, chosen, missing, notes, max_pixels)
         if not method_jobs:
             raise InputError(f"{folder}: no frame of the ground truth is predicted; check both folders")
         jobs += method_jobs
@@ -184,6 +192,7 @@ def _pair(
     measures: tuple[str, ...],
     missing: Missing,
     notes: dict[str, None],
+    max_pixels: int,
 ) -> list[_Job]:
     """Pair every frame that counts with its prediction, or treat it as missing."""
     jobs, absent = [], 0
@@ -213,7 +222,7 @@ def _pair(
                 continue
         in_trend = set(counting if protocol.trend_frames == protocol.frames else inner)
         frames = tuple(_Frame(name, found.get(name), files[name], name in in_trend) for name in counting)
-        jobs.append(_Job(method, sequence, frames, measures, protocol))
+        jobs.append(_Job(method, sequence, frames, measures, protocol, max_pixels))
     if absent:
         done = "scored as all black" if missing == "zero" else "left out"
         notes[f"{method}: {_count(absent, 'missing frame')} in all {done}"] = None
@@ -234,7 +243,8 @@ def _score(job: _Job) -> tuple[SequenceResult, list[str]]:
     """Score one method on one sequence, and note what is out of the ordinary."""
     scale = stretched_scale if job.protocol.stretch else published_scale
     measures = {name: MEASURES[name](job.protocol) for name in job.measures}
-    predictions, annotations = Predictions(), Annotations([frame.annotation for frame in job.frames])
+    predictions = Predictions(job.max_pixels)
+    annotations = Annotations([frame.annotation for frame in job.frames], job.max_pixels)
     resized = 0
     for frame in job.frames:
         levels, void = annotations.read(frame.annotation)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.media import png
-from isomer.media.image import decode_stored, read_bytes
+from isomer.media.image import MAX_PIXELS, decode_stored, read_bytes
 from isomer.media.mask_image import VOID, MaskImage, alpha_is_mask, decode_mask, is_lossy
 from isomer.metrics.levels import LEVELS
 from isomer.metrics.pair import MASK_THRESHOLD
@@ -26,9 +26,14 @@ _LOSSY = "compressed with loss, so that levels are not exact; save PNGs"
 
 
 class Predictions:
-    """The predictions of a sequence, 8-bit gray maps."""
+    """The predictions of a sequence, 8-bit gray maps.
 
-    def __init__(self) -> None:
+    Args:
+        max_pixels: the most that one may have.
+    """
+
+    def __init__(self, max_pixels: int = MAX_PIXELS) -> None:
+        self._max_pixels = max_pixels
         self._seen = np.zeros(LEVELS, bool)
         self._count = self._lossy = 0
 
@@ -43,7 +48,7 @@ class Predictions:
         if kind is not None and kind != (8, png.GRAY):
             what = f"{kind.depth}-bit {_COLOURS.get(kind.colour_type, 'unknown')}"
             raise InputError(f"{path}: a {what} PNG; a prediction has to be 8-bit gray, convert it")
-        image = decode_stored(data, path)
+        image = decode_stored(data, path, self._max_pixels)
         if image.ndim != 2 or image.dtype != np.uint8:
             channels = 1 if image.ndim == 2 else image.shape[2]
             raise InputError(
@@ -93,10 +98,12 @@ class Annotations:
 
     Args:
         paths: the files.
+        max_pixels: the most that one may have.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], max_pixels: int = MAX_PIXELS) -> None:
         self._paths = paths
+        self._max_pixels = max_pixels
         self._notes: Counter[str] = Counter()
         self._between: set[int] = set()  # levels that are neither background nor object
         self._odd = 0  # annotations with such
@@ -110,7 +117,7 @@ class Annotations:
             InputError: a file cannot be read or has other than 8 bits a channel.
         """
         data = read_bytes(path)
-        image = decode_mask(data, path)
+        image = decode_mask(data, path, self._max_pixels)
         if image.levels.dtype != np.uint8:
             kind = image.levels.dtype
             raise InputError(f"{path}: an annotation of {kind}; it has to have 8 bits a channel, convert it")
@@ -167,7 +174,7 @@ class Annotations:
 
     def _images(self) -> Iterator[MaskImage]:
         for path in self._paths:
-            yield decode_mask(read_bytes(path), path)
+            yield decode_mask(read_bytes(path), path, self._max_pixels)
 
 
 def _foreground(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

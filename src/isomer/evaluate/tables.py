@@ -11,7 +11,7 @@ from typing import Any
 
 from isomer.errors import InputError
 from isomer.evaluate.results import Evaluation, MethodResult
-from isomer.files import atomic_path
+from isomer.files import Stage, said_of
 
 _FORMATS = (".csv", ".json", ".tex")
 _PERCENT = ("J", "F", "T")
@@ -62,20 +62,19 @@ def check_formats(paths: list[Path]) -> None:
             raise InputError(f"{path}: no table format; use one of {', '.join(_FORMATS)}")
 
 
-def save(evaluation: Evaluation, path: str | Path) -> None:
-    """Write every figure as CSV or JSON, or the means as a LaTeX table (.csv, .json, .tex).
+def save(evaluation: Evaluation, *files: str | Path) -> None:
+    """Write every figure as CSV or JSON, or the means as a LaTeX table (.csv, .json, .tex), all files or none.
 
     Raises:
-        InputError: another suffix, or the file cannot be written.
+        InputError: another suffix, or a file cannot be written.
     """
-    path = Path(path)
-    check_formats([path])
-    text = {".csv": to_csv, ".json": to_json, ".tex": to_latex}[path.suffix.lower()](evaluation)
-    with atomic_path(path) as temporary:
-        try:
-            temporary.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror}); make room") from error
+    paths = [Path(file) for file in files]
+    check_formats(paths)
+    with Stage() as stage:
+        for path in paths:
+            text = {".csv": to_csv, ".json": to_json, ".tex": to_latex}[path.suffix.lower()](evaluation)
+            with said_of(path):
+                stage.file(path).write_text(text, encoding="utf-8")
 
 
 def to_csv(evaluation: Evaluation) -> str:

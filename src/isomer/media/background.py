@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from isomer.errors import ArgumentError
 from isomer.media.frame import FrameSource, Pixels, pixel_aspect
-from isomer.media.image import IMAGE_SUFFIXES, read_image
+from isomer.media.image import IMAGE_SUFFIXES, MAX_PIXELS, read_image
 from isomer.media.reader import open_frames
 from isomer.media.resize import resize_image
 
@@ -33,6 +33,10 @@ _TOLERANCE = 1e-6  # seconds
 
 class Background(Protocol):
     """What is behind the object."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file or folder it is read from, if any."""
 
     def behind(self, image: Pixels, time: float, alpha: NDArray[np.uint8]) -> Pixels | None:
         """Return it for a frame, whose time is not before that of the last one.
@@ -51,6 +55,8 @@ class Background(Protocol):
 class Transparent:
     """Nothing."""
 
+    path: ClassVar[None] = None
+
     def behind(self, image: Pixels, time: float, alpha: NDArray[np.uint8]) -> None:
         """See `Background.behind`."""
         return
@@ -59,6 +65,8 @@ class Transparent:
 @dataclass(frozen=True)
 class Colour:
     """One colour, RGB."""
+
+    path: ClassVar[None] = None
 
     rgb: tuple[int, int, int]
 
@@ -76,6 +84,7 @@ class Blur:
     """
 
     radius: int | None = None
+    path: ClassVar[None] = None
 
     def behind(self, image: Pixels, time: float, alpha: NDArray[np.uint8]) -> Pixels:
         """See `Background.behind`."""
@@ -101,9 +110,11 @@ class Still:
         image: RGB, uint8 [h, w, 3].
         fit: see `fitted`.
         aspect: width of the frames' pixels over their height.
+        path: of the image's file.
     """
 
-    def __init__(self, image: NDArray[np.uint8], fit: str, aspect: Fraction) -> None:
+    def __init__(self, image: NDArray[np.uint8], fit: str, aspect: Fraction, path: Path | None = None) -> None:
+        self.path = path
         self._image = image
         self._fit = fit
         self._aspect = aspect
@@ -126,6 +137,7 @@ class Moving:
     """
 
     def __init__(self, source: FrameSource, fit: str, aspect: Fraction) -> None:
+        self.path = source.path
         self._fit = fit
         self._aspect = aspect / pixel_aspect(source)
         self._pictures = _looped(source)
@@ -152,13 +164,16 @@ def _looped(source: FrameSource) -> Iterator[tuple[NDArray[np.uint8], float]]:
             yield frame.image, end
 
 
-def open_background(background: str | Path, fit: str, aspect: Fraction = Fraction(1)) -> Background:
+def open_background(
+    background: str | Path, fit: str, aspect: Fraction = Fraction(1), max_pixels: int = MAX_PIXELS
+) -> Background:
     """Open a background.
 
     Args:
         background: see `isomer.options.VideoOptions`.
         fit: of an image or a video; see `fitted`.
         aspect: width of the frames' pixels over their height.
+        max_pixels: the most that a picture of it may have.
 
     Raises:
         ArgumentError: it is neither of `PLAIN` nor a file or folder that is there.
@@ -174,8 +189,8 @@ def open_background(background: str | Path, fit: str, aspect: Fraction = Fractio
             f"neither {', '.join(_COLOURS)}, #RRGGBB, blur, blur:RADIUS, transparent nor a file that is there",
         )
     if Path(background).suffix.lower() in IMAGE_SUFFIXES:
-        return Still(read_image(background), fit, aspect)
-    return Moving(open_frames(background), fit, aspect)
+        return Still(read_image(background, max_pixels), fit, aspect, Path(background))
+    return Moving(open_frames(background, max_pixels), fit, aspect)
 
 
 def _plain(text: str) -> Background:

@@ -12,7 +12,7 @@ from isomer.errors import ArgumentError, InputError
 from isomer.media.folder import DEFAULT_FPS
 from isomer.media.frame import FrameSource
 from isomer.media.masks import MaskSource, open_masks
-from isomer.media.outputs import find_output, open_outputs, output_paths
+from isomer.media.outputs import find_output, open_outputs, output_paths, warn_of_idle
 from isomer.media.pictures import Look
 from isomer.media.reader import open_frames
 from isomer.media.segmented import Segmented
@@ -56,6 +56,7 @@ def convert_masks(
     fit: str = VideoOptions.fit,
     premultiplied: bool = VideoOptions.premultiplied,
     audio: bool = VideoOptions.audio,
+    max_pixels: int = VideoOptions.max_pixels,
 ) -> Converted:
     """Write masks in other formats.
 
@@ -71,12 +72,18 @@ def convert_masks(
         fit: of the background; see there.
         premultiplied: whether the colours of cut-outs are multiplied with their opacity; see there.
         audio: keep the sound of `video` in videos.
+        max_pixels: the most that a frame of the masks, the video or the background may have.
 
     Raises:
         InputError: the input, an output or an option is no good; nothing is left written.
     """
     options = VideoOptions(
-        **vars(adjustments), background=background, fit=fit, premultiplied=premultiplied, audio=audio
+        **vars(adjustments),
+        background=background,
+        fit=fit,
+        premultiplied=premultiplied,
+        audio=audio,
+        max_pixels=max_pixels,
     )
     if fps <= 0:
         raise ArgumentError("fps", fps, f"not positive; {DEFAULT_FPS} is the default")
@@ -85,9 +92,10 @@ def convert_masks(
     for name, kind in zip(names, kinds, strict=True):
         if kind.shows_video and video is None:
             raise InputError(f"{name}: shows the pictures too; give the video as well")
-    source = open_masks(masks, fps)
+    warn_of_idle(options, kinds)
+    source = open_masks(masks, fps, max_pixels)
     is_deep = any(kind.is_deep for kind in kinds)
-    pictures = None if video is None else open_frames(video, audio=audio, deep=is_deep)
+    pictures = None if video is None else open_frames(video, max_pixels, audio=audio, deep=is_deep)
     paths = output_paths(pictures or source, output, kinds)
     for path in paths:
         if path.resolve() == Path(masks).resolve():

@@ -49,6 +49,8 @@ def open_container(path: Path, max_pixels: int, formats: str = _FORMATS) -> Inpu
     except (av.error.FFmpegError, OSError) as error:
         if error.errno == errno.EINVAL:  # FFmpeg knows what it is, and that it is none of the formats
             raise InputError(f"{path}: not a video, but an image, sound or the like; give a video file") from error
+        if isinstance(error, PermissionError):
+            raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
         raise InputError(f"{path}: not a video that can be read ({error.strerror}); give a whole video file") from error
     # PyAV has FFmpeg make up missing stamps, which come out in the order of decoding.
     container.flags &= ~cast(int, Flags.gen_pts.value)

@@ -37,10 +37,13 @@ class FolderSource:
         self.fps = fps
         self._max_pixels = max_pixels
         self._deep = deep
-        self.files = sorted(
-            (file for file in self.path.iterdir() if _is_image(file)),
-            key=lambda file: natural_order(file.name),
-        )
+        try:
+            files = [file for file in self.path.iterdir() if _is_image(file)]
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
+            ) from error
+        self.files = sorted(files, key=lambda file: natural_order(file.name))
         if not self.files:
             formats = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
             raise InputError(f"{self.path}: no images in this folder; give one with {formats} files")
@@ -55,7 +58,7 @@ class FolderSource:
         for index, file in enumerate(self.files):
             image = read_image(file, self._max_pixels)
             self._check_size(file, (image.shape[1], image.shape[0]))  # the folder may have changed since
-            at_depth = partial(_at_depth, file) if self._deep and is_deep_image(file) else None
+            at_depth = partial(_at_depth, file, self._max_pixels) if self._deep and is_deep_image(file) else None
             yield Frame(index, image, float(index / self.fps), file.stem, float(1 / self.fps), at_depth)
 
     def _check_stems(self) -> None:
@@ -73,12 +76,14 @@ class FolderSource:
             )
 
 
-def _at_depth(file: Path) -> Deep:
-    return Deep(read_deep_image(file), Tags())
+def _at_depth(file: Path, max_pixels: int) -> Deep:
+    return Deep(read_deep_image(file, max_pixels), Tags())
 
 
 def _is_image(file: Path) -> bool:
-    return file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
+    """Whether it is named as one and is a file, or a link to nothing, which stands for a frame that is lost."""
+    is_named = file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
+    return is_named and (file.is_file() or (file.is_symlink() and not file.exists()))
 
 
 def natural_order(name: str) -> list[str | tuple[int, str]]:

@@ -71,47 +71,49 @@ def is_deep_image(path: str | Path) -> bool:
     return kind is not None and kind.depth == 16 and not _may_be_turned(head)
 
 
-def read_deep_image(path: str | Path) -> NDArray[np.uint16]:
+def read_deep_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint16]:
     """Read a PNG of 16 bits as RGB, uint16 [H, W, 3].
 
     Raises:
-        InputError: the file is missing or not an image.
+        InputError: the file is missing, not an image, or one of more than `max_pixels`.
     """
-    stored = decode_stored(read_bytes(path), path)
+    stored = decode_stored(read_bytes(path), path, max_pixels)
     channels = np.atleast_3d(stored)[..., 2::-1]
     return np.ascontiguousarray(np.broadcast_to(channels[..., :3], (*stored.shape[:2], 3)), np.uint16)
 
 
-def read_gray(path: str | Path) -> NDArray[np.uint8]:
+def read_gray(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Read an image, such as a mask or a probability map, as uint8 gray [H, W]; colours become luma.
 
     Raises:
-        InputError: the file is missing or not an image.
+        InputError: the file is missing, not an image, or one of more than `max_pixels`.
     """
-    return decode_gray(read_bytes(path), path)
+    return decode_gray(read_bytes(path), path, max_pixels)
 
 
-def decode_gray(data: bytes, path: str | Path) -> NDArray[np.uint8]:
+def decode_gray(data: bytes, path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """The image that was read from `path` as uint8 gray [H, W]; colours become luma.
 
     Raises:
-        InputError: it is not an image.
+        InputError: it is not an image, or one of more than `max_pixels`.
     """
-    levels = png.decode_gray(data)
-    return np.asarray(_decode(data, cv2.IMREAD_GRAYSCALE, path), np.uint8) if levels is None else levels
+    levels = _png_levels(data, path, max_pixels)
+    if levels is None:
+        levels = np.asarray(_decode(data, cv2.IMREAD_GRAYSCALE, path, max_pixels), np.uint8)
+    return levels
 
 
-def decode_stored(data: bytes, path: str | Path) -> NDArray[Any]:
+def decode_stored(data: bytes, path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
     """The image that was read from `path`, uint8 or uint16, neither turned nor reduced to fewer bits.
 
     Returns:
         Gray [H, W], or [H, W, channels] with blue first; a palette is looked up.
 
     Raises:
-        InputError: it is not an image.
+        InputError: it is not an image, or one of more than `max_pixels`.
     """
-    levels = png.decode_gray(data)
-    return _decode(data, cv2.IMREAD_UNCHANGED, path) if levels is None else levels
+    levels = _png_levels(data, path, max_pixels)
+    return _decode(data, cv2.IMREAD_UNCHANGED, path, max_pixels) if levels is None else levels
 
 
 def encode_image(image: NDArray[np.unsignedinteger[Any]], suffix: str = ".png") -> bytes:
@@ -138,27 +140,36 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
     Raises:
         InputError: the file cannot be written, or its suffix is not an image format.
     """
-    path = Path(path)
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
+    check_image_suffix(path)
+    _write_bytes(path, encode_image(image, Path(path).suffix))
+
+
+def check_image_suffix(path: str | Path) -> None:
+    """Refuse a path whose suffix names no image format.
+
+    Raises:
+        InputError: it does not.
+    """
+    if Path(path).suffix.lower() not in IMAGE_SUFFIXES:
         raise InputError(f"{path}: not an image format; use one of {', '.join(sorted(IMAGE_SUFFIXES))}")
-    _write_bytes(path, encode_image(image, path.suffix))
 
 
-def read_palette(path: str | Path) -> NDArray[np.uint8]:
+def read_palette(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Read the indices of a palette PNG as uint8 [H, W], without looking up their colours.
 
     Raises:
         InputError: the file is missing or not a palette PNG.
     """
-    return decode_palette(read_bytes(path), path)
+    return decode_palette(read_bytes(path), path, max_pixels)
 
 
-def decode_palette(data: bytes, path: str | Path) -> NDArray[np.uint8]:
+def decode_palette(data: bytes, path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """The indices, uint8 [H, W], of the palette PNG that was read from `path`.
 
     Raises:
-        InputError: it is not a palette PNG.
+        InputError: it is not a palette PNG, or one of more than `max_pixels`.
     """
+    _check_stated(data, path, max_pixels)
     try:
         file = png.parse(data)
     except ValueError:
@@ -169,7 +180,7 @@ def decode_palette(data: bytes, path: str | Path) -> NDArray[np.uint8]:
     if indices is None:
         # A palette PNG differs from a gray one by its colour type and the palette: libpng undoes the rest,
         # and stretches gray of 1, 2 or 4 bits to 0..255.
-        levels = _decode(png.recolour(file, png.GRAY), cv2.IMREAD_UNCHANGED, path)
+        levels = _decode(png.recolour(file, png.GRAY), cv2.IMREAD_UNCHANGED, path, max_pixels)
         indices = np.asarray(levels // (255 // (2**file.kind.depth - 1)), np.uint8)
     return indices
 
@@ -213,10 +224,14 @@ def _write_bytes(path: str | Path, data: bytes) -> None:
             raise InputError(f"{path}: cannot be written ({error.strerror}); make room") from error
 
 
+def _png_levels(data: bytes, path: str | Path, max_pixels: int) -> NDArray[np.uint8] | None:
+    """Levels of a gray PNG where that needs no full decoder; see `png.decode_gray`."""
+    _check_stated(data, path, max_pixels)
+    return png.decode_gray(data)
+
+
 def _decode(data: bytes, mode: int, path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
-    size = _stored_size(data[:_HEAD])
-    if size is not None:
-        _check_pixels(size, path, max_pixels)
+    _check_stated(data, path, max_pixels)
     try:
         # An empty buffer is an exception in OpenCV, and so are too many pixels; what else is no image is None.
         image = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data else None
@@ -225,6 +240,12 @@ def _decode(data: bytes, mode: int, path: str | Path, max_pixels: int = MAX_PIXE
     if image is None:
         raise InputError(f"{path}: not an image that can be read; replace or remove it")
     return image
+
+
+def _check_stated(data: bytes, path: str | Path, max_pixels: int) -> None:
+    size = _stored_size(data[:_HEAD])
+    if size is not None:
+        _check_pixels(size, path, max_pixels)
 
 
 def _check_pixels(size: tuple[int, int], path: str | Path, max_pixels: int) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from isomer.errors import InputError
 from isomer.media import png
-from isomer.media.image import decode_palette, decode_stored
+from isomer.media.image import MAX_PIXELS, decode_palette, decode_stored
 
 VOID = 255
 """Index of a palette by which, beside objects of other numbers, an annotation leaves open what is at a pixel."""
@@ -36,21 +36,21 @@ class MaskImage(NamedTuple):
         return self.palette is not None and not self.palette[:3].strip(b"\0")
 
 
-def decode_mask(data: bytes, path: str | Path) -> MaskImage:
+def decode_mask(data: bytes, path: str | Path, max_pixels: int = MAX_PIXELS) -> MaskImage:
     """Decode the image of a mask that was read from `path`.
 
     A palette of which entries other than the first and `VOID` are transparent is one of colours, not of objects.
 
     Raises:
-        InputError: it is not an image, or one of fractions.
+        InputError: it is not an image, one of fractions, or of more than `max_pixels`.
     """
     kind = png.peek_kind(data)
     if kind is not None and kind.colour_type == png.PALETTE:
-        indices = decode_palette(data, path)
+        indices = decode_palette(data, path, max_pixels)
         chunks = png.parse(data).chunks
         if not chunks.get(b"tRNS", b"")[1:VOID].strip(b"\xff"):
             return MaskImage(indices, palette=chunks.get(b"PLTE", b""))
-    image = decode_stored(data, path)
+    image = decode_stored(data, path, max_pixels)
     if image.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{path}: an image of {image.dtype}; a mask has 8 or 16 bits a channel, convert it")
     if image.ndim == 2:

@@ -41,7 +41,7 @@ class MaskSource(Source, Protocol):
     def __iter__(self) -> Iterator[Segmented]: ...
 
 
-def open_masks(path: str | Path, fps: Fraction = DEFAULT_FPS) -> MaskSource:
+def open_masks(path: str | Path, fps: Fraction = DEFAULT_FPS, max_pixels: int = MAX_PIXELS) -> MaskSource:
     """Open masks of any of the formats; what the file is decides, not its name, but for `.json` and `.zip`.
 
     Palette images are maps of objects. Of all others the opacity is the probability, if it is not the same
@@ -50,29 +50,30 @@ def open_masks(path: str | Path, fps: Fraction = DEFAULT_FPS) -> MaskSource:
     Args:
         path: a folder of images, a zip of images, COCO or YouTube-VIS JSON, or a video.
         fps: frame rate of what states none, all but videos.
+        max_pixels: the most that a frame may have.
 
     Raises:
-        InputError: the path is missing or none of these.
+        InputError: the path is missing or none of these, or frames are too large.
     """
     path = Path(path)
     if path.is_dir():
-        files = {file.stem: file for file in FolderSource(path).files}
-        return _ImageMasks(path, list(files), lambda name: read_bytes(files[name]), fps)
+        files = {file.stem: file for file in FolderSource(path, max_pixels=max_pixels).files}
+        return _ImageMasks(path, list(files), lambda name: read_bytes(files[name]), fps, max_pixels)
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder; check the path")
     suffix = path.suffix.lower()
     if suffix == ".zip":
-        return _open_zip(path, fps)
+        return _open_zip(path, fps, max_pixels)
     if suffix == ".json":
-        return _open_json(path, fps)
-    return _VideoMasks(path)
+        return _open_json(path, fps, max_pixels)
+    return _VideoMasks(path, max_pixels)
 
 
 class _VideoMasks:
     """White on black, or opaque on transparent; the levels are probabilities."""
 
-    def __init__(self, path: Path) -> None:
-        self._video = VideoSource(path, alpha=True)
+    def __init__(self, path: Path, max_pixels: int) -> None:
+        self._video = VideoSource(path, max_pixels, alpha=True)
         self.path = path
         self.size, self.fps, self.count = self._video.size, self._video.fps, self._video.count
         self.pixel_aspect = self._video.pixel_aspect
@@ -87,12 +88,15 @@ class _VideoMasks:
 class _ImageMasks:
     """Images by name, whose bytes `read` gives."""
 
-    def __init__(self, path: Path, names: Sequence[str], read: Callable[[str], bytes], fps: Fraction) -> None:
+    def __init__(
+        self, path: Path, names: Sequence[str], read: Callable[[str], bytes], fps: Fraction, max_pixels: int
+    ) -> None:
         self.path = path
         self.fps = fps
         self.count: int | None = len(names)
         self._names = names
         self._read = read
+        self._max_pixels = max_pixels
         _, first = next(self._images())
         self.size = (first.levels.shape[1], first.levels.shape[0])
 
@@ -131,10 +135,10 @@ class _ImageMasks:
 
     def _images(self) -> Iterator[tuple[str, MaskImage]]:
         for name in self._names:
-            yield name, decode_mask(self._read(name), f"{self.path}: {name}")
+            yield name, decode_mask(self._read(name), f"{self.path}: {name}", self._max_pixels)
 
 
-def _open_zip(path: Path, fps: Fraction) -> MaskSource:
+def _open_zip(path: Path, fps: Fraction, max_pixels: int) -> MaskSource:
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # a damaged zip may raise anything
@@ -161,7 +165,7 @@ def _open_zip(path: Path, fps: Fraction) -> MaskSource:
         except Exception as error:  # a damaged zip may raise anything
             raise InputError(f"{path}: {name} cannot be read ({brief(error)}); zip it again") from error
 
-    return _ImageMasks(path, list(entries), read, fps)
+    return _ImageMasks(path, list(entries), read, fps, max_pixels)
 
 
 class _JSONMasks:
@@ -204,13 +208,13 @@ class _JSONMasks:
             yield _segmented(index, name, float(index / self.fps), probability, labels)
 
 
-def _open_json(path: Path, fps: Fraction) -> MaskSource:
+def _open_json(path: Path, fps: Fraction, max_pixels: int) -> MaskSource:
     try:
         document = json.loads(read_bytes(path), parse_float=_finite, parse_constant=_finite)
         if not isinstance(document, dict):
             raise TypeError("no object at its top")
         size, names, objects = _youtube_vis(document) if "videos" in document else _coco(document)
-        if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:  # in a file that is small all the same
+        if min(size) < 1:
             raise ValueError(f"frames of {size[0]}x{size[1]} pixels")
         if not names or len(set(names)) < len(names):
             raise ValueError("no frames, or two of one name")
@@ -218,6 +222,9 @@ def _open_json(path: Path, fps: Fraction) -> MaskSource:
         raise InputError(f"{path}: not COCO or YouTube-VIS ({brief(error)} is missing); export it again") from error
     except (AttributeError, IndexError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not COCO or YouTube-VIS JSON ({brief(error)}); export it again") from error
+    if size[0] * size[1] > max_pixels:  # in a file that is small all the same
+        stated = brief(f"{size[0]} x {size[1]}")
+        raise InputError(f"{path}: frames of {stated}, which is more than {max_pixels} pixels; make them smaller")
     return _JSONMasks(path, size, names, objects, fps)
 
 

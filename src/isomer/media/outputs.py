@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -11,12 +13,13 @@ from typing import NamedTuple
 from isomer.errors import ArgumentError, InputError, suggestion
 from isomer.files import Stage
 from isomer.media import containers, pictures
-from isomer.media.background import Background, Transparent
+from isomer.media.background import PLAIN, Background, Transparent
 from isomer.media.containers import Container
 from isomer.media.frame import Source
 from isomer.media.image import IMAGE_SUFFIXES, encode_palette
 from isomer.media.pictures import DEFAULT_LOOK, Look, Picture
 from isomer.media.segmented import Segmented
+from isomer.options import Adjustments, VideoOptions, options_of
 
 
 class Output(NamedTuple):
@@ -280,6 +283,8 @@ def open_outputs(
     with Stage() as stage, ExitStack() as stack:
         writers = []
         for output, path in outputs:
+            if look.background.path is not None and Path(path).resolve() == look.background.path.resolve():
+                raise InputError(f"{path}: is the background itself; choose another output")
             opened, picture = output.container, output.picture
             if look.premultiplied and output.premultiplied:
                 opened, picture = output.premultiplied, pictures.premultiplied(picture)
@@ -301,6 +306,26 @@ def check_background(background: Background, outputs: Sequence[Output]) -> None:
     if background != DEFAULT_LOOK.background and not shown:
         kinds = ", ".join(kind for kind, output in OUTPUTS.items() if output.shows_background)
         raise InputError(f"background: is in none of the outputs asked for; those that show it are {kinds}")
+
+
+def warn_of_idle(options: VideoOptions, outputs: Sequence[Output]) -> None:
+    """Warn of options that were given and change none of the outputs.
+
+    A background that none shows is refused by `check_background`.
+    """
+    is_soft = any(output.picture in pictures.SOFT for output in outputs)
+    is_found = any(output.picture is not pictures.probabilities for output in outputs)
+    has_file = not re.fullmatch(PLAIN, str(options.background))
+    idle = {
+        "feather": (not is_soft, "softens cut-outs and composites only"),
+        "edges": (not is_soft and options.edges == "matte", "matte is for cut-outs and composites only"),
+        "fit": (not has_file, "is of an image or a video in the background, and there is none"),
+    }
+    of_masks = "changes no map of probabilities"
+    idle |= {name: (not is_found, of_masks) for name in options_of(Adjustments) if name != "feather"}
+    for name, (is_idle, why) in idle.items():
+        if is_idle and getattr(options, name) != getattr(VideoOptions, name):
+            warnings.warn(f"{name}: has no effect on what is written; it {why}", stacklevel=3)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ class Look(Adjustments):
         Raises:
             InputError: the background cannot be read.
         """
-        background = open_background(options.background, options.fit, pixel_aspect(source))
+        background = open_background(options.background, options.fit, pixel_aspect(source), options.max_pixels)
         return cls(**options.of(Adjustments), background=background, premultiplied=options.premultiplied)
 
 
@@ -155,6 +155,10 @@ def _over(above: Pixels, behind: Pixels) -> Pixels:
         return np.asarray(cv2.blendLinear(colours, behind, share, 1 - share), above.dtype)
     mixed = cv2.blendLinear(colours.astype(np.float32), behind.astype(np.float32), share, 1 - share)
     return np.asarray(np.rint(mixed), above.dtype)
+
+
+SOFT = frozenset({cutout, deep_cutout, composite, deep_composite})
+"""Pictures that show how much of each pixel is of the object, not only whether it is."""
 
 
 def overlay(result: Segmented, look: Look) -> NDArray[np.uint8]:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from isomer.errors import InputError, brief
+from isomer.errors import InputError, brief, reason
 from isomer.files import atomic_path
 from isomer.model.config import EncoderName, IsomerConfig
 from isomer.model.encoders import Encoder
@@ -59,9 +59,9 @@ def save_model(
     header = json.dumps({"config": asdict(model.config), "metadata": dict(metadata or {})}, sort_keys=True)
     try:
         with atomic_path(path) as temporary:
-            save_file(tensors, temporary, {_HEADER: header})
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: cannot be written ({error}); make room or choose another output") from error
+            temporary.write_bytes(save(tensors, {_HEADER: header}))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({reason(error)}); make room or choose another output") from error
 
 
 def load_checkpoint(path: str | Path) -> Isomer:
@@ -143,19 +143,20 @@ def _read(path: Path, remedy: str) -> tuple[dict[str, Any], str | None]:
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Any], str | None]:
     try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(_HEADER)
-            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118 (no iterator)
+        data = path.read_bytes()  # the library takes no names that are not UTF-8
+        tensors = load(data)
     except SafetensorError as error:
         raise InputError(f"{path}: not readable as safetensors; {_DAMAGED}") from error
+    metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__") or {}
+    return tensors, metadata.get(_HEADER)
 
 
 def _read_pickle(path: Path, remedy: str) -> dict[str, Any]:
     try:
         _check_zip(path)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), path.open("rb") as file:
             warnings.simplefilter("ignore")  # about foreign pickles, which are refused below
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported" not in str(error):
             raise InputError(f"{path}: not readable by PyTorch; {_DAMAGED}") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from isomer.media import open_frames
+from isomer.options import VideoOptions
 from isomer.segment.segmenter import Segmenter, Views
 
 if TYPE_CHECKING:
@@ -18,17 +19,20 @@ _FEWEST = 4  # of each
 _T = TypeVar("_T")
 
 
-def calibration_samples(network: Isomer, videos: Sequence[str | Path]) -> Iterator[Views]:
+def calibration_samples(
+    network: Isomer, videos: Sequence[str | Path], max_pixels: int = VideoOptions.max_pixels
+) -> Iterator[Views]:
     """Yield frames evenly spaced over the videos with their flow images, [1, H, W, 3] each, about a hundred in all.
 
     Args:
         network: is to see them; its stride decides on their size.
         videos: files or folders of images, at least one.
+        max_pixels: the most that a frame may have.
 
     Raises:
         InputError: a video is no good; all are opened before the first sample.
     """
-    sources = [open_frames(video) for video in videos]
+    sources = [open_frames(video, max_pixels) for video in videos]
     segmenter = Segmenter(network, backend="torch", device="cpu", key_interval=1)
     for source in sources:
         yield from _evenly(segmenter.inputs(source), max(_SAMPLES // len(sources), _FEWEST))

@@ -70,7 +70,7 @@ def check_dataset(
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: is a file, not a folder; choose another output")
     made_with = output / _SETTINGS
-    if made_with.exists() and made_with.read_text() != _text(settings):
+    if made_with.exists() and not (made_with.is_file() and made_with.read_bytes() == _text(settings).encode()):
         raise InputError(f"{output}: holds maps made with other settings ({_SETTINGS}); choose another output")
     return folders
 
@@ -108,7 +108,7 @@ def predict_dataset(
         source = open_frames(folder, max_pixels)
         target = output / name
         names = {frame.stem for frame in _images(folder)}
-        finished = all(_is_finished(target / f"{frame}.png", source) for frame in names)
+        finished = all(_is_finished(target / f"{frame}.png", source, max_pixels) for frame in names)
         if not finished:
             with open_output(OUTPUTS["probabilities"], target, source) as writer:
                 segment_frames(segmenter, TakenFrames(source), [writer])
@@ -123,9 +123,9 @@ def _text(settings: Mapping[str, object]) -> str:
     return json.dumps(dict(settings), indent=2, sort_keys=True) + "\n"
 
 
-def _is_finished(path: Path, source: FrameSource) -> bool:
+def _is_finished(path: Path, source: FrameSource, max_pixels: int) -> bool:
     try:
-        height, width = read_gray(path).shape
+        height, width = read_gray(path, max_pixels).shape
     except InputError:
         return False
     return (width, height) == source.size

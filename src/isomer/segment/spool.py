@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from isomer.errors import InputError
+
 _Kind = TypeVar("_Kind", np.uint8, np.uint16)
 
 
@@ -21,6 +23,9 @@ class Spool(Generic[_Kind]):
 
     Args:
         kind: the type of the elements.
+
+    Raises:
+        InputError: the folder of temporary files is full (from `append`).
     """
 
     def __init__(self, kind: type[_Kind]) -> None:
@@ -32,8 +37,15 @@ class Spool(Generic[_Kind]):
     def append(self, values: NDArray[_Kind]) -> None:
         """Add an array."""
         data = zlib.compress(values.tobytes(), 1)
-        self._file.seek(self._end)
-        self._file.write(data)
+        try:
+            self._file.seek(self._end)
+            self._file.write(data)
+            self._file.flush()
+        except OSError as error:
+            where = tempfile.gettempdir()
+            raise InputError(
+                f"{where}: no room for temporary files ({error.strerror}); make some, or set TMPDIR"
+            ) from error
         self._places.append((self._end, len(data), values.shape))
         self._end += len(data)
 

@@ -15,6 +15,7 @@ import numpy as np
 from isomer.errors import ArgumentError
 from isomer.flow import FlowEstimator
 from isomer.media import Frame, Look, Writer, find_output, open_frames, open_outputs, output_paths
+from isomer.media.outputs import warn_of_idle
 from isomer.options import Options, VideoOptions, documented
 from isomer.progress import Progress
 from isomer.segment.door import TakenFrames
@@ -136,6 +137,7 @@ def segment_video(  # noqa: D417 (`documented` adds the options)
     if is_project(video):
         return _write_project(video, output, options)
     kinds = [find_output(kind) for kind in dict.fromkeys(outputs)]
+    warn_of_idle(options, kinds)
     source = open_frames(video, max_pixels, audio=audio, deep=any(kind.is_deep for kind in kinds))
     _log.debug("%s: %d x %d pixels, %s frames, %.5g a second", source.path, *source.size, source.count, source.fps)
     paths = output_paths(source, output, kinds)
@@ -186,6 +188,7 @@ def _write_project(path: str | Path, output: str | Path | None, options: VideoOp
     """Write the outputs of a project."""
     with ExitStack() as stack:
         kinds = [find_output(kind) for kind in dict.fromkeys(options.outputs)]
+        warn_of_idle(options, kinds)
         opened = stack.enter_context(OpenProject(path, options, deep=any(kind.is_deep for kind in kinds)))
         options = opened.project.completed(options)
         paths = output_paths(opened.source, output, kinds)

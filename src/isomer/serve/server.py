@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from isomer.errors import ArgumentError, InputError, require
+from isomer.errors import ArgumentError, InputError, reason, require
 from isomer.options import VideoOptions
 from isomer.serve.options import Limits
 
@@ -97,4 +97,4 @@ def _bound(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        raise InputError(f"{host}, port {port}: cannot be bound ({error}); choose another") from error
+        raise InputError(f"{host}, port {port}: cannot be bound ({reason(error)}); choose another") from error

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isomer.errors import InputError
-from isomer.files import atomic_path
+from isomer.files import Stage, atomic_path
 from isomer.options import Options, VideoOptions
 from isomer.serve.jobs import SCRATCH
 from isomer.serve.options import Limits
@@ -274,7 +274,8 @@ def _write_project(kept: Kept, source: FrameSource, wanted: Wanted, path: Path) 
     if source.path.is_dir():
         raise InputError("project: is of a video; these are frames, which have no names here")
     project = path.with_name((Path(wanted.name).stem or "video") + SUFFIX)
-    make_project(project, source, wanted.name, wanted.options, kept.objects(), kept.found)
+    with Stage() as stage:
+        make_project(project, stage, source, wanted.name, wanted.options, kept.objects(), kept.found)
     correct(project, [Correction.of(dict(said)) for said in wanted.corrections])
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for file in (project, kept_path(project)):

@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 from pydantic import ValidationError
 from torch import nn
 
-from isomer.errors import InputError
+from isomer.errors import InputError, reason
 from isomer.files import atomic_path
 from isomer.model.network import Isomer
 from isomer.train.config import OptimizerConfig, TrainConfig
@@ -66,10 +66,11 @@ class Checkpoint:
             "precision": fabric.strategy.precision.state_dict(),
         }
         with atomic_path(self.path) as temporary:
-            try:
-                torch.save(state, temporary)
+            try:  # PyTorch itself takes no names that are not UTF-8
+                with temporary.open("wb") as file:
+                    torch.save(state, file)
             except (OSError, RuntimeError) as error:
-                raise InputError(f"{self.path}: cannot be written ({error}); make room and resume") from error
+                raise InputError(f"{self.path}: cannot be written ({reason(error)}); make room and resume") from error
 
     def restore(
         self,
@@ -85,7 +86,8 @@ class Checkpoint:
         """
         unusable = f"{self.path}: not readable as the state of a run; start the run again in another folder"
         try:
-            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+            with self.path.open("rb") as file:
+                state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         except FileNotFoundError:
             raise InputError(f"{self.path}: no checkpoint to resume from; begin the run") from None
         except Exception as error:  # a damaged pickle may raise anything

@@ -357,16 +357,20 @@ def _first(error: ValidationError) -> str:
     name = brief(".".join(parts)) or "configuration"
     if is_unknown:
         close = difflib.get_close_matches(parts[-1], keys, n=1)
-        return f"{name}: unknown key; " + (f"did you mean {close[0]}?" if close else "remove it")
+        meant = keys[close[0]] if close == parts[-1:] else "".join(close)  # a known one has its place elsewhere
+        return f"{name}: unknown key; " + (f"did you mean {meant}?" if meant else "remove it")
     if problem["type"] == "missing":
         return f"{name}: missing; add it"
     return f"{name}: {problem['msg']}, not {brief(json.dumps(problem['input'], default=str))}; correct it"
 
 
-def _keys(section: type[BaseModel]) -> set[str]:
-    keys = set(section.model_fields)
-    for field in section.model_fields.values():
-        for inner in (field.annotation, *getattr(field.annotation, "__args__", ())):
+def _keys(section: type[BaseModel], prefix: str = "") -> dict[str, str]:
+    """Return the keys of a section and those below it, each with its place, N for a number in a list."""
+    keys = {name: prefix + name for name in section.model_fields}
+    for name, field in section.model_fields.items():
+        inside = getattr(field.annotation, "__args__", ())
+        for inner in (field.annotation, *inside):
             if isinstance(inner, type) and issubclass(inner, BaseModel):
-                keys |= _keys(inner)
+                is_list = inner in inside and type(None) not in inside
+                keys = _keys(inner, f"{prefix}{name}.{'N.' if is_list else ''}") | keys
     return keys

@@ -10,6 +10,7 @@ from isomer.choice import Time, parse_point, parse_time
 from isomer.errors import ArgumentError, InputError
 from isomer.media.image import read_gray
 from isomer.media.rle import encode_rle
+from isomer.options import VideoOptions
 from isomer.segment.objects.corrections import Correction
 from isomer.segment.objects.video_objects import Moment, position_of
 
@@ -22,6 +23,7 @@ def corrections_of(
     box: Sequence[str] = (),
     mask: Sequence[str] = (),
     number: int | None = None,
+    max_pixels: int = VideoOptions.max_pixels,
 ) -> list[Correction]:
     """Make a correction of all that is said of a frame, in the order of the frames.
 
@@ -32,6 +34,7 @@ def corrections_of(
         box: boxes beyond which it does not reach, x, y, width and height, such as `0.1,0.2,0.3,0.4@80`.
         mask: images that are white on the object, such as `painted.png@80`.
         number: of the object; None for the nearest.
+        max_pixels: the most that a mask may have.
 
     Raises:
         ArgumentError: a mark is no good.
@@ -58,7 +61,7 @@ def corrections_of(
                 at = place(parse_time(when))
                 if argument in at:
                     raise ValueError(f"a second {argument} in a frame; give one")
-                at[argument] = encode_rle(_painted(what)) if argument == "mask" else _four(what)
+                at[argument] = encode_rle(_painted(what, max_pixels)) if argument == "mask" else _four(what)
                 Correction.of({"frame": 0, argument: at[argument]})
             except InputError:
                 raise
@@ -67,8 +70,8 @@ def corrections_of(
     return [Correction.of({"frame": frame, "number": number, **marks}) for frame, marks in sorted(said.items())]
 
 
-def _painted(path: str) -> Any:
-    return read_gray(path) // 128
+def _painted(path: str, max_pixels: int) -> Any:
+    return read_gray(path, max_pixels) // 128
 
 
 def _four(text: str) -> tuple[float, ...]:

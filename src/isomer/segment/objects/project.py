@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isomer.errors import ArgumentError, InputError, brief
-from isomer.files import Stage
+from isomer.errors import ArgumentError, InputError, brief, reason
+from isomer.files import Stage, said_of
 from isomer.media import FrameSource, open_frames
-from isomer.media.image import decode_gray, encode_image, write_image
+from isomer.media.image import check_image_suffix, decode_gray, encode_image, write_image
 from isomer.options import Options, VideoOptions, options_of
 from isomer.progress import Progress
 from isomer.segment.door import TakenFrames
@@ -101,13 +101,13 @@ def read_project(path: str | Path) -> Project:
         said = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({brief(error)}); give a project that isomer objects -o wrote") from error
     if not isinstance(said, dict) or said.pop("isomer_project", None) != _VERSION:
         raise InputError(f"{path}: no project of version {_VERSION}; make it anew by isomer objects -o")
     try:
         return _parsed(said)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else brief(error)
         raise InputError(f"{path}: not as a project is ({what}); mend it, or make it anew") from error
 
@@ -118,8 +118,9 @@ def write_project(path: str | Path, project: Project) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    with Stage() as stage:
-        stage.file(Path(path)).write_text(project.text(), encoding="utf-8")
+    path = Path(path)
+    with Stage() as stage, said_of(path):
+        stage.file(path).write_text(project.text(), encoding="utf-8")
 
 
 def correct(path: str | Path, corrections: Sequence[Correction] = (), *, undo: bool = False) -> Project:
@@ -183,7 +184,7 @@ class OpenProject:
         try:
             self._archive = self._resources.enter_context(zipfile.ZipFile(kept))
         except (OSError, zipfile.BadZipFile) as error:
-            raise InputError(f"{kept}: cannot be read ({brief(error)}); make the project anew") from error
+            raise InputError(f"{kept}: cannot be read ({reason(error)}); make the project anew") from error
         self.objects = VideoObjects(self.project.objects, self.project.moments, self._pictures("objects"))
         return self
 
@@ -255,6 +256,8 @@ def list_objects(
     """
     if out is not None and not is_project(out):
         raise InputError(f"{out}: a project's name ends in {SUFFIX}; choose another")
+    if sheet is not None:
+        check_image_suffix(sheet)
     if is_project(video):
         if out is not None:
             raise InputError(f"{video}: a project already; copy its two files to keep another")
@@ -265,17 +268,16 @@ def list_objects(
                 write_image(sheet, contact_sheet(opened.objects, TakenFrames(opened.source, opened.project.stride)))
             return opened.objects.found
     source = open_frames(video, options.max_pixels)
-    with Follower(options.threshold) as follower, Spool(np.uint8) as maps:
+    with Stage() as stage, Follower(options.threshold) as follower, Spool(np.uint8) as maps:
         frames = TakenFrames(source, options.stride)
         total = None if source.count is None else -(-source.count // options.stride)
         with Progress(total, "frame", shown=progress) as bar:
             follow_objects(Segmenter(**options.of(Options)), frames, maps, follower, bar.step)
         objects = follower.objects()
+        if out is not None:
+            make_project(Path(out), stage, source, _path_from(Path(out).parent, source.path), options, objects, maps)
         if sheet is not None:
             write_image(sheet, contact_sheet(objects, TakenFrames(source, options.stride)))
-        if out is not None:
-            video = _path_from(Path(out).parent, source.path)
-            make_project(Path(out), source, video, options, objects, maps)
         return objects.found
 
 
@@ -293,12 +295,19 @@ def _refuse_finding(options: VideoOptions, project: Project, names: Sequence[str
 
 
 def make_project(
-    path: Path, source: FrameSource, video: str, options: VideoOptions, objects: VideoObjects, maps: FrameMaps
+    path: Path,
+    stage: Stage,
+    source: FrameSource,
+    video: str,
+    options: VideoOptions,
+    objects: VideoObjects,
+    maps: FrameMaps,
 ) -> None:
     """Write both files of a project.
 
     Args:
         path: of the project.
+        stage: where they are written.
         source: of the video.
         video: its path, from the project's folder.
         options: how objects were found, and which are left.
@@ -319,7 +328,7 @@ def make_project(
         keep=tuple(options.keep),
         drop=tuple(options.drop),
     )
-    with Stage() as stage:
+    with said_of(path):
         stage.file(path).write_text(project.text(), encoding="utf-8")
         with zipfile.ZipFile(stage.file(kept_path(path)), "w", zipfile.ZIP_STORED) as archive:
             for position, (levels, labels) in enumerate(zip(maps, objects.labels, strict=True)):
