@@ -275,6 +275,8 @@ def _open_xml(path: Path, fps: Fraction) -> MaskSource:
             shapes = sorted(((int(shape.attrib["frame"]), shape) for shape in track), key=itemgetter(0))
             ends = [first for first, _ in shapes[1:]] + [count]
             for (first, shape), end in zip(shapes, ends, strict=True):
+                if first < 0:
+                    raise ValueError(f"frame {first}")
                 if shape.attrib.get("outside") != "1":
                     segmentation = _cvat_shape(shape, size)
                     for found in objects[first:end]:
@@ -297,7 +299,10 @@ def _cvat_shape(shape: ElementTree.Element, size: tuple[int, int]) -> Any:
     """Return a polygon, box or mask as COCO has it; nothing for what has no inside."""
     said = shape.attrib
     if shape.tag == "polygon":
-        return [[float(place) for corner in said["points"].split(";") for place in corner.split(",")]]
+        corners = [[float(place) for place in corner.split(",")] for corner in said["points"].split(";")]
+        if not all(len(corner) == 2 and max(map(abs, corner)) < _FARTHEST for corner in corners):
+            raise ValueError("a polygon with a corner that is no point")
+        return [[place for corner in corners for place in corner]]
     if shape.tag == "box":
         left, top, right, bottom = (float(said[name]) for name in ("xtl", "ytl", "xbr", "ybr"))
         return [[left, top, right, top, right, bottom, left, bottom]]
@@ -310,9 +315,7 @@ def _cvat_shape(shape: ElementTree.Element, size: tuple[int, int]) -> Any:
         if sum(runs) != across * down:
             raise ValueError("a mask whose runs do not fill its box")
         mask = np.zeros((height, width), np.uint8)
-        mask[top : top + down, left : left + across] = (
-            np.repeat(np.arange(len(runs)) % 2, runs).reshape(down, across)
-        )
+        mask[top : top + down, left : left + across] = np.repeat(np.arange(len(runs)) % 2, runs).reshape(down, across)
         return {"size": [height, width], "counts": encode_rle(mask)["counts"]}
     return []
 

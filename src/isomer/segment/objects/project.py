@@ -227,9 +227,7 @@ class OpenProject:
         project = self.project
         maps: FrameMaps = self._pictures("maps")
         if project.corrections:
-            maps, self.objects = corrected(
-                self.frames(), maps, self.objects, project.corrections, project.threshold
-            )
+            maps, self.objects = corrected(self.frames(), maps, self.objects, project.corrections, project.threshold)
         return maps
 
     def frames(self) -> Iterator[Frame]:

@@ -28,11 +28,13 @@ from isomer.segment.objects.colours import COLOURS, Colours, Shares, count_colou
 
 # At the same time. Distances are in units of the larger one's size, the diagonal of its bounding box.
 _NEAR = 0.35  # gap up to which two rather are one, if they touch at some time
-_NEARER = 0.15  # and if they never do
+_NEARER = 0.25  # and if they never do
 _TOUCH = 5  # pixels of a gap that is none
 _GAP = 8.0  # evidence for each such unit that it is smaller or larger
 _STEADY = 0.6  # how far the way from the middle of one to that of the other may change
-_SWING = 8.0  # evidence against, for each such unit beyond
+_SWING = 8.0  # evidence against, for each such unit beyond, if they are apart:
+_FAR = 0.15  # by a gap of more than that,
+_OFTEN = 0.2  # in such a share of the frames, for less evidence in fewer; a post that passes one leaves it together
 _BESIDE = (-12.0, 3.0)  # the most against and for
 _SOON = 6  # frames from which on that counts in full
 # At different times.
@@ -278,8 +280,9 @@ def _evidence(one: _Thing, other: _Thing) -> float:
     ways = one.centres(gaps.frames) - other.centres(gaps.frames)
     swing = float(np.linalg.norm(np.ptp(ways, axis=0))) / size
     touch = gaps.values.min() <= _TOUCH
+    apart = float(np.mean(gaps.values > max(_TOUCH, _FAR * size)))
     said = _GAP * ((_NEAR if touch else _NEARER) - np.percentile(gaps.values, _USUALLY) / size)
-    said -= _SWING * max(0, swing - _STEADY)
+    said -= _SWING * max(0, swing - _STEADY) * min(1, apart / _OFTEN)
     if not touch:
         said += min(0, alike)
     return float(np.clip(said, *_BESIDE)) * min(1, (len(gaps.frames) + 2) / _SOON)
