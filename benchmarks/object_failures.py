@@ -1,6 +1,6 @@
 """Where objects lose their numbers: scenes that are drawn so that they do, and a picture of each.
 
-    python benchmarks/object_failures.py -o docs/images/objects_failures.png
+    python benchmarks/object_failures.py -o docs/images/objects_failures.jpg
 
 A row is a scene: three of its frames with the true objects, and below them the numbers that were found. The table says
 the share of each object's pixels that carry its number, as that of benchmarks/objects.py does.
@@ -26,6 +26,8 @@ _WIDTH, _HEIGHT, _COUNT = 320, 192, 48
 _SHOWN = (0.15, 0.5, 0.85)
 """Which frames are drawn, as shares of the video."""
 _RED, _DARK, _BLUE = (190, 50, 50), (60, 45, 45), (50, 70, 190)
+_WALL = (90, 95, 85)
+"""What is of this colour is as high as the frame, and no object."""
 
 Place = Callable[[float], "tuple[float, float] | None"]
 
@@ -43,9 +45,9 @@ SCENES: dict[str, Sequence[Thing]] = {
         Thing(_RED, 34, lambda t: (110 + 60 * t, 96)),
         Thing(_BLUE, 30, lambda t: (170 + 60 * t, 100)),
     ],
-    "two that look alike and turn back while one hides the other are exchanged": [
-        Thing(_RED, 28, lambda t: (40 + 240 * min(t, 1 - t), 96)),
-        Thing(_RED, 29, lambda t: (280 - 240 * min(t, 1 - t), 96)),
+    "one behind a wall that hides more than a third of it, never seen whole, is two": [
+        Thing(_RED, 70, lambda t: (140 + 40 * t, 96)),
+        Thing(_WALL, 30, lambda t: (160, 96)),
     ],
     "one that comes after another of its looks is taken for that": [
         Thing(_RED, 34, lambda t: (60 + 500 * t, 80) if t < 0.4 else None),
@@ -68,11 +70,14 @@ def drawn(things: Sequence[Thing]) -> list[tuple[Frame, Labels]]:
         for number, (thing, skin) in enumerate(zip(things, skins, strict=True), start=1):
             if (middle := thing.place(index / (_COUNT - 1))) is not None:
                 left, top = (side - thing.radius for side in middle)
-                move = np.array([[1, 0, left], [0, 1, top]])
+                move = np.array([[1, 0, left], [0, 1, top]], np.float64)
                 moved = cv2.warpAffine(skin, move, (_WIDTH, _HEIGHT))
                 disc = np.zeros(skin.shape[:2], np.uint8)
                 cv2.circle(disc, (thing.radius,) * 2, thing.radius - 1, 1, -1)
                 there = cv2.warpAffine(disc, move, (_WIDTH, _HEIGHT), flags=cv2.INTER_NEAREST) > 0
+                if thing.colour == _WALL:
+                    there[:] = there.any(axis=0)
+                    moved[:], number = _WALL, 0
                 image[there], labels[there] = moved[there], number
         frames.append((Frame(index, image, index / 24, f"{index:05d}"), labels))
     return frames
@@ -85,7 +90,8 @@ def picture(truth: list[tuple[Frame, Labels]], found: list[Labels]) -> NDArray[n
         np.hstack([overlay_objects(truth[place][0].image, labels[place]) for place in places])
         for labels in ([labels for _, labels in truth], found)
     ]
-    return np.asarray(np.pad(np.vstack(rows), ((0, 12), (0, 0), (0, 0)), constant_values=255), np.uint8)
+    small = cv2.resize(np.vstack(rows), None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+    return np.asarray(np.pad(small, ((0, 12), (0, 0), (0, 0)), constant_values=255), np.uint8)
 
 
 def _textured(colour: tuple[int, int, int], size: tuple[int, int], seed: int) -> NDArray[np.uint8]:
