@@ -454,3 +454,66 @@ def test_a_frame_rate_is_a_number(rate: str, capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit, match="2"):
         main(["convert", "in", "-o", "out", "--fps", rate])
     assert f"{rate} is no number" in capsys.readouterr().err
+
+
+def cvat(*tracks: str, size: int = COUNT, width: int = WIDTH) -> str:
+    return (
+        f"<annotations><meta><task><size>{size}</size><original_size><width>{width}</width><height>{HEIGHT}</height>"
+        f"</original_size></task></meta>{''.join(tracks)}</annotations>"
+    )
+
+
+def test_cvat_is_read_back_within_a_pixel(palette: Path, tmp_path: Path) -> None:
+    convert_masks(palette, tmp_path / "c.xml")
+    for index, result in enumerate(open_masks(tmp_path / "c.xml")):
+        outline = cv2.morphologyEx(scene(index), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+        assert result.labels is not None
+        assert not ((result.labels != scene(index)) & ~outline).any()
+
+
+def test_cvat_of_other_makers(tmp_path: Path) -> None:
+    """Boxes and masks; a shape stays until the next; what is outside, and points, are nothing."""
+    box = '<box frame="0" xtl="10" ytl="5" xbr="20" ybr="15" outside="0"/>'
+    gone = '<box frame="2" xtl="10" ytl="5" xbr="20" ybr="15" outside="1"/>'
+    mask = '<mask frame="1" left="40" top="30" width="3" height="2" rle="1, 2, 2, 1" outside="0"/>'
+    points = '<points frame="0" points="1,1;2,2" outside="0"/>'
+    tracks = f'<track id="0">{box}{gone}</track><track id="900">{mask}</track><track id="901">{points}</track>'
+    (tmp_path / "c.xml").write_text(cvat(tracks))
+    found = [result.labels for result in open_masks(tmp_path / "c.xml")]
+    expected = np.zeros((COUNT, HEIGHT, WIDTH), np.uint8)
+    expected[:2, 5:15, 10:20] = 1
+    for row, column in ((0, 1), (0, 2), (1, 2)):
+        expected[1:, 30 + row, 40 + column] = 2
+    np.testing.assert_array_equal(np.array(found), expected)
+
+
+TRACK = '<track id="1"><{}/></track>'
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "",
+        "<a>",
+        "<annotations/>",
+        cvat(),
+        cvat(TRACK.format("box"), size=0),
+        cvat(TRACK.format("box"), size=10**12),
+        cvat(TRACK.format("box"), width=10**9),
+        cvat(TRACK.format('box frame="x"')),
+        cvat(TRACK.format('box frame="0"')),
+        cvat(TRACK.format('polygon frame="0" points="1,2;3"')),
+        cvat(TRACK.format('polygon frame="0" points="1,2;nan,3;4,4"')),
+        cvat(TRACK.format('mask frame="0" left="90" top="0" width="9" height="1" rle="9"')),
+        cvat(TRACK.format('mask frame="0" left="0" top="0" width="9" height="1" rle="8"')),
+        cvat(TRACK.format('box frame="-1" xtl="0" ytl="0" xbr="1" ybr="1"')),
+        cvat("".join(f'<track id="{number}"/>' for number in range(256))),
+    ],
+)
+def test_bad_xml_is_said_in_one_line(tmp_path: Path, document: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "c.xml").write_text(document)
+    assert main(["convert", str(tmp_path / "c.xml"), "-o", str(tmp_path / "out.zip")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"isomer: {tmp_path / 'c.xml'}: ")
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out.zip").exists()

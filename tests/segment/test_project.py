@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from isomer.cli.main import main
 from isomer.errors import InputError
+from isomer.media import OUTPUTS, Look, open_frames, open_outputs
 from isomer.media.image import decode_gray, read_gray, read_image, read_palette, write_image
 from isomer.options import VideoOptions
 from isomer.segment import segment_video
@@ -70,9 +72,81 @@ def test_a_project_lists_its_objects(project: Path, capsys: pytest.CaptureFixtur
     assert len(capsys.readouterr().out.splitlines()) == 4
 
 
-def test_an_object_that_a_person_has_added_is_listed(project: Path) -> None:
-    assert main(["correct", str(project), "--add", "0.9,0.1@1s", "--object", "7", "-q"]) == 0
-    assert [one.number for one in list_objects(project, VideoOptions())] == [1, 2, 3, 7]
+def test_an_object_that_a_person_has_added_is_listed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in ((["--object", "4"], "object 4 is new"), (["--object", "4"], "2 corrections\n")):
+        assert main(["correct", str(project), "--add", "0.9,0.1@1s", *words]) == 0
+        assert said in capsys.readouterr().out
+    listed = list_objects(project, VideoOptions())
+    assert [one.number for one in listed] == [1, 2, 3, 4]
+    added = listed[3]
+    assert (added.clearest, added.spans[0][0] <= 24 <= added.spans[0][1]) == (24, True)
+    assert added.frames > 1
+    assert added.area > 0
+
+
+def test_what_is_removed_is_no_longer_in_sight(project: Path, truth: list[NDArray[np.uint8]]) -> None:
+    before = list_objects(project, VideoOptions())[1]
+    correct(project, [Correction(0, remove=(middle(truth[0], 2),))])
+    after = list_objects(project, VideoOptions())[1]
+    assert (before.frames, before.spans) == (40, ((0, 39),))
+    first = after.spans[0][0]
+    assert 1 <= first <= 8
+    assert (after.frames, after.spans, after.start) == (40 - first, ((first, 39),), pytest.approx(first / 24))
+    assert after.area < 0.99 * before.area
+
+
+def test_the_next_number_is_that_of_a_new_object_and_no_other_is(project: Path) -> None:
+    with pytest.raises(InputError, match=r"^object=5: no such object; the last is 3, and 4 makes a new one"):
+        correct(project, [Correction(3, add=((0.5, 0.5),), number=5)])
+    correct(project, [Correction(3, add=((0.5, 0.5),), number=4), Correction(4, add=((0.5, 0.5),), number=5)])
+
+
+def test_a_video_of_another_length_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = json.loads(project.read_text())
+    for moments, has in ((said["moments"][:-1], 39), ([*said["moments"], [40, 1.7]], 41)):
+        project.write_text(json.dumps(said | {"moments": moments}))
+        assert main(["segment", str(project), "-o", str(project.with_name("out.mp4")), "-q"]) == 2
+        error = capsys.readouterr().err
+        assert f"has {has} moments" in error or "lacks maps/00040.png" in error
+        assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("palette", "given"), ("coco", "given.json"), ("youtube-vis", "given.json"), ("cvat", "given.xml")],
+)
+def test_a_project_of_masks_from_elsewhere(kind: str, name: str, project: Path, truth: list[NDArray[np.uint8]]) -> None:
+    """Their numbers stay."""
+    given = project.with_name(name)
+    renumbered = [np.choose(labels, [0, 7, 2, 40]).astype(np.uint8) for labels in truth]
+    with open_outputs([(OUTPUTS[kind], given)], open_frames(project.with_name("clip")), Look()) as (writer,):
+        for (result, _), labels in zip(drawn(THINGS, COUNT), renumbered, strict=True):
+            writer.write(replace(result, labels=labels))
+    path = project.with_name("back.isomer.json")
+    assert main(["convert", str(given), "--video", str(project.with_name("clip")), "-o", str(path), "-q"]) == 0
+    listed = {one.number: one for one in list_objects(path, VideoOptions())}
+    assert set(listed) == {2, 7, 40}
+    assert (listed[40].frames, listed[40].spans) == (30, ((10, 39),))
+    out = project.with_name("rendered")
+    segment_video(path, out, outputs=["masks"], edges="map", keep=["7"])
+    for index in (0, 20):
+        found = read_gray(out / f"{index:05d}.png") > 0
+        assert (found & (truth[index] == 1)).sum() / (found | (truth[index] == 1)).sum() > 0.95
+
+
+def test_masks_that_tell_nothing_apart_become_a_project_with_objects(project: Path) -> None:
+    given = project.with_name("given")
+    given.mkdir()
+    for result, _ in drawn(THINGS, COUNT):
+        write_image(given / f"{result.name}.png", result.mask(0.5).astype(np.uint8) * 255)
+    path = project.with_name("back.isomer.json")
+    assert main(["convert", str(given), "--video", str(project.with_name("clip")), "-o", str(path), "-q"]) == 0
+    assert [one.frames for one in list_objects(path, VideoOptions())] == [40, 40, 30]
+
+
+def test_a_project_is_made_of_a_video_too(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", str(project.with_name("clip")), "-o", str(project.with_name("back.isomer.json"))]) == 2
+    assert "masks and their --video" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", [{"size": 512}, {"quality": "best"}, {"flow": "raft"}, {"stride": 2}])

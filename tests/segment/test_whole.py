@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from isomer.media.image import read_gray, read_palette, write_image
 from isomer.segment import segment_video
 from isomer.segment.objects.tracker import with_steps
 from isomer.segment.objects.tracklets import joined
-from isomer.segment.objects.video_objects import Follower, VideoObjects, track_objects
+from isomer.segment.objects.video_objects import Follower, VideoObjects, objects_in, seen_anew, track_objects
 
 
 def numbers_of(things: Sequence[Thing], count: int, posts: Sequence[int] = ()) -> dict[int, set[int]]:
@@ -94,13 +95,31 @@ def test_what_belongs_together_is_joined_as_trying_all_ways_shows(seed: int) -> 
     def within(groups: list[list[int]]) -> float:
         return sum(float(evidence[pair]) for one in groups for pair in combinations(sorted(one), 2))
 
+    def between(one: list[int], other: list[int]) -> float:
+        return float(evidence[np.ix_(one, other)].sum())
+
     best = max(partitions(list(range(7))), key=within)
-    assert sorted(joined(evidence)) == sorted(sorted(one) for one in best)
+    found = joined([[index] for index in range(7)], between, lambda one, other: one + other)
+    assert sorted(map(sorted, found)) == sorted(sorted(one) for one in best)
+
+
+def test_evidence_of_the_whole_counts() -> None:
+    """Each of three speaks for its neighbour, and the first two together against the third."""
+    said = {("a", "b"): 3.0, ("b", "c"): 2.0, ("a", "c"): -1.0, ("ab", "c"): -5.0}
+    found = joined(["a", "b", "c"], lambda one, other: said[min(one, other), max(one, other)], lambda a, b: a + b)
+    assert found == ["ab", "c"]
 
 
 def test_nothing_to_join() -> None:
-    assert joined(np.zeros((0, 0))) == []
-    assert joined(np.zeros((1, 1))) == [[0]]
+    nothing: list[str] = []
+    for things in (nothing, ["a"]):
+        assert joined(things, lambda one, other: 1.0, lambda one, other: one + other) == things
+
+
+def test_a_post_that_passes_before_one_leaves_it_one() -> None:
+    """The pieces on both sides grow and shrink, so their middles move past each other's."""
+    thing = Thing(RED, (130, 60), lambda t: (190 - 5 * t, 60))
+    assert numbers_of([thing], 40, posts=[150]) == {1: {1}}
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +136,29 @@ def test_what_is_known_of_objects(objects: VideoObjects) -> None:
     assert third.end == pytest.approx(19 / 24)
     assert first.area == pytest.approx(90 * 90 / (WIDTH * HEIGHT), rel=0.02)
     assert second.box[2:] == pytest.approx((40 / WIDTH, 40 / HEIGHT), rel=0.1)
+
+
+def test_objects_of_known_numbers(objects: VideoObjects) -> None:
+    """What the numbers of each frame say is what following said."""
+    for one, other in zip(objects_in(objects.labels, objects.moments), objects.found, strict=True):
+        assert replace(one, area=0, clearest=0, box=other.box) == replace(other, area=0, clearest=0)
+        assert one.area == pytest.approx(other.area)
+
+
+def test_an_object_is_seen_anew_as_its_new_numbers_say(objects: VideoObjects) -> None:
+    now = [np.array(labels) for labels in objects.labels]
+    for position in (0, 1, 7):
+        now[position][now[position] == 2] = 1
+    found = [seen_anew(one, objects.moments, objects.labels, now, [0, 1, 7, 9]) for one in objects.found]
+    for one, expected in zip(found, objects_in(now, objects.moments), strict=True):
+        assert one is not None
+        assert (one.number, one.frames, one.spans) == (expected.number, expected.frames, expected.spans)
+        assert (one.start, one.end) == (expected.start, expected.end)
+        assert one.area == pytest.approx(expected.area)
+    assert found[1] is not None
+    assert found[1].spans == ((2, 6), (8, 19))
+    nothing = [np.zeros_like(labels) for labels in now]
+    assert seen_anew(objects.found[2], objects.moments, objects.labels, nothing, range(20)) is None
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """Convert finished masks from one format to others.
 
-INPUT is a folder or zip of images (gray, palette or cut-outs), a video of masks or cut-outs, or COCO or
-YouTube-VIS JSON, such as what was corrected in another tool. The suffix of OUT names its format: .mp4 or .mkv a mask
-video, .zip binary PNGs, .json YouTube-VIS, .xml CVAT, none a folder of binary PNGs; --output names any. Overlays,
-cut-outs and previews need the video as well.
+INPUT is a folder or zip of images (gray, palette or cut-outs), a video of masks or cut-outs, COCO or YouTube-VIS
+JSON, or CVAT's XML, such as what was corrected in another tool. The suffix of OUT names its format: .mp4 or .mkv a mask
+video, .zip binary PNGs, .json YouTube-VIS, .xml CVAT, none a folder of binary PNGs, .isomer.json a project, of which
+segment writes; --output names any. Overlays, cut-outs, previews and projects need the video as well.
 """
 
 from __future__ import annotations
@@ -50,10 +50,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Convert and say what was written."""
     from isomer.errors import InputError
     from isomer.media.convert import convert_masks
-    from isomer.segment.objects.project import is_project
+    from isomer.segment.objects.project import is_project, keep_masks
 
     if is_project(arguments.input):
         raise InputError(f"{arguments.input}: a project, of which isomer segment writes outputs")
+    if arguments.out is not None and is_project(arguments.out):
+        if arguments.outputs or arguments.video is None:
+            raise InputError(f"{arguments.out}: a project is made of masks and their --video, and of nothing else")
+        options = VideoOptions(threshold=chosen(Adjustments, arguments).threshold)
+        count = keep_masks(arguments.input, arguments.video, arguments.out, options, arguments.fps)
+        report(arguments, f"{count} frames: wrote {arguments.out}")
+        return 0
     converted = convert_masks(
         arguments.input,
         arguments.out,

@@ -24,7 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mask", nargs="+", default=[], metavar="PNG@T", help="painted masks of the object, white on black"
     )
-    parser.add_argument("--object", type=int, metavar="N", help="the object that is meant (default: the nearest)")
+    parser.add_argument(
+        "--object",
+        type=int,
+        metavar="N",
+        help="the object that is meant, the number after the last for a new one (default: the nearest)",
+    )
     parser.add_argument("--undo", action="store_true", help="take the last correction back")
     add_max_pixels(parser)
     add_json_argument(parser)
@@ -35,12 +40,15 @@ def run(arguments: argparse.Namespace) -> int:
     from isomer.segment.objects.marks import corrections_of
     from isomer.segment.objects.project import correct, read_project
 
-    project = read_project(arguments.project)
+    before = read_project(arguments.project)
     marks = {kind: getattr(arguments, kind) for kind in ("add", "remove", "box", "mask")}
     max_pixels = max_pixels_of(arguments)
-    corrections = corrections_of(project.moments, **marks, number=arguments.object, max_pixels=max_pixels)
+    corrections = corrections_of(before.moments, **marks, number=arguments.object, max_pixels=max_pixels)
     project = correct(arguments.project, corrections, undo=arguments.undo)
     count = len(project.corrections)
     said = f"{count} correction{'s' * (count != 1)}"
+    known = {*(one.number for one in before.objects), *(one.number for one in before.corrections)}
+    if arguments.object not in {None, *known}:
+        said += f"; object {arguments.object} is new"
     report(arguments, f"{arguments.project}: {said}", project=arguments.project, corrections=count)
     return 0

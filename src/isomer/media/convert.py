@@ -100,7 +100,7 @@ def convert_masks(
     for path in paths:
         if path.resolve() == Path(masks).resolve():
             raise InputError(f"{path}: is the input itself; choose another output")
-    results = iter(source) if pictures is None else _with_pictures(source, pictures)
+    results = iter(source) if pictures is None else with_pictures(source, pictures)
     count, highest = 0, 0.0
     look = Look.asked_for(options, pictures or source)
     with open_outputs(zip(kinds, paths, strict=True), pictures or source, look) as writers:
@@ -127,7 +127,12 @@ def _kind_by_suffix(output: str | Path | None) -> str:
     return kind
 
 
-def _with_pictures(masks: MaskSource, video: FrameSource) -> Iterator[Segmented]:
+def with_pictures(masks: MaskSource, video: FrameSource) -> Iterator[Segmented]:
+    """Yield the frames of a video with their masks.
+
+    Raises:
+        InputError: they are not of one size, or not as many.
+    """
     width, height = video.size
     if masks.size not in (video.size, (width + width % 2, height + height % 2)):  # mask videos have even sides
         of_masks, of_frames = (f"{width}x{height}" for width, height in (masks.size, video.size))

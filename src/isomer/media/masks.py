@@ -1,4 +1,4 @@
-"""Reading finished masks: folders and zips of images, videos, COCO and YouTube-VIS JSON."""
+"""Reading finished masks: folders and zips of images, videos, COCO and YouTube-VIS JSON, CVAT's XML."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -25,12 +27,13 @@ from isomer.media.image import IMAGE_SUFFIXES, MAX_PIXELS, read_bytes
 from isomer.media.labels import Labels, object_numbers
 from isomer.media.mask_image import VOID, MaskImage, alpha_is_mask, decode_mask
 from isomer.media.polygons import polygons_to_mask
-from isomer.media.rle import decode_rle
+from isomer.media.rle import decode_rle, encode_rle
 from isomer.media.segmented import Segmented
 from isomer.media.video import VideoSource
 
 _MOST_BYTES = 1 << 28  # of an image in a zip
 _FARTHEST = 1e100  # a corner of a polygon, in pixels: what is computed of it stays finite
+_MOST_FRAMES = 1 << 20  # that a small file may ask for
 _LONGEST_NAME = 250  # bytes: a file's is at most 255, and it gets a suffix
 _UNFIT = re.compile("[\0-\x1f\x7f-\x9f\ud800-\udfff]")  # in a name: control characters, and what is no text
 
@@ -42,13 +45,13 @@ class MaskSource(Source, Protocol):
 
 
 def open_masks(path: str | Path, fps: Fraction = DEFAULT_FPS, max_pixels: int = MAX_PIXELS) -> MaskSource:
-    """Open masks of any of the formats; what the file is decides, not its name, but for `.json` and `.zip`.
+    """Open masks of any of the formats; what the file is decides, not its name, but for `.json`, `.xml` and `.zip`.
 
     Palette images are maps of objects. Of all others the opacity is the probability, if it is not the same
     everywhere, else the brightness.
 
     Args:
-        path: a folder of images, a zip of images, COCO or YouTube-VIS JSON, or a video.
+        path: a folder of images, a zip of images, COCO or YouTube-VIS JSON, CVAT's XML, or a video.
         fps: frame rate of what states none, all but videos.
         max_pixels: the most that a frame may have.
 
@@ -66,6 +69,8 @@ def open_masks(path: str | Path, fps: Fraction = DEFAULT_FPS, max_pixels: int = 
         return _open_zip(path, fps, max_pixels)
     if suffix == ".json":
         return _open_json(path, fps, max_pixels)
+    if suffix == ".xml":
+        return _open_xml(path, fps, max_pixels)
     return _VideoMasks(path, max_pixels)
 
 
@@ -168,7 +173,7 @@ def _open_zip(path: Path, fps: Fraction, max_pixels: int) -> MaskSource:
     return _ImageMasks(path, list(entries), read, fps, max_pixels)
 
 
-class _JSONMasks:
+class _DrawnMasks:
     """Objects of each frame, as run lengths or polygons.
 
     Args:
@@ -222,10 +227,8 @@ def _open_json(path: Path, fps: Fraction, max_pixels: int) -> MaskSource:
         raise InputError(f"{path}: not COCO or YouTube-VIS ({brief(error)} is missing); export it again") from error
     except (AttributeError, IndexError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not COCO or YouTube-VIS JSON ({brief(error)}); export it again") from error
-    if size[0] * size[1] > max_pixels:  # in a file that is small all the same
-        stated = brief(f"{size[0]} x {size[1]}")
-        raise InputError(f"{path}: frames of {stated}, which is more than {max_pixels} pixels; make them smaller")
-    return _JSONMasks(path, size, names, objects, fps)
+    _check_stated(path, size, max_pixels)
+    return _DrawnMasks(path, size, names, objects, fps)
 
 
 _Document = tuple[tuple[int, int], list[str], list[list[tuple[int, Any]]]]
@@ -258,6 +261,76 @@ def _coco(document: Any) -> _Document:
         objects[annotation["image_id"]].append((numbers[_track(annotation)], annotation["segmentation"]))
     names = [_stem(image["file_name"]) for image in images]
     return sizes.pop(), names, [objects[image["id"]] for image in images]
+
+
+def _check_stated(path: Path, size: tuple[int, int], max_pixels: int) -> None:
+    """Refuse frames that are too large, in a file that is small all the same."""
+    if size[0] * size[1] > max_pixels:
+        stated = brief(f"{size[0]} x {size[1]}")
+        raise InputError(f"{path}: frames of {stated}, which is more than {max_pixels} pixels; make them smaller")
+
+
+def _open_xml(path: Path, fps: Fraction, max_pixels: int) -> MaskSource:
+    """Read "CVAT for video 1.1"; a shape stays until the next one of its track."""
+    try:
+        root = ElementTree.fromstring(read_bytes(path))
+        size = (int(_text(root, "original_size/width")), int(_text(root, "original_size/height")))
+        count = int(_text(root, "size"))
+        if min(size) < 1 or not 1 <= count <= _MOST_FRAMES:
+            raise ValueError(f"{count} frames of {size[0]}x{size[1]} pixels")
+        _check_stated(path, size, max_pixels)
+        tracks = list(root.iter("track"))
+        if not tracks:
+            raise ValueError("it has no tracks; export CVAT for video 1.1")
+        numbers = _numbers(int(track.attrib["id"]) for track in tracks)
+        objects: list[list[tuple[int, Any]]] = [[] for _ in range(count)]
+        for track in tracks:
+            shapes = sorted(((int(shape.attrib["frame"]), shape) for shape in track), key=itemgetter(0))
+            ends = [first for first, _ in shapes[1:]] + [count]
+            for (first, shape), end in zip(shapes, ends, strict=True):
+                if first < 0:
+                    raise ValueError(f"frame {first}")
+                if shape.attrib.get("outside") != "1":
+                    segmentation = _cvat_shape(shape, size)
+                    for found in objects[first:end]:
+                        found.append((numbers[int(track.attrib["id"])], segmentation))
+    except KeyError as error:
+        raise InputError(f"{path}: not CVAT's XML ({brief(error)} is missing); export it again") from error
+    except (ElementTree.ParseError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not CVAT's XML ({brief(error)}); export it again") from error
+    return _DrawnMasks(path, size, [f"{index:05d}" for index in range(count)], objects, fps)
+
+
+def _text(root: ElementTree.Element, name: str) -> str:
+    text = root.findtext(f"meta/task/{name}") or root.findtext(f"meta/job/{name}")
+    if text is None:
+        raise KeyError(name)
+    return text
+
+
+def _cvat_shape(shape: ElementTree.Element, size: tuple[int, int]) -> Any:
+    """Return a polygon, box or mask as COCO has it; nothing for what has no inside."""
+    said = shape.attrib
+    if shape.tag == "polygon":
+        corners = [[float(place) for place in corner.split(",")] for corner in said["points"].split(";")]
+        if not all(len(corner) == 2 and max(map(abs, corner)) < _FARTHEST for corner in corners):
+            raise ValueError("a polygon with a corner that is no point")
+        return [[place for corner in corners for place in corner]]
+    if shape.tag == "box":
+        left, top, right, bottom = (float(said[name]) for name in ("xtl", "ytl", "xbr", "ybr"))
+        return [[left, top, right, top, right, bottom, left, bottom]]
+    if shape.tag == "mask":  # rows first, background first, within its box
+        left, top, across, down = (int(said[name]) for name in ("left", "top", "width", "height"))
+        runs = [int(run) for run in said["rle"].split(",")]
+        width, height = size
+        if min(left, top, across, down, *runs) < 0 or left + across > width or top + down > height:
+            raise ValueError("a mask outside the frame")
+        if sum(runs) != across * down:
+            raise ValueError("a mask whose runs do not fill its box")
+        mask = np.zeros((height, width), np.uint8)
+        mask[top : top + down, left : left + across] = np.repeat(np.arange(len(runs)) % 2, runs).reshape(down, across)
+        return {"size": [height, width], "counts": encode_rle(mask)["counts"]}
+    return []
 
 
 def _track(annotation: Any) -> int:

@@ -196,8 +196,7 @@ def _write_project(path: str | Path, output: str | Path | None, options: VideoOp
         writers = stack.enter_context(open_outputs(outputs, opened.source, Look.asked_for(options, opened.source)))
         start = time.perf_counter()
         maps = opened.maps()
-        frames = TakenFrames(opened.source, options.stride)
-        count = write_objects(frames, maps, opened.objects, writers, options)
+        count = write_objects(opened.frames(), maps, opened.objects, writers, options)
     return Summary(paths, count, time.perf_counter() - start)
 
 

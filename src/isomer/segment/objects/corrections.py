@@ -21,7 +21,7 @@ from isomer.media import Frame, Labels
 from isomer.media.resize import resize_image
 from isomer.media.rle import decode_rle
 from isomer.segment.links import KeyFrameLinks
-from isomer.segment.objects.video_objects import FoundObject, FrameMaps, VideoObjects, grid_of
+from isomer.segment.objects.video_objects import FoundObject, FrameMaps, VideoObjects, grid_of, seen_anew
 from isomer.segment.warp import moved, resize_map
 
 _FADES = 12.0  # frames after which a correction counts for 1/e of what it does in its own
@@ -119,8 +119,9 @@ def corrected(
             share, value = (resize_map(one, *before.shape) for one in (its_weight, its_target))
             changed[place] = np.rint(before + share * (255 * value - before)).astype(np.uint8)
             share, value = (resize_map(one, *labels[place].shape) for one in (its_weight, its_target))
-            labels[place] = np.where((share > 0.5) & (value > 0.5), number, labels[place]).astype(np.uint8)
-    return changed, VideoObjects(list(found.values()), objects.moments, labels)
+            labels[place] = np.where(share > 0.5, np.where(value > 0.5, number, 0), labels[place]).astype(np.uint8)
+    now = (seen_anew(one, objects.moments, objects.labels, labels, sorted(labels.others)) for one in found.values())
+    return changed, VideoObjects([one for one in now if one is not None], objects.moments, labels)
 
 
 def around(positions: Iterable[int], count: int) -> list[int]:
@@ -210,7 +211,7 @@ def _number(correction: Correction, objects: VideoObjects, position: int) -> int
 
 
 def _new(number: int, correction: Correction, objects: VideoObjects, position: int) -> FoundObject:
-    """Return an object that a person has seen alone."""
+    """Return an object that a person alone has seen; how large it is remains to be found."""
     moment = objects.moments[position]
     return FoundObject(
         number=number,

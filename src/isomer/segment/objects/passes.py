@@ -15,6 +15,7 @@ from isomer.options import VideoOptions
 from isomer.segment.edges.stream import with_edges
 from isomer.segment.objects.tracker import with_steps
 from isomer.segment.objects.video_objects import Follower, VideoObjects
+from isomer.segment.prefetch import prefetch
 from isomer.segment.segmenter import Found, Segmenter, shown
 from isomer.segment.spool import Spool, as_levels, from_levels
 
@@ -79,11 +80,12 @@ def write_objects(
     results: Iterator[Segmented] = (result for result, _ in with_edges(enlarged, options.edges))
     if objects:
         results = objects.labelled(results, options.threshold, chosen)
-    for result in results:
-        for writer in writers:
-            writer.write(result if options.objects else replace(result, labels=None))
-        count += 1
-        highest = max(highest, float(result.probability.max()))
+    with closing(prefetch(results, options.ahead)) as finished:
+        for result in finished:
+            for writer in writers:
+                writer.write(result if options.objects else replace(result, labels=None))
+            count += 1
+            highest = max(highest, float(result.probability.max()))
     if objects and objects.found and chosen is not None and not chosen:
         warnings.warn("keep and drop leave no object", stacklevel=2)
     elif highest < options.threshold:

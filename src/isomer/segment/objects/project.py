@@ -1,4 +1,4 @@
-"""A project: what was found in a video, which of its objects are left, and what a person has corrected.
+"""A project: what was found in a video, or given, which of its objects are left, and what a person has corrected.
 
 It is two files side by side. `clip.isomer.json` is small and meant to be read and edited; docs/objects.md has its
 schema. `clip.isomer.zip` beside it keeps what was found: `maps/00000.png`, 255 times the probability at the size of the
@@ -13,25 +13,39 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from isomer.errors import ArgumentError, InputError, brief, reason
 from isomer.files import Stage, said_of
-from isomer.media import FrameSource, open_frames
+from isomer.media import Frame, FrameSource, open_frames
+from isomer.media.convert import with_pictures
+from isomer.media.folder import DEFAULT_FPS
 from isomer.media.image import check_image_suffix, decode_gray, encode_image, write_image
+from isomer.media.masks import open_masks
 from isomer.options import Options, VideoOptions, options_of
 from isomer.progress import Progress
 from isomer.segment.door import TakenFrames
 from isomer.segment.objects.corrections import Correction, corrected
 from isomer.segment.objects.passes import follow_objects
 from isomer.segment.objects.sheet import contact_sheet
-from isomer.segment.objects.video_objects import Follower, FoundObject, FrameMaps, Moment, VideoObjects
+from isomer.segment.objects.tracker import with_steps
+from isomer.segment.objects.video_objects import (
+    Follower,
+    FoundObject,
+    FrameMaps,
+    Moment,
+    VideoObjects,
+    grid_of,
+    objects_in,
+)
 from isomer.segment.segmenter import Segmenter
-from isomer.segment.spool import Spool
+from isomer.segment.spool import Spool, as_levels
 
 SUFFIX = ".isomer.json"
 _VERSION = 1
@@ -136,6 +150,7 @@ def correct(path: str | Path, corrections: Sequence[Correction] = (), *, undo: b
 
     Raises:
         InputError: there is nothing to undo, a frame is not in the project, or the file cannot be read or written.
+        ArgumentError: there is no such object, and the number is not that of the next new one.
     """
     project = read_project(path)
     if undo and not project.corrections:
@@ -145,9 +160,23 @@ def correct(path: str | Path, corrections: Sequence[Correction] = (), *, undo: b
         if one.frame not in frames:
             raise InputError(f"{path}: frame {one.frame} is not in it; choose one of {min(frames)} to {max(frames)}")
     kept = project.corrections[:-1] if undo else project.corrections
-    project = replace(project, corrections=(*kept, *corrections))
+    project = replace(project, corrections=kept)
+    for one in corrections:
+        if one.number is not None:
+            _check_number(one.number, project)
+        project = replace(project, corrections=(*project.corrections, one))
     write_project(path, project)
     return project
+
+
+def _check_number(number: int, project: Project) -> None:
+    """Refuse a number that no object has, but for the next one: that of a new object."""
+    numbers = [one.number for one in project.corrections]
+    known = {*(one.number for one in project.objects), *numbers} - {None}
+    last = max((one for one in known if one is not None), default=0)
+    free = last + 1 + numbers.count(None)  # each of these may have made one
+    if number not in known and not last < number <= free:
+        raise ArgumentError("object", number, f"no such object; the last is {last}, and {last + 1} makes a new one")
 
 
 class OpenProject:
@@ -194,14 +223,27 @@ class OpenProject:
     def maps(self) -> FrameMaps:
         """Return the maps as they were found, corrected: 255 times the probability.
 
-        `objects` then have what the corrections have added.
+        `objects` then have what the corrections have changed.
         """
         project = self.project
         maps: FrameMaps = self._pictures("maps")
         if project.corrections:
-            frames = TakenFrames(self.source, project.stride)
-            maps, self.objects = corrected(frames, maps, self.objects, project.corrections, project.threshold)
+            maps, self.objects = corrected(self.frames(), maps, self.objects, project.corrections, project.threshold)
         return maps
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames that were taken.
+
+        Raises:
+            InputError: the video has more or fewer; that shows on the way.
+        """
+        expected, count = len(self.project.moments), 0
+        for count, frame in enumerate(TakenFrames(self.source, self.project.stride), start=1):
+            if count <= expected:
+                yield frame
+        if count != expected:
+            kept = f"{self._path.name} has {expected} moments"
+            raise InputError(f"{self.source.path}: has {count} frames, {kept}; put that video back, or make it anew")
 
     def _pictures(self, kind: str) -> KeptPictures:
         return KeptPictures(self._archive, kind, len(self.project.moments))
@@ -265,7 +307,7 @@ def list_objects(
             _refuse_finding(options, opened.project, ("threshold",))
             opened.maps()  # so that what a person has added is among the objects
             if sheet is not None:
-                write_image(sheet, contact_sheet(opened.objects, TakenFrames(opened.source, opened.project.stride)))
+                write_image(sheet, contact_sheet(opened.objects, opened.frames()))
             return opened.objects.found
     source = open_frames(video, options.max_pixels)
     with Stage() as stage, Follower(options.threshold) as follower, Spool(np.uint8) as maps:
@@ -279,6 +321,43 @@ def list_objects(
         if sheet is not None:
             write_image(sheet, contact_sheet(objects, TakenFrames(source, options.stride)))
         return objects.found
+
+
+def keep_masks(
+    masks: str | Path, video: str | Path, out: str | Path, options: VideoOptions, fps: Fraction = DEFAULT_FPS
+) -> int:
+    """Make a project of finished masks, such as what was corrected in another tool.
+
+    Objects have the numbers that the masks give them; where these tell none apart, they are followed.
+
+    Args:
+        masks: see `isomer.media.masks.open_masks`.
+        video: the video or folder of images that they are of, all its frames.
+        out: the project, `<name>.isomer.json`.
+        options: the threshold of levels that are not black or white.
+        fps: frame rate of masks that state none.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        InputError: the masks or the video are no good, or not of each other, or the project cannot be written.
+    """
+    source = open_frames(video, options.max_pixels)
+    finished = open_masks(masks, fps, options.max_pixels)
+    with Stage() as stage, Follower(options.threshold) as follower, Spool(np.uint8) as maps, Spool(np.uint8) as labels:
+        for result, step in with_steps(with_pictures(finished, source)):
+            maps.append(as_levels(result.probability))
+            follower.add(result, result.probability, step)
+            if result.labels is not None:
+                height, width = grid_of(result)
+                small = cv2.resize(result.labels, (width, height), interpolation=cv2.INTER_NEAREST)
+                labels.append(small.astype(np.uint8))
+        objects = follower.objects()
+        if len(labels) == len(maps):
+            objects = VideoObjects(objects_in(labels, objects.moments), objects.moments, labels)
+        make_project(Path(out), stage, source, _path_from(Path(out).parent, source.path), options, objects, maps)
+        return len(maps)
 
 
 def kept_path(project: Path) -> Path:

@@ -130,7 +130,8 @@ class ObjectTracker:
         sizes = np.zeros(256, np.int64)
         for number, known in self._objects.items():
             sizes[number] = known.shape.sum()
-            if not known.alone:
+            # Where hardly any of it is in view, its silhouette from before they met says where it is.
+            if not known.alone and votes[:, number].sum() < _IN_VIEW * sizes[number]:
                 votes[:, number] = regions.covered(known)
         claims = (votes > 0) & (votes >= _CLAIM * np.minimum(regions.areas[:, None], sizes))
         home = np.where(claims, votes, 0).argmax(axis=0)

@@ -155,20 +155,9 @@ class Follower:
                 if not alone:
                     shared.add(position)
         clearest = max(areas, key=lambda position: (position not in shared, areas[position], -position))
-        seen = np.isin(self._spool[clearest], tracklets).view(np.uint8)
-        height, width = seen.shape
-        x, y, across, down = cv2.boundingRect(seen)
-        index = [moment.index for moment in self._moments]
-        return FoundObject(
-            number=number,
-            frames=len(areas),
-            start=self._moments[min(areas)].time,
-            end=self._moments[max(areas)].time,
-            spans=tuple((index[first], index[last]) for first, last in _spans(sorted(areas))),
-            area=sum(areas.values()) / len(areas) / seen.size,
-            clearest=index[clearest],
-            box=(x / width, y / height, across / width, down / height),
-        )
+        here = self._spool[clearest]
+        total = sum(areas.values()) / here.size
+        return _described(number, areas, total, self._moments, clearest, np.isin(here, tracklets))
 
 
 class VideoObjects:
@@ -270,6 +259,50 @@ class VideoObjects:
         return min(staying, key=staying.__getitem__)
 
 
+def objects_in(labels: FrameMaps, moments: Sequence[Moment]) -> list[FoundObject]:
+    """Return the objects of a video whose numbers are known in each frame, by their numbers."""
+    shares: dict[int, dict[int, float]] = {}
+    for position, here in enumerate(labels):
+        for number in object_numbers(here):
+            shares.setdefault(number, {})[position] = float(np.mean(here == number))
+    found = []
+    for number, its in sorted(shares.items()):
+        clearest = max(its, key=lambda position: (its[position], -position))
+        total = sum(its.values())
+        found.append(_described(number, its, total, moments, clearest, labels[clearest] == number))
+    return found
+
+
+def seen_anew(
+    found: FoundObject, moments: Sequence[Moment], before: FrameMaps, now: FrameMaps, positions: Iterable[int]
+) -> FoundObject | None:
+    """Return an object as it is where its numbers in some frames are others; None where nothing is left of it.
+
+    Args:
+        found: as it was, with what `before` has of it.
+        moments: of the frames.
+        before: numbers of each frame, uint8 [h, w], as they were.
+        now: as they are.
+        positions: of the frames in which they may be others.
+    """
+    places = {moment.index: position for position, moment in enumerate(moments)}
+    seen = {place for first, last in found.spans for place in range(places[first], places[last] + 1)}
+    total = found.area * found.frames
+    changed = {}
+    for position in positions:
+        was, its = (float(np.mean(one[position] == found.number)) for one in (before, now))
+        if was != its:
+            changed[position] = its
+            total += its - was
+            (seen.add if its else seen.discard)(position)
+    if not changed or not seen:
+        return found if seen else None
+    clearest = places[found.clearest]
+    if clearest not in seen:
+        clearest = max(seen, key=lambda position: (changed.get(position, 0), -abs(position - clearest)))
+    return _described(found.number, seen, total, moments, clearest, now[clearest] == found.number)
+
+
 def position_of(moments: Sequence[Moment], time: Time) -> int:
     """Return the position, among the frames that are taken, of the one that is the nearest to a time.
 
@@ -331,6 +364,29 @@ def track_objects(
             for position, result in enumerate(results)
         )
         yield from objects.labelled(left, threshold, chosen)
+
+
+def _described(
+    number: int,
+    seen: Collection[int],
+    total: float,
+    moments: Sequence[Moment],
+    clearest: int,
+    mask: NDArray[np.bool_],
+) -> FoundObject:
+    """Return an object that is in sight at some positions, with `total` frames' pixels in all, and `mask` once."""
+    height, width = mask.shape
+    x, y, across, down = cv2.boundingRect(mask.view(np.uint8))
+    return FoundObject(
+        number=number,
+        frames=len(seen),
+        start=moments[min(seen)].time,
+        end=moments[max(seen)].time,
+        spans=tuple((moments[first].index, moments[last].index) for first, last in _spans(sorted(seen))),
+        area=total / len(seen),
+        clearest=moments[clearest].index,
+        box=(x / width, y / height, across / width, down / height),
+    )
 
 
 def _spans(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
