@@ -294,6 +294,8 @@ def _open_xml(path: Path, fps: Fraction, max_pixels: int) -> MaskSource:
                     segmentation = _cvat_shape(shape, size)
                     for found in objects[first:end]:
                         found.append((numbers[int(track.attrib["id"])], segmentation))
+    except InputError:
+        raise
     except KeyError as error:
         raise InputError(f"{path}: not CVAT's XML ({brief(error)} is missing); export it again") from error
     except (ElementTree.ParseError, TypeError, ValueError) as error:
