@@ -9,6 +9,7 @@ extra plots.
 from __future__ import annotations
 
 import argparse
+import csv
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -42,6 +43,7 @@ from isomer.segment.objects.project import list_objects
 
 _CLIP = Path(__file__).parents[1] / "examples" / "clip.mp4"
 _IMAGES = Path(__file__).parent / "images"
+_LOG = Path(__file__).parent / "training_log.csv"
 _SMALL = (427, 240)
 _INDEX = 40  # of the example's frame that most figures show
 
@@ -227,6 +229,23 @@ def draw_network(network: Isomer) -> None:
     _grid("evidence.jpg", rows, titles, ["both", "no motion", "no appearance"])
 
 
+def draw_training() -> None:
+    """Plot J&F on the held-out sequences over the samples seen, of the runs behind the default weights."""
+    curves: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for row in csv.DictReader(_LOG.open()):
+        curves.setdefault((row["run"], row["flow"]), []).append((int(row["samples"]) / 1000, float(row["J&F"])))
+    figure, axis = plt.subplots(figsize=(6, 2.8), dpi=115, layout="constrained")
+    for (run, flow), points in curves.items():
+        axis.plot(*zip(*points, strict=True), marker=".", label=f"{run} run, flow by {flow}")
+    axis.set(xlabel="thousand samples", ylabel="J&F on held-out sequences")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    figure.canvas.draw()
+    picture = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    plt.close(figure)
+    _save("training.png", np.ascontiguousarray(picture))
+
+
 def _scene(seed: int) -> Scene:
     return draw_scene(np.random.default_rng(seed))
 
@@ -282,6 +301,7 @@ def main() -> None:
     draw_objects(arguments.model)
     draw_edges(arguments.model)
     draw_flow_images()
+    draw_training()
     draw_network(create_model(arguments.model))
 
 

@@ -43,7 +43,7 @@ def folder(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 @pytest.fixture(params=[signal.SIGTERM, signal.SIGHUP])
 def number(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
     """A signal, of which this process has the answer back afterwards."""
-    before = signal.getsignal(request.param)
+    before = signal.signal(request.param, signal.SIG_DFL)  # nohup has it ignored
     yield request.param
     signal.signal(request.param, before)
 
