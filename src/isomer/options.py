@@ -197,7 +197,7 @@ class Options(OptionGroup):
     flow: str | FlowEstimator | None = option(  # noqa: RUF009
         None,
         "what finds the motion: dis or raft",
-        "raft is many times slower, and not for the default weights, which have seen little of it",
+        "raft is many times slower, and the default weights do worse with it",
         kind=str,
         choices=FLOWS,
         in_python="a FlowEstimator",

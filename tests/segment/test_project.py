@@ -245,6 +245,14 @@ def test_a_box_is_where_the_object_ends(project: Path, truth: list[NDArray[np.ui
     assert masks(project)[5][truth[5] == 2].mean() > 0.9
 
 
+def test_a_box_is_of_the_object_that_is_in_it(project: Path, truth: list[NDArray[np.uint8]]) -> None:
+    rows, columns = np.nonzero(truth[5] == 1)
+    right, bottom = columns.min() + np.ptp(columns) // 8, rows.max() + 1
+    assert truth[5][bottom // 2, right // 2] != 1  # the middle of the box is beside it
+    correct(project, [Correction(5, box=(0.0, 0.0, right / WIDTH, bottom / HEIGHT))])
+    assert not masks(project, keep=["1"])[5][:, right + 4 :].any()
+
+
 def test_undo_takes_the_last_one_back(project: Path, truth: list[NDArray[np.uint8]]) -> None:
     before = masks(project)
     x, y = middle(truth[0], 2)

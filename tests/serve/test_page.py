@@ -349,7 +349,8 @@ def test_from_a_video_to_what_was_chosen_and_corrected(browser: Any, seeing: str
         alpha = [np.asarray(Image.open(io.BytesIO(archive.read(name))))[..., 3] for name in sorted(archive.namelist())]
     assert max(picture[:, 132:].max() for picture in alpha) == 0  # of the one that was clicked away
     here, early = ((60, 36 + 2 * index) for index in (15, 0))
-    assert (alpha[15][here], alpha[0][early]) == (0, 255)
+    assert alpha[15][here] == 0
+    assert alpha[0][early] > 250
     project = download(browser, "project", tmp_path / "downloads" / "two_project.zip")
     with zipfile.ZipFile(project) as archive:
         assert sorted(archive.namelist()) == ["two.isomer.json", "two.isomer.zip"]

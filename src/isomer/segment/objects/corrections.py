@@ -192,22 +192,19 @@ def _number(correction: Correction, objects: VideoObjects, position: int) -> int
     if correction.number is not None:
         return correction.number
     free = max((one.number for one in objects.found), default=0) + 1
-    points = [*correction.add, *correction.remove]
-    if correction.box is not None:
-        x, y, width, height = correction.box
-        points.append((x + width / 2, y + height / 2))
-    for x, y in points:
+    for x, y in (*correction.add, *correction.remove):
         if number := objects.at(position, x, y):
             return number
+    labels = objects.labels[position]
+    height, width = labels.shape
+    here = np.zeros((height, width), bool)
+    if correction.box is not None:
+        here |= _inside(correction.box, here.shape)
     if correction.mask is not None:
-        labels = objects.labels[position]
-        height, width = labels.shape
-        here = cv2.resize(decode_rle(**correction.mask), (width, height), interpolation=cv2.INTER_AREA) > 0
-        counts = np.bincount(labels[here], minlength=1)
-        counts[0] = 0
-        if counts.any():
-            return int(counts.argmax())
-    return min(free, 255)
+        here |= cv2.resize(decode_rle(**correction.mask), (width, height), interpolation=cv2.INTER_AREA) > 0
+    counts = np.bincount(labels[here], minlength=1)
+    counts[0] = 0
+    return int(counts.argmax()) if counts.any() else min(free, 255)
 
 
 def _new(number: int, correction: Correction, objects: VideoObjects, position: int) -> FoundObject:
@@ -236,9 +233,7 @@ def _target(
         return np.asarray(painted | ((own >= 0.5) & ~mine), bool)
     said = np.where(own >= 0.5, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     if correction.box is not None:
-        x, y, across, down = correction.box
-        inside = np.zeros((height, width), bool)
-        inside[round(y * height) : round((y + down) * height), round(x * width) : round((x + across) * width)] = True
+        inside = _inside(correction.box, own.shape)
         said[~inside & mine] = cv2.GC_BGD
         if not (mine & inside).any():
             said[inside] = cv2.GC_PR_FGD
@@ -281,11 +276,17 @@ def _near(
     for x, y in (*correction.add, *correction.remove):
         cv2.circle(about, (round(x * width), round(y * height)), radius, 1, -1)
     if correction.box is not None:
-        about[mine] = 1
-        x, y, across, down = correction.box
-        about[round(y * height) : round((y + down) * height), round(x * width) : round((x + across) * width)] = 1
+        about[mine | _inside(correction.box, own.shape)] = 1
     meant = np.unique(parts[(about > 0) & (parts > 0)])
     return np.where(np.isin(parts, meant) & (parts > 0), target, own)
+
+
+def _inside(box: tuple[float, float, float, float], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Draw a box, as shares of the frame: bool [h, w]."""
+    (height, width), (x, y, across, down) = shape, box
+    inside = np.zeros((height, width), bool)
+    inside[round(y * height) : round((y + down) * height), round(x * width) : round((x + across) * width)] = True
+    return inside
 
 
 def _carried(
