@@ -39,10 +39,13 @@ if __name__ == "__main__":
 
 
 STAGED = """
+import signal
 import time
 from pathlib import Path
 from isomer.files import Stage
 from isomer.processes import process_pool
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored
 
 def work(folder):
     with Stage() as stage:
