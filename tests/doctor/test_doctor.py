@@ -66,7 +66,7 @@ def test_programs_are_told_more(capsys: Capture, cache: Path) -> None:
     for name in BACKENDS[1:]:
         if found[name]["state"] == "ok":
             assert found[name]["details"]["similarity"] >= 0.99
-            assert found[name]["details"]["difference"] <= 0.002  # of 8-bit integers
+            assert found[name]["details"]["difference"] <= 0.004  # of 8-bit integers
     assert found["cache"]["details"]["folder"] == str(cache)
     assert found["cache"]["details"]["bytes"] == sum(f.stat().st_size for f in cache.rglob("*") if f.is_file())
     assert found["limits"]["details"]["open_files"] == machine.open_files()
