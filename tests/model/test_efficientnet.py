@@ -7,12 +7,14 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
+import torch.nn.functional as F
 from published_efficientnet import SCALES, maps, random_state
 
 from isomer.errors import InputError
 from isomer.media.image import read_image
 from isomer.model.checkpoint import load_encoder
 from isomer.model.encoders import ENCODERS
+from isomer.model.encoders.inverted import SameConv
 
 
 @pytest.mark.parametrize("name", SCALES)
@@ -54,6 +56,24 @@ def test_maps_of_photographs_are_those_of_the_published_package(name: str, share
         mean, std = (torch.tensor(values)[:, None, None] for values in (encoder.mean, encoder.std))
         for ours, stride in zip(encoder((image / 255 - mean) / std), (4, 8, 16, 32), strict=True):
             torch.testing.assert_close(ours, last[stride], atol=1e-5 * float(last[stride].abs().max()), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("channels", "kernel", "height", "width"), [(6, 5, 9, 12), (4, 5, 3, 4), (3, 7, 8, 5)])
+def test_a_large_depthwise_kernel_has_the_gradients_of_pytorch(
+    channels: int, kernel: int, height: int, width: int
+) -> None:
+    torch.manual_seed(0)
+    layer = SameConv(channels, channels, kernel, groups=channels).double()
+    x = torch.randn(2, channels, height, width, dtype=torch.float64, requires_grad=True)
+    weight, bias = (p.detach().clone().requires_grad_() for p in layer.parameters())
+    theirs = F.conv2d(x, weight, bias, padding=kernel // 2, groups=channels)
+    ours = layer(x)
+    torch.testing.assert_close(ours, theirs)
+    upstream = torch.randn_like(theirs)
+    found = torch.autograd.grad(ours, (x, layer.weight, layer.bias), upstream)
+    torch.testing.assert_close(found, torch.autograd.grad(theirs, (x, weight, bias), upstream))
+    assert "DepthwiseConv2d" in ours.grad_fn.name()
+    assert "DepthwiseConv2d" not in layer.eval()(x).grad_fn.name(), "exported networks hold a plain convolution"
 
 
 @pytest.mark.parametrize("tensor", ["_bn0.running_var", "_blocks.3._depthwise_conv.weight"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from isomer.model.encoders.depthwise import DepthwiseConv2d
 from isomer.model.encoders.encoder import Encoder
 from isomer.model.hidden import HiddenBlock
 
@@ -32,7 +34,14 @@ class SameConv(nn.Conv2d):
         if self.stride[0] == 2:
             after = self.kernel_size[0] // 2
             x = F.pad(x, (after - 1, after, after - 1, after))
+        if self._is_slow_to_train(x):
+            return cast("Tensor", DepthwiseConv2d.apply(x, self.weight, self.bias))  # type: ignore[no-untyped-call]
         return super().forward(x)
+
+    def _is_slow_to_train(self, x: Tensor) -> bool:
+        large = self.groups == self.out_channels > 1 and self.kernel_size[0] > 3 and self.stride[0] == 1
+        trained = self.training and torch.is_grad_enabled() and self.weight.requires_grad
+        return large and trained and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 
 class _Separable(nn.Module):
