@@ -18,7 +18,7 @@ from isomer.model.network import Isomer
 from isomer.segment import Segmenter
 from isomer.segment.interpolation import interpolate
 from isomer.segment.links import Between, KeyFrameLinks, Link
-from isomer.segment.warp import moved
+from isomer.segment.warp import moved, resize_map
 
 SHAPE = (24, 40)
 
@@ -108,7 +108,7 @@ def panning(count: int) -> list[Frame]:
 
 
 def test_flow_leads_to_both_key_frames() -> None:
-    frames, links = panning(5), KeyFrameLinks()
+    frames, links = panning(5), KeyFrameLinks(size=320)
     assert links([], frames[0], opens_shot=True) is None
     span = links(frames[1:4], frames[4], opens_shot=False)
     assert span
@@ -122,7 +122,7 @@ def test_flow_leads_to_both_key_frames() -> None:
 
 
 def test_trust_is_high_where_frames_agree_and_low_where_they_do_not() -> None:
-    frames, links = panning(2), KeyFrameLinks()
+    frames, links = panning(2), KeyFrameLinks(size=320)
     links([], frames[0], opens_shot=True)
     agreeing = links([], frames[1], opens_shot=False)
     other = frame(2, 255 - frames[1].image // 2)
@@ -135,7 +135,7 @@ def test_trust_is_high_where_frames_agree_and_low_where_they_do_not() -> None:
 
 
 def test_nothing_links_two_shots() -> None:
-    frames, links = panning(3), KeyFrameLinks()
+    frames, links = panning(3), KeyFrameLinks(size=320)
     links([], frames[0], opens_shot=True)
     assert links([], frames[1], opens_shot=True) is None
     assert links([], frames[2], opens_shot=False) is not None
@@ -149,13 +149,13 @@ def test_the_segmenter_interpolates_between_its_own_maps(network: Isomer, batch:
     found = [result.probability for result in results]
     keys = [m.frame.index for m in moving_frames(frames, DISFlow(), key_interval=4) if m.flows]
     assert 4 < len(keys) < 14
-    links = KeyFrameLinks()
+    links = KeyFrameLinks(size=96)
     links([], frames[0], opens_shot=True)
     for before, after in pairwise(keys):
         span = links(frames[before + 1 : after], frames[after], opens_shot=False)
         assert span
         for item in span.between:
-            expected = interpolated(found[before], found[after], item)
+            expected = resize_map(interpolated(found[before], found[after], item), 96, 128)
             assert np.abs(found[item.frame.index] - expected).mean() < 0.002  # which is at another resolution
             assert np.abs(found[item.frame.index] - found[before]).mean() > 0.001
 

@@ -216,7 +216,7 @@ class _Run:
         maps = self._backend(*inputs)
         self.result.stages["network"].append((time.perf_counter() - start) / batch)
         self._timed("smoothing", partial(self._smooth, source, target, maps[0]))
-        links = KeyFrameLinks()
+        links = KeyFrameLinks(self.result.configuration.settled.size)
         keys = links.gray(source), links.gray(target)
         self._timed("interpolation", lambda: list(interpolate(maps[0], maps[0], [links.between(source, 0.5, *keys)])))
         probability = self._timed("upsample", partial(resize_map, maps[0], *source.image.shape[:2]))
@@ -231,7 +231,7 @@ class _Run:
         weight = self.result.configuration.settled.smoothing
         if not weight:
             return
-        links = KeyFrameLinks()
+        links = KeyFrameLinks(self.result.configuration.settled.size)
         keys = [_Spanned(links([], frame, opens_shot=frame is before)) for frame in (before, key)]
         for _ in smooth([(spanned, probability) for spanned in keys], weight):  # each has one neighbour: one has two
             pass

@@ -62,11 +62,15 @@ class Span(NamedTuple):
 
 
 class KeyFrameLinks:
-    """Links key frames, one after the other, and the frames between them."""
+    """Links key frames, one after the other, and the frames between them.
 
-    def __init__(self) -> None:
+    Args:
+        size: of the network that sees the key frames, see `isomer.options.Options.size`.
+    """
+
+    def __init__(self, size: int) -> None:
         # Maps have softer borders than frames: looking them up takes a less fine flow than the network sees.
-        self._dis = DISFlow(short_side=160, refinements=0, stride=4)
+        self._dis = DISFlow(short_side=size // 2, refinements=0, stride=5)
         self._before: NDArray[np.uint8] | None = None
 
     def __call__(self, frames: Sequence[Frame], key: Frame, opens_shot: bool) -> Span | None:

@@ -268,7 +268,8 @@ class Segmenter:
 
     def _keys(self, frames: Iterable[_Seen], *, steps: bool = False) -> Iterator[_Key]:
         """Yield the key frames, each linked with the one before and the frames between, where that is of use."""
-        link = KeyFrameLinks() if self._smoothing > 0 or self._key_interval > 1 or self._features else None
+        needs_links = self._smoothing > 0 or self._key_interval > 1 or self._features
+        link = KeyFrameLinks(self._size) if needs_links else None
         step = StepFlow() if steps else None
         between: list[Frame] = []
         back: list[Flow | None] = []

@@ -60,23 +60,31 @@ class Border:
         Where it is not, it is in [0.25, 0.75] wherever opacity is neither none nor all, and in between a mean of both.
         """
         result: Plane = self._probability.copy()
-        for place, opacity, share in self._followed(_REFINED):
+        for place, fit, share in self._followed(_REFINED):
             map_ = result[place]
-            opacity = np.clip(0.5 * opacity + 0.25, np.minimum(map_, 0.25), np.maximum(map_, 0.75))
-            share *= np.clip((np.minimum(map_, 1 - map_) - np.float32(_SURE)) * np.float32(1 / (_UNSURE - _SURE)), 0, 1)
-            map_ += share * (opacity - map_)
+            unsure = np.minimum(map_, 1 - map_) > _SURE
+            if not unsure.any():
+                continue
+            found = map_[unsure]
+            colours = [plane[0] for plane in colour_planes(self._image[place][unsure][None])]
+            opacity = 0.5 * predicted([plane[unsure] for plane in fit], colours) + 0.25
+            opacity = np.clip(opacity, np.minimum(found, 0.25), np.maximum(found, 0.75))
+            doubt = np.minimum(
+                (np.minimum(found, 1 - found) - np.float32(_SURE)) * np.float32(1 / (_UNSURE - _SURE)), 1
+            )
+            map_[unsure] = found + share[unsure] * doubt * (opacity - found)
         return result
 
     def opacity(self) -> Plane:
         """Return how much of each pixel is of the object: float32 [H, W] in [0, 1], 0 or 1 where the map is certain."""
         result = np.asarray(self._probability >= 0.5, np.float32)
-        for place, opacity, share in self._followed(_MATTE):
+        for place, fit, share in self._followed(_MATTE):
             map_ = result[place]
-            map_ += share * (np.clip(opacity, 0, 1) - map_)
+            map_ += share * (np.clip(predicted(fit, colour_planes(self._image[place])), 0, 1) - map_)
         return result
 
-    def _followed(self, trust: _Trust) -> Iterator[tuple[Place, Plane, Plane]]:
-        """Yield opacity, not clipped, and whether it is in the band, in [0, 1], strip by strip; see `in_full`."""
+    def _followed(self, trust: _Trust) -> Iterator[tuple[Place, list[Plane], Plane]]:
+        """Yield opacity as functions of colour, and whether it is in the band, in [0, 1], by strips; see `in_full`."""
         if self._band is None:
             return
         probability, doubt = self._band.probability, self._band.doubt
@@ -89,7 +97,7 @@ class Border:
         fit = [stretch * plane for plane in colours.fit(_solved(colours, said, hold, trust.steps))]
         fit[-1] -= stretch * np.float32(trust.haze)
         for place, (*finer, share) in in_full([*fit, doubt.astype(np.float32)], self._band):
-            yield place, predicted(finer, colour_planes(self._image[place])), share
+            yield place, finer, share
 
 
 def _solved(colours: LocalColours, said: Plane, hold: Plane, steps: int) -> Plane:
