@@ -3,7 +3,7 @@
     python benchmarks/study.py DATA --encoder-weights FILE [--variants published rgb_only ...] [--seeds 0 1 2]
 
 DATA is the folder of the recipe's data, with the stored flow of its videos. Every finished run is a line of
-<out>/results.jsonl at once; the same command again goes on from there, then prints the tables of
+benchmarks/study.jsonl at once; the same command again goes on from there, then prints the tables of
 benchmarks/README.md. Nothing is selected on the sequences that judge: the weights are those of the last step.
 """
 
@@ -201,12 +201,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--encoder-weights", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path("runs/study"))
+    parser.add_argument("--out", type=Path, default=Path("runs/study"), help="of checkpoints and samples")
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/study.jsonl"))
     parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS), help="none: only tables")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=1500, help="of a run")
     arguments = parser.parse_args()
-    path = arguments.out / "results.jsonl"
+    path = arguments.results
     results = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     done = {(result["variant"], result["seed"]) for result in results if result["steps"] == arguments.steps}
     waiting = [(name, seed) for seed in arguments.seeds for name in arguments.variants if (name, seed) not in done]

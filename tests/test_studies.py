@@ -37,8 +37,10 @@ def test_study_prints_what_is_done_and_goes_no_further(tmp_path, monkeypatch, ca
     lines = [_line("published", 0, 0.3, 0.4), _line("published", 1, 0.4, 0.6)]
     lines += [_line("isomer", 0, 0.33, 0.43), _line("isomer", 1, 0.42, 0.62)]
     (tmp_path / "results.jsonl").write_text("".join(lines))
-    command = ["study.py", "no-data", "--encoder-weights", "none", "--out", str(tmp_path), "--steps", "5"]
-    monkeypatch.setattr(sys, "argv", [*command, "--seeds", "0", "1", "--variants", "isomer", "published"])
+    command = ["study.py", "no-data", "--encoder-weights", "none", "--results", str(tmp_path / "results.jsonl")]
+    monkeypatch.setattr(
+        sys, "argv", [*command, "--steps", "5", "--seeds", "0", "1", "--variants", "isomer", "published"]
+    )
     study.main()
     said = capsys.readouterr().out
     # J 40 and 50, F 40 and 60: J&F 40 and 55; less isomer's 43 and 57: -3 and -2, a deviation of the mean of 0.5,
