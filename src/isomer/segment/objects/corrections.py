@@ -31,7 +31,7 @@ _STEP = 10  # levels of a colour from a pixel to the next, up to which a point s
 _ROUNDS = 3  # of GrabCut
 _AROUND = np.ones((5, 5), np.uint8)  # what else of the map a change takes along
 _REACH = math.ceil(_FADES * math.log(1 / _ENDS))
-_LINKS = KeyFrameLinks(size=320)
+_LINKS = KeyFrameLinks(size=320)  # finer ones take longer than who corrects should wait
 _LEAST = 8  # pixels of object and of background that GrabCut needs to know colours
 
 
