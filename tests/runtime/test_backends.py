@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,6 +74,19 @@ def test_results_are_not_overwritten_by_the_next(backend_name: str, weights: Pat
     kept = first.copy()
     backend(*inputs[::-1])
     np.testing.assert_array_equal(first, kept)
+
+
+def test_a_network_goes_with_its_backend(backend_name: str, weights: Path, inputs: tuple[Image, Image]) -> None:
+    """The garbage collector may run in any thread, amid a call of another network."""
+    backend = create_backend(weights, backend_name)
+    backend(*inputs)
+    gone = weakref.ref(backend)
+    gc.disable()
+    try:
+        del backend
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_network_is_converted_once(

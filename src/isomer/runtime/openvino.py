@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,10 +41,18 @@ class OpenVINOBackend:
     """
 
     def __init__(self, model: str | Path | Isomer, workers: int = 1):
-        self._model, self._kept = _load(model)
-        self.stride = int(self._model.get_rt_info(_stride_key(self._model)).value)
+        network, kept = _load(model)
+        self.stride = int(network.get_rt_info(_stride_key(network)).value)
         self.workers = min(workers, _MOST_WORKERS)
-        self._compiled_for = lru_cache(maxsize=4)(self._compiled)  # with requests that are free
+        compile_for = self._compile = partial(_compile, network, kept, self.workers)
+
+        @lru_cache(maxsize=4)
+        def compiled_for(shape: tuple[int, ...]) -> tuple[ov.CompiledModel, list[ov.InferRequest]]:
+            return compile_for(shape), []  # with requests that are free
+
+        # It does not know `self`, so no cycle forms: a network left to the garbage collector would be torn down in
+        # whatever thread that next runs in, amid the calls of another.
+        self._compiled_for = compiled_for
 
     def start(self, frames: NDArray[np.uint8], flows: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
         """See `Backend`. By one thread: OpenVINO's Python binding can deadlock where two call it."""
@@ -73,18 +81,21 @@ class OpenVINOBackend:
             shape: of `frames` and of `flows`; -1 leaves a dimension free.
             options: OpenVINO's properties, besides or instead of those that `__call__` compiles with.
         """
-        model = self._model.clone()
-        model.reshape({port: ov.PartialShape(list(shape)) for port in model.inputs})
-        settings = {"NUM_STREAMS": self.workers, "INFERENCE_PRECISION_HINT": _precision()} | options
-        if self._kept:
-            try:  # a known shape then takes less than half the time
-                return core().compile_model(model, "CPU", settings | {"CACHE_DIR": str(self._kept)})
-            except RuntimeError:
-                _log.info("%s: unreadable or full; the network is compiled without it", self._kept)
-        return core().compile_model(model, "CPU", settings)
+        return self._compile(shape, **options)
 
-    def _compiled(self, shape: tuple[int, ...]) -> tuple[ov.CompiledModel, list[ov.InferRequest]]:
-        return self.compile(shape), []
+
+def _compile(
+    network: ov.Model, kept: Path | None, streams: int, shape: tuple[int, ...], **options: object
+) -> ov.CompiledModel:
+    model = network.clone()
+    model.reshape({port: ov.PartialShape(list(shape)) for port in model.inputs})
+    settings = {"NUM_STREAMS": streams, "INFERENCE_PRECISION_HINT": _precision()} | options
+    if kept:
+        try:  # a known shape then takes less than half the time
+            return core().compile_model(model, "CPU", settings | {"CACHE_DIR": str(kept)})
+        except RuntimeError:
+            _log.info("%s: unreadable or full; the network is compiled without it", kept)
+    return core().compile_model(model, "CPU", settings)
 
 
 def _load(model: str | Path | Isomer) -> tuple[ov.Model, Path | None]:

@@ -13,7 +13,7 @@ from isomer.flow import DISFlow, Flow
 from isomer.media import Frame
 from isomer.segment.warp import moved
 
-_FINEST = 256  # pixels of the short side of frames that flow is found on
+_COARSEST, _FINEST = 192, 256  # pixels of the short side of frames that flow is found on
 
 # Gray levels, averaged over 3 x 3 pixels, by which two looks at the same thing may differ: at these trust is exp(-1).
 # A wrong vector, or a thing just uncovered, mostly differs by more.
@@ -71,8 +71,8 @@ class KeyFrameLinks:
     """
 
     def __init__(self, size: int) -> None:
-        # Maps have softer borders than frames: looking them up takes no finer flow than the network sees.
-        self._dis = DISFlow(short_side=min(size // 2, _FINEST), refinements=0, stride=5)
+        short_side = min(max(size // 2, _COARSEST), _FINEST)  # maps have softer borders than frames
+        self._dis = DISFlow(short_side=short_side, refinements=0, stride=5)
         self._before: NDArray[np.uint8] | None = None
 
     def __call__(self, frames: Sequence[Frame], key: Frame, opens_shot: bool) -> Span | None:
