@@ -362,7 +362,8 @@ function frame() {
 }
 
 function draw() {
-  if ($("player").hidden || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+  // While it seeks, the video shows the picture before, but tells the time of the next: `seeked` draws that.
+  if ($("player").hidden || video.seeking || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
   const scale = video.videoHeight / 2 / job.height;
   blender.draw(video, view(), {
     threshold: Number($("threshold").value),
