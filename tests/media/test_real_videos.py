@@ -87,7 +87,7 @@ def test_the_stream_that_is_marked_as_the_default_is_shown(
 
 @contextmanager
 def same_priority() -> Iterator[None]:
-    """Undo what SVT-AV1 does as root: its caller becomes a real-time thread, and the threads that this one starts later.
+    """Undo what SVT-AV1 does as root: its caller becomes a real-time thread, and so do those that it starts later.
 
     Of those, OpenMP's that wait for each other would never give the processor to the one that they wait for.
     """
